@@ -1,0 +1,37 @@
+"""Fixtures that every test file may use."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+# One intra-op thread: results do not depend on the machine's core count, and two test processes do not fight.
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+SHARED = Path(__file__).resolve().parents[1] / ".." / "shared"
+
+
+def _shared_folder(name: str) -> Path:
+    folder = (SHARED / name).resolve()
+    if not folder.is_dir():
+        pytest.skip(f"the folder of real {name} is not beside this checkout")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real clips, annotation files, scores and weights; tests that want them skip where they are absent."""
+    return _shared_folder("data")
+
+
+@pytest.fixture(scope="session")
+def shared_published() -> Path:
+    """Published numbers, key lists and reference outputs of public implementations."""
+    return _shared_folder("published")
+
+
+@pytest.fixture(autouse=True)
+def _no_terminal_codes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep command output plain and wide, so that assertions on text do not depend on the terminal."""
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "160")
