@@ -1,0 +1,280 @@
+"""What a training run is made of, as plain data: a recipe goes to JSON and back, and travels in every checkpoint."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import typing
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from kinema.data.spec import DataSpec
+from kinema.errors import UserError, one_of, unknown_name
+
+Spec = TypeVar("Spec")
+
+OPTIMIZERS = ("sgd", "adamw")
+SCHEDULES = ("constant", "step", "multi-step", "cosine")
+PRECISIONS = ("fp32", "bf16", "fp16", "fp64")
+MONITORS = ("top1", "top5", "mean_class", "loss")
+VALIDATION_SPLITS = ("val", "test", "none")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimSpec:
+    """The optimiser, and which parameters learn at which rate.
+
+    Attributes:
+        optimizer: ``sgd`` or ``adamw``.
+        lr: Peak learning rate for one step of ``train.batch_size`` clips.
+        momentum: Of SGD; for AdamW the first decay rate (beta1).
+        nesterov: Look ahead along the momentum (SGD).
+        beta2: Second decay rate of AdamW.
+        weight_decay: Pull of the weights towards zero.
+        decay_all: Decay biases and normalisation weights too; off spares every tensor of one dimension.
+        base_lr_scale: Factor of the rate for all layers but the head (the Multi-Fiber paper fine-tunes with 0.2).
+        head_lr_scale: Factor of the rate for the head (temporal segment networks use 5).
+        frozen_stages: How many stages, from the input on, keep their weights and statistics.
+        linear_probe: Train the head alone.
+        clip_norm: Largest norm of the whole gradient; 0 does not clip.
+    """
+
+    optimizer: str = "sgd"
+    lr: float = 0.01
+    momentum: float = 0.9
+    nesterov: bool = False
+    beta2: float = 0.999
+    weight_decay: float = 1e-4
+    decay_all: bool = False
+    base_lr_scale: float = 1.0
+    head_lr_scale: float = 1.0
+    frozen_stages: int = 0
+    linear_probe: bool = False
+    clip_norm: float = 0.0
+
+    def __post_init__(self) -> None:
+        one_of("optimizer", self.optimizer, OPTIMIZERS)
+        for name in ("weight_decay", "base_lr_scale", "head_lr_scale", "frozen_stages", "clip_norm"):
+            _at_least(f"optim.{name}", getattr(self, name), 0)
+        _require(self.lr > 0, "optim.lr", self.lr, "a number above 0")
+        for name in ("momentum", "beta2"):
+            _require(0 <= getattr(self, name) < 1, f"optim.{name}", getattr(self, name), "a number in [0, 1)")
+        _require(self.momentum > 0 or not self.nesterov, "optim.nesterov", True, "false when optim.momentum is 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleSpec:
+    """How long a run lasts and how the learning rate moves; all times are epochs, all changes happen per step.
+
+    Attributes:
+        kind: ``constant``, ``step`` (x gamma every ``step_epochs``), ``multi-step`` (x gamma at each of
+            ``milestones``) or ``cosine`` (from 1 down to ``final_scale``).
+        epochs: Passes over the training videos.
+        warmup_epochs: Length of the linear rise at the start; fractions are allowed.
+        warmup_scale: Factor of the rate at the first step of the rise.
+        step_epochs: Distance between two drops of ``step``.
+        milestones: Epochs at which ``multi-step`` drops the rate.
+        gamma: Factor of one drop.
+        final_scale: Factor at the end of ``cosine``.
+    """
+
+    kind: str = "cosine"
+    epochs: int = 30
+    warmup_epochs: float = 0.0
+    warmup_scale: float = 0.01
+    step_epochs: float = 10.0
+    milestones: tuple[float, ...] = ()
+    gamma: float = 0.1
+    final_scale: float = 0.0
+
+    def __post_init__(self) -> None:
+        one_of("schedule", self.kind, SCHEDULES)
+        _at_least("schedule.epochs", self.epochs, 1)
+        for name in ("warmup_epochs", "warmup_scale", "gamma", "final_scale"):
+            _at_least(f"schedule.{name}", getattr(self, name), 0)
+        _require(self.step_epochs > 0, "schedule.step_epochs", self.step_epochs, "a number above 0")
+        ordered = list(self.milestones) == sorted(self.milestones)
+        _require(ordered, "schedule.milestones", self.milestones, "epochs in rising order")
+        needs = self.kind != "multi-step" or bool(self.milestones)
+        _require(needs, "schedule.milestones", self.milestones, "at least one epoch when schedule.kind is multi-step")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSpec:
+    """The loop itself: batches, arithmetic, regularisation, validation and how often the state is saved.
+
+    Attributes:
+        batch_size: Clips of one optimiser step, over all devices and all accumulated parts.
+        accumulate: Parts into which each device splits its share of a step, to save memory.
+        precision: ``fp32``, ``bf16`` or ``fp16`` (mixed), or ``fp64``.
+        sync_bn: Batch statistics over all devices (CUDA only).
+        frozen_bn: Normalisation keeps its running statistics and is not trained.
+        compile: Pass the network through ``torch.compile``.
+        dropout: Rate before the classifier.
+        label_smoothing: Share of the target spread over all classes.
+        mixup: Alpha of the Beta distribution that mixes pairs of clips (arXiv:1710.09412); 0 is off.
+        ema_decay: Decay per step of an average of the weights, which is then what is validated and saved for use;
+            0 is off.
+        monitor: What ``best.ckpt`` is best in: ``top1``, ``top5``, ``mean_class`` (higher is better) or ``loss``.
+        patience: Stop after so many validations without a better score; 0 never stops early.
+        validate_on: Split scored after every epoch: ``val``, ``test``, or ``none``. When the manifest has no such
+            split, part of the training videos is held out.
+        validate_every: Epochs between two validations; the last epoch is always validated.
+        save_minutes: Save ``last.ckpt`` inside an epoch after so many minutes; 0 only between epochs.
+    """
+
+    batch_size: int = 16
+    accumulate: int = 1
+    precision: str = "fp32"
+    sync_bn: bool = False
+    frozen_bn: bool = False
+    compile: bool = False
+    dropout: float = 0.5
+    label_smoothing: float = 0.0
+    mixup: float = 0.0
+    ema_decay: float = 0.0
+    monitor: str = "top1"
+    patience: int = 0
+    validate_on: str = "val"
+    validate_every: int = 1
+    save_minutes: float = 10.0
+
+    def __post_init__(self) -> None:
+        one_of("precision", self.precision, PRECISIONS)
+        one_of("monitored score", self.monitor, MONITORS)
+        one_of("split to validate on", self.validate_on, VALIDATION_SPLITS)
+        for name in ("batch_size", "accumulate", "validate_every"):
+            _at_least(f"train.{name}", getattr(self, name), 1)
+        for name in ("mixup", "patience", "save_minutes"):
+            _at_least(f"train.{name}", getattr(self, name), 0)
+        for name in ("dropout", "label_smoothing", "ema_decay"):
+            _require(0 <= getattr(self, name) < 1, f"train.{name}", getattr(self, name), "a number in [0, 1)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that decides what a run computes, apart from the data set and the initial weights.
+
+    Attributes:
+        name: What the recipe is called in tables.
+        model: Model name, as ``kinema models`` lists it; empty when it is chosen on the command line.
+        options: Options of the model's parts, as ``build_model`` takes them.
+        weights: Where training starts: empty (random), ``imagenet``, a weights tag, or a checkpoint file.
+        protocol: Test protocol that the recipe's authors report; validation always uses ``clip``.
+        seed: Of initial weights, data order, augmentation and dropout.
+        citation: Where the recipe comes from.
+        paper_scores: Scores printed beside a run's own, percent by name.
+        data: Frames, crops and loading.
+        optim: Optimiser and parameter groups.
+        schedule: Length and learning rate.
+        train: The loop.
+    """
+
+    name: str
+    model: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
+    weights: str = ""
+    protocol: str = "clip"
+    seed: int = 0
+    citation: str = ""
+    paper_scores: dict[str, Any] = field(default_factory=dict)
+    data: DataSpec = field(default_factory=DataSpec)
+    optim: OptimSpec = field(default_factory=OptimSpec)
+    schedule: ScheduleSpec = field(default_factory=ScheduleSpec)
+    train: TrainSpec = field(default_factory=TrainSpec)
+
+    def __post_init__(self) -> None:
+        _at_least("seed", self.seed, 0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Turn the recipe into nested dictionaries of JSON types."""
+        return json.loads(self.to_json())
+
+    def to_json(self) -> str:
+        """Write the recipe as indented JSON; ``from_json`` gives an equal recipe back."""
+        return json.dumps(dataclasses.asdict(self), indent=2)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Recipe:
+        """Build a recipe from nested dictionaries.
+
+        Raises:
+            UserError: For an unknown field, a value of the wrong type, or one out of range.
+        """
+        return _from_dict(cls, values, where="")
+
+    @classmethod
+    def from_json(cls, text: str) -> Recipe:
+        """Read what ``to_json`` wrote, with the errors of ``from_dict``."""
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise UserError(f"a recipe must be JSON: {error}") from None
+        return cls.from_dict(values)
+
+    def flat(self) -> dict[str, Any]:
+        """List every field under its dotted name, such as ``optim.lr``."""
+        flat: dict[str, Any] = {}
+        for own in dataclasses.fields(self):
+            value = getattr(self, own.name)
+            if dataclasses.is_dataclass(value):
+                flat |= {f"{own.name}.{inner.name}": getattr(value, inner.name) for inner in dataclasses.fields(value)}
+            else:
+                flat[own.name] = value
+        return flat
+
+    def with_fields(self, changes: dict[str, Any]) -> Recipe:
+        """Return a copy with the given dotted fields changed, such as ``{"optim.lr": 0.02}``.
+
+        Raises:
+            UserError: For an unknown field, a value of the wrong type, or one out of range.
+        """
+        values: dict[str, Any] = dataclasses.asdict(self)
+        for name, value in changes.items():
+            if name not in self.flat():
+                raise unknown_name("recipe field", name, self.flat())
+            part, _, leaf = name.rpartition(".")
+            (values[part] if part else values)[leaf] = value
+        return self.from_dict(values)
+
+
+def _from_dict(cls: type[Spec], values: Any, *, where: str) -> Spec:
+    """Build one dataclass of a recipe from a dictionary, checking names and types."""
+    if not isinstance(values, dict):
+        raise UserError(f"recipe field {where or 'recipe'!r} must hold named values, not {values!r}")
+    hints = typing.get_type_hints(cls)
+    arguments = {}
+    for name, value in values.items():
+        if name not in hints:
+            raise unknown_name("recipe field", where + name, [where + known for known in hints])
+        kind = hints[name]
+        if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+            arguments[name] = _from_dict(kind, value, where=f"{where}{name}.")
+        else:
+            arguments[name] = _typed(kind, value, where + name)
+    try:
+        return cls(**arguments)
+    except TypeError as error:  # a field without default is missing
+        raise UserError(f"recipe {where or 'itself'}: {error}") from None
+
+
+def _typed(kind: Any, value: Any, name: str) -> Any:
+    """Return ``value`` as the field's type: integers pass as floats, lists as tuples, and nothing else is bent."""
+    origin = typing.get_origin(kind) or kind
+    if origin is tuple and isinstance(value, list | tuple):
+        inner = typing.get_args(kind)[0]
+        return tuple(_typed(inner, one, name) for one in value)
+    if origin is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, origin) or (origin is int and isinstance(value, bool)):
+        raise UserError(f"recipe field {name!r} must be {origin.__name__}, not {value!r}")
+    return value
+
+
+def _require(holds: bool, name: str, given: object, allowed: str) -> None:
+    if not holds:
+        raise UserError(f"recipe field {name} is {given!r}; it must be {allowed}")
+
+
+def _at_least(name: str, given: float, least: float) -> None:
+    _require(given >= least, name, given, f"at least {least}")
