@@ -81,7 +81,7 @@ def read(path: str | Path, *, device: str | torch.device = "cpu") -> dict[str, A
         payload = torch.load(path, map_location=device, weights_only=True)
     except pickle.UnpicklingError:
         raise CheckpointError(
-            f"{path} holds Python objects other than tensors and plain values; loading them could run code, so it is refused"
+            f"{path} holds Python objects beside tensors and plain values; loading them could run code, so it is refused"
         ) from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise CheckpointError(f"{path} is damaged or not a checkpoint of kinema ({_root_cause(error)})") from None
