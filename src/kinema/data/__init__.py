@@ -1,0 +1,1 @@
+"""Data sets: manifests, sampling, transforms, loading."""

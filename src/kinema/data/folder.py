@@ -1,0 +1,185 @@
+"""Folders as data sets: ``DIR/class/video``, ``DIR/train/class/video``, or unlabelled ``DIR/video``.
+
+A folder of images inside a class is a video too. Hidden files are left alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import re
+from collections import Counter
+from pathlib import Path
+
+from kinema.data.manifest import Manifest, Record
+from kinema.data.split import hold_out
+from kinema.data.validate import class_problems, problems_error, some_of
+from kinema.errors import UserError
+
+# fmt: off
+VIDEO_SUFFIXES = frozenset((
+    ".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv",
+    ".ts", ".vob", ".webm", ".wmv", ".y4m",
+))
+# fmt: on
+IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp"))
+SPLIT_FOLDERS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+HOLDOUT = 0.2
+_UCF_NAME = re.compile(r"_(g\d+)_c\d+$")
+
+log = logging.getLogger("kinema")
+
+
+@dataclasses.dataclass(frozen=True)
+class Tree:
+    """What lies in a folder: video files and sub-folders by name, and whether images lie there."""
+
+    path: Path
+    videos: tuple[str, ...]
+    folders: tuple[str, ...]
+    has_images: bool
+
+    @property
+    def is_frame_folder(self) -> bool:
+        """Whether the folder is itself a video, given as one image file for each frame."""
+        return self.has_images and not self.videos and not self.folders
+
+    def child(self, name: str) -> Tree:
+        """List a sub-folder."""
+        return list_folder(self.path / name)
+
+
+def list_folder(path: Path) -> Tree:
+    """List a folder in alphabetical order, without hidden entries."""
+    videos, folders, has_images = [], [], False
+    with os.scandir(path) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            if entry.name.startswith((".", "__MACOSX")):
+                continue
+            suffix = Path(entry.name).suffix.lower()
+            if entry.is_dir():
+                folders.append(entry.name)
+            elif suffix in VIDEO_SUFFIXES:
+                videos.append(entry.name)
+            has_images |= suffix in IMAGE_SUFFIXES
+    return Tree(path, tuple(videos), tuple(folders), has_images)
+
+
+def read_folder(path: str | Path) -> Manifest:
+    """Read a folder as a data set.
+
+    With ``train``, ``val`` (or ``validation``) and ``test`` above the classes these are the splits. Otherwise 20 % of
+    every class are held out as ``val``, whole groups at a time; folders between class and video are groups, and so is
+    the gNN in names like those of UCF101. Videos in no class folder at all make an unlabelled ``test`` set.
+
+    Raises:
+        UserError: There are no videos, two classes have one name, or videos lie beside the class folders.
+    """
+    root = Path(path)
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder.")
+    top = list_folder(root)
+    by_split = {name: SPLIT_FOLDERS[name.lower()] for name in top.folders if name.lower() in SPLIT_FOLDERS}
+    others = [name for name in top.folders if name not in by_split]
+    if by_split and not any(_holds_videos(top.child(name)) for name in others):
+        records = [record for name, split in by_split.items() for record in _classes(root, top.child(name), split)]
+    else:
+        by_split = {}
+        records = _unlabelled(root, top) or _classes(root, top, "train")
+    if not records:
+        raise UserError(f"{root}: no videos found.{_advice(root)}")
+    manifest = _manifest(root, records)
+    if manifest.classes and manifest.splits == ("train",):
+        return _held_out(manifest)
+    return manifest
+
+
+def _manifest(root: Path, records: list[Record]) -> Manifest:
+    classes = sorted({record.label for record in records if record.label})
+    problems = class_problems(classes)
+    if problems:
+        raise problems_error(str(root), problems)
+    times = Counter(record.video_id for record in records)  # clip.avi and clip.mp4 side by side are two videos
+    records = [record._replace(video_id=record.path) if times[record.video_id] > 1 else record for record in records]
+    return Manifest.from_records(records, classes=classes, root=root, source=str(root))
+
+
+def _classes(root: Path, tree: Tree, split: str) -> list[Record]:
+    """List the videos of every class folder in ``tree``."""
+    if tree.videos:
+        raise UserError(
+            f"{tree.path}: {len(tree.videos)} videos lie beside the class folders ({some_of(tree.videos, 3)});"
+            " move each into the folder of its class."
+        )
+    records, empty = [], []
+    for name in tree.folders:
+        videos = _videos(tree.child(name))
+        if not videos:
+            empty.append(name)
+        for path, group in videos:
+            relative = path.relative_to(root)
+            ucf = _UCF_NAME.search(path.stem)
+            group = group or (f"{name}_{ucf.group(1)}" if ucf else "")
+            video_id = (relative if path.is_dir() else relative.with_suffix("")).as_posix()
+            records.append(Record(video_id, relative.as_posix(), name, split=split, group=group))
+    if empty and records:
+        log.warning(f"{tree.path}: no videos in {some_of(empty)}, so no class comes of that.")
+    return records
+
+
+def _videos(tree: Tree, group: str = "") -> list[tuple[Path, str]]:
+    """List the videos below a class folder, each with its group: the folders between the class and the video."""
+    found = [(tree.path / name, group) for name in tree.videos]
+    for name in tree.folders:
+        child = tree.child(name)
+        if child.is_frame_folder:
+            found.append((child.path, group))
+        else:
+            found += _videos(child, f"{group}/{name}" if group else name)
+    return found
+
+
+def _holds_videos(tree: Tree) -> bool:
+    if tree.videos or tree.is_frame_folder:
+        return True
+    return any(_holds_videos(tree.child(name)) for name in tree.folders)
+
+
+def _unlabelled(root: Path, tree: Tree) -> list[Record]:
+    """List the videos of a folder without class folders; empty when there are classes."""
+    children = [tree.child(name) for name in tree.folders]
+    paths = [root / name for name in tree.videos] + [child.path for child in children if child.is_frame_folder]
+    if any(not child.is_frame_folder and _holds_videos(child) for child in children):
+        return []
+    return [Record((path if path.is_dir() else path.with_suffix("")).name, path.name, split="test") for path in paths]
+
+
+def _held_out(manifest: Manifest) -> Manifest:
+    if len(manifest) == len(manifest.classes):
+        return manifest  # one video for each class leaves nothing to hold out
+    split = hold_out(manifest, HOLDOUT)
+    groups = " whole groups at a time," if any(manifest.groups) else ""
+    log.warning(
+        f"{manifest.root}: there are no train and val folders, so {HOLDOUT:.0%} of each class are held out as val,"
+        f"{groups} {split.count('val'):,} of {len(split):,} videos; `kinema data split` chooses otherwise."
+    )
+    return split
+
+
+def _advice(root: Path) -> str:
+    manifests = sorted(path.name for path in root.glob("*.csv") if path.name != "classes.csv")
+    if manifests:
+        return f" To use a manifest in it, name the file: {some_of([str(root / name) for name in manifests], 5)}"
+    return (
+        f" Expected are CLASS/video.mp4 or train/CLASS/video.mp4 in it, or videos alone; a video may be a folder of"
+        f" images; endings known: {' '.join(sorted(VIDEO_SUFFIXES))}"
+    )
