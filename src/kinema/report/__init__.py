@@ -1,0 +1,1 @@
+"""Pictures and Markdown that show what runs and score tables say."""

@@ -1,0 +1,157 @@
+"""Pictures of results: accuracy bars, confusion matrices, per-class accuracy and frames of videos."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import PercentFormatter
+
+from kinema.errors import UserError
+from kinema.report.style import COLOURS, FAINT, INK, new_figure, save
+
+if TYPE_CHECKING:
+    from kinema.shapes import Pixels
+
+# With more classes the names and counts of a confusion matrix are too small to read, so they are left out.
+_MOST_NAMED_CLASSES = 60
+_MOST_COUNTED_CLASSES = 20
+
+
+def plot_bars(
+    values: Mapping[str, Mapping[str, float]],
+    path: str | Path,
+    *,
+    title: str,
+    chance: Mapping[str, float] | None = None,
+) -> Path:
+    """Draw accuracies as groups of bars, so that models can be compared measure by measure.
+
+    Args:
+        values: Measure to (model to accuracy, 0 to 1); each measure is a group, each model a colour.
+        path: Where the picture goes.
+        title: What the picture shows.
+        chance: Accuracy of guessing for each measure, drawn as a dashed line across its group.
+    """
+    models = list(dict.fromkeys(model for group in values.values() for model in group))
+    if not models:
+        raise UserError("there are no accuracies to draw.")
+    figure, axes = new_figure(2.2 + 1.5 * len(values), 3.8)
+    width = 0.8 / len(models)
+    for column, (measure, group) in enumerate(values.items()):
+        for place, model in enumerate(models):
+            if model not in group:
+                continue
+            x = column - 0.4 + (place + 0.5) * width
+            axes.bar(x, group[model], width * 0.94, color=COLOURS[place % len(COLOURS)], label=model)
+            text = axes.text(x, group[model] + 0.02, f"{100 * group[model]:.0f} %", ha="center", fontsize=9, color=INK)
+            text.set_bbox(
+                {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
+            )  # stays readable over the chance line
+        if chance and measure in chance:
+            axes.plot([column - 0.45, column + 0.45], [chance[measure]] * 2, "--", color=INK, lw=1.2, label="chance")
+    axes.set_xticks(range(len(values)), [textwrap.fill(name, 18) for name in values])
+    axes.set_ylim(0, 1.1)
+    axes.set_yticks(np.linspace(0, 1, 6))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.set_title(title, loc="left", fontsize=11)
+    handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+    figure.legend(handles.values(), handles.keys(), loc="outside lower left", ncols=4, frameon=False)
+    return save(figure, path)
+
+
+def plot_confusion(
+    matrices: Mapping[str, np.ndarray], classes: Sequence[str], path: str | Path, *, title: str = ""
+) -> Path:
+    """Draw confusion matrices side by side: true classes down, answers across, shade the share of a class.
+
+    Args:
+        matrices: Caption to counts of true class (rows) against answered class (columns).
+        classes: Names of the rows and columns.
+        path: Where the picture goes.
+        title: A line over all of them.
+
+    Raises:
+        UserError: There is no matrix, or one is not ``classes`` by ``classes``.
+    """
+    if not matrices:
+        raise UserError("there are no confusion matrices to draw.")
+    for caption, matrix in matrices.items():
+        if matrix.shape != (len(classes), len(classes)):
+            raise UserError(f"confusion matrix {caption!r} is {matrix.shape} but there are {len(classes)} classes.")
+    side = min(9.0, 2.2 + 0.36 * len(classes))
+    figure = Figure(figsize=(1.2 + side * len(matrices), side + 0.9), dpi=120, layout="constrained")
+    image = None
+    for place, (caption, matrix) in enumerate(matrices.items()):
+        axes = figure.add_subplot(1, len(matrices), place + 1)
+        shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+        image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        axes.set_title(caption, fontsize=10)
+        axes.set_xlabel("answer", color=FAINT)
+        named = len(classes) <= _MOST_NAMED_CLASSES
+        axes.set_xticks(range(len(classes)) if named else [], classes if named else [], rotation=45, ha="right")
+        axes.set_yticks(range(len(classes)) if named and place == 0 else [], classes if named and place == 0 else [])
+        if place == 0:
+            axes.set_ylabel("true class", color=FAINT)
+        if len(classes) <= _MOST_COUNTED_CLASSES:
+            for row, column in np.argwhere(matrix):
+                ink = "white" if shares[row, column] > 0.55 else INK
+                axes.text(column, row, str(matrix[row, column]), ha="center", va="center", color=ink, fontsize=9)
+    assert image is not None
+    figure.colorbar(image, ax=figure.axes, shrink=0.75, label="share of the true class", format=PercentFormatter(1.0))
+    if title:
+        figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+    return save(figure, path)
+
+
+def plot_class_accuracy(accuracies: Mapping[str, float], path: str | Path, *, title: str) -> Path:
+    """Draw one horizontal bar per class, best first; classes without videos (nan) are left out."""
+    known = {name: value for name, value in accuracies.items() if not np.isnan(value)}
+    if not known:
+        raise UserError("no class has an accuracy to draw.")
+    names = sorted(known, key=lambda name: (known[name], name))
+    figure, axes = new_figure(6.4, 1.2 + 0.24 * len(names))
+    axes.barh(names, [known[name] for name in names], color=COLOURS[0], height=0.75)
+    for row, name in enumerate(names):
+        axes.text(known[name] + 0.01, row, f"{100 * known[name]:.0f} %", va="center", fontsize=8, color=INK)
+    axes.set_xlim(0, 1.1)
+    axes.set_xticks(np.linspace(0, 1, 6))
+    axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.margins(y=0.01)
+    axes.set_title(title, loc="left", fontsize=11)
+    return save(figure, path)
+
+
+def plot_frames(rows: Mapping[str, Pixels], path: str | Path, *, title: str = "", num_frames: int = 8) -> Path:
+    """Draw a few frames of each video in a row, first to last, so that motion can be read from left to right.
+
+    Args:
+        rows: Caption to frames with axes ``t h w c``; ``num_frames`` of them, evenly spaced, are shown.
+        path: Where the picture goes.
+        title: A line over the rows.
+        num_frames: Frames to show of each video.
+    """
+    if not rows:
+        raise UserError("there are no videos to draw.")
+    height, width = next(iter(rows.values())).shape[1:3]
+    cell = 0.95
+    tight = ConstrainedLayoutEngine(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)
+    size = (1.9 + cell * num_frames * width / height, 0.5 + cell * len(rows))
+    figure = Figure(figsize=size, dpi=120, layout=tight)
+    grid = figure.subplots(len(rows), num_frames, squeeze=False)
+    for cells, (caption, pixels) in zip(grid, rows.items(), strict=True):
+        shown = np.linspace(0, len(pixels) - 1, num_frames).round().astype(int)
+        for axes, index in zip(cells, shown, strict=True):
+            axes.imshow(pixels[index])
+            axes.set(xticks=[], yticks=[])
+            axes.spines[:].set_visible(False)
+        label = textwrap.fill(caption, 16)
+        cells[0].set_ylabel(label, rotation=0, ha="right", va="center", color=INK, fontsize=10)
+    if title:
+        figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+    return save(figure, path)
