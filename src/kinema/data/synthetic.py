@@ -130,7 +130,7 @@ def make_reversible_shapes(
             job.result()
             if on_written is not None:
                 on_written(2 * done, num_videos)
-    manifest = Manifest.from_records(_records(out, scenes, plan), classes=CLASSES, root=out, no_flip=NO_FLIP)
+    manifest = Manifest.from_records(_records(scenes, plan), classes=CLASSES, root=out, no_flip=NO_FLIP)
     manifest.write(csv)
     marker.write_text(json.dumps(asdict(plan)))
     return Manifest.read(csv)
@@ -164,19 +164,15 @@ def _already_written(plan: _Plan, marker: Path, csv: Path, scenes: list[_Scene])
     return all((csv.parent / f"videos/{video_id}.mp4").is_file() for s in scenes for video_id in s.video_ids())
 
 
-def _records(out: Path, scenes: list[_Scene], plan: _Plan) -> list[Record]:
-    nan = float("nan")
+def _records(scenes: list[_Scene], plan: _Plan) -> list[Record]:
     return [
         Record(
             video_id=video_id,
-            path=str(out / f"videos/{video_id}.mp4"),
+            path=f"videos/{video_id}.mp4",
             label=label,
-            label_index=CLASSES.index(label),
             split=scene.split,
             num_frames=plan.num_frames,
             fps=float(plan.fps),
-            start=nan,
-            end=nan,
             group=f"scene_{scene.number:05d}",
         )
         for scene in scenes
