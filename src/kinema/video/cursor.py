@@ -1,0 +1,110 @@
+"""Walks forward through the decoded frames of one video stream; the one place that talks to FFmpeg's decoder."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import InputContainer
+from av.error import FFmpegError, InvalidDataError
+from av.packet import Packet
+from av.stream import Disposition
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from kinema.errors import VideoError
+
+_log = logging.getLogger("kinema")
+
+
+class FrameCursor:
+    """An open file and the decoder of its best video stream.
+
+    Attributes:
+        container: The open file.
+        stream: The video stream that is read.
+        fresh: Nothing was read since the file was opened, so the next frame is the first.
+    """
+
+    container: InputContainer
+    stream: VideoStream
+    fresh: bool
+
+    def __init__(self, path: Path, threads: int) -> None:
+        self.path = path
+        self.threads = threads
+        self.open()
+
+    def open(self) -> None:
+        """Open the file, again if need be: the only way back to the first frame that is exact in every container."""
+        try:
+            # Titles in odd encodings are common in old AVI files; the text is never used.
+            self.container = av.open(str(self.path), "r", metadata_errors="replace")
+        except (FFmpegError, OSError, UnicodeError) as error:
+            raise VideoError(self.path, _why_not_opened(error)) from error
+        stream = self.container.streams.best("video")
+        if not isinstance(stream, VideoStream) or stream.disposition & Disposition.attached_pic:
+            kinds = sorted({other.type for other in self.container.streams})
+            self.container.close()
+            held = f"it holds only {', '.join(kinds)}" if kinds else "it holds no stream at all"
+            raise VideoError(self.path, f"has no video stream ({held}); give a file with pictures")
+        if self.threads != 1:
+            stream.thread_type = "AUTO"
+        stream.codec_context.thread_count = self.threads
+        self.stream = stream
+        self.fresh = True
+
+    def seek(self, timestamp: int) -> None:
+        """Go to the last key frame at or before ``timestamp`` (in units of the stream's time base)."""
+        self.fresh = False
+        self.container.seek(timestamp, stream=self.stream, backward=True)
+
+    def packets(self) -> Iterator[Packet[Any]]:
+        """Yield the packets from here to the end, the empty one that drains the decoder last.
+
+        A read error ends the video there, as the end of the file does.
+        """
+        self.fresh = False
+        packets = self.container.demux(self.stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except FFmpegError as error:
+                _log.debug("%s: reading stopped early: %s", self.path, error)
+                packet = Packet()
+                packet.stream = self.stream
+                yield packet
+                return
+            if packet is None:
+                return
+            yield packet
+
+    def decode(self, packet: Packet[Any]) -> list[VideoFrame]:
+        """The frames that the decoder gives for one packet; none when it rejects the packet."""
+        try:
+            return packet.decode()
+        except FFmpegError as error:
+            _log.debug("%s: the decoder rejected a packet: %s", self.path, error)
+            return []
+
+    def frames(self) -> Iterator[VideoFrame]:
+        """Yield the frames from here to the end."""
+        for packet in self.packets():
+            yield from self.decode(packet)
+
+    def close(self) -> None:
+        """Close the file."""
+        self.container.close()
+
+
+def _why_not_opened(error: Exception) -> str:
+    """Say in plain words why FFmpeg does not open a file."""
+    if isinstance(error, PermissionError):
+        return "may not be read; check its permissions"
+    if isinstance(error, InvalidDataError):
+        return "is not a video that FFmpeg can read, or it is cut off before its index; copy or download it again"
+    detail = getattr(error, "strerror", None) or str(error)
+    return f"cannot be opened as a video ({detail}); check that it plays in a media player"

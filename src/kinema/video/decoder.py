@@ -1,0 +1,201 @@
+"""Open a video and read frames by position: a file, through PyAV or torchcodec, or a folder of images.
+
+A *frame index* is the position among the frames that a sequential PyAV decode yields, counted from 0: edit lists are
+applied, packets that the decoder rejects and a tail that cannot be decoded are not counted. Every backend returns
+exactly that frame, however it got there.
+"""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from kinema.errors import VideoError, one_of
+from kinema.video.frames import Frames
+from kinema.video.scaling import Scaling
+
+BACKENDS = ("auto", "pyav", "torchcodec", "frames")
+"""What ``open_video`` accepts as ``backend``."""
+
+_log = logging.getLogger("kinema")
+
+
+class Decoder(ABC):
+    """Reads frames of one video by position; made by ``open_video``.
+
+    A decoder is a context manager. It belongs to one thread of one process: open it where it is used, such as in the
+    data-loading worker.
+    """
+
+    path: Path
+    scaling: Scaling
+
+    @property
+    @abstractmethod
+    def fps(self) -> float:
+        """Average number of frames per second; 0.0 when the video does not say."""
+
+    @property
+    @abstractmethod
+    def size(self) -> tuple[int, int]:
+        """Height and width of the video as displayed (rotation applied), before any scaling."""
+
+    @property
+    @abstractmethod
+    def duration_sec(self) -> float:
+        """How long the video plays, in seconds, as its header says, else frames divided by ``fps``."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """The number of frames."""
+
+    @abstractmethod
+    def count_frames(self) -> int:
+        """Decode the whole video and return the number of frames that came out; what a scan writes into a manifest.
+
+        ``len`` is cheaper: it may rely on the container's list of packets, checked at both ends of the video, and so
+        can miss damage in the middle that this method finds.
+
+        Raises:
+            VideoError: When no frame can be decoded.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release the file. Closing twice is allowed."""
+
+    @abstractmethod
+    def _decode(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Pixels ``t h w c`` and times of ``positions``, which ascend strictly and start at 0 or later.
+
+        Raises:
+            VideoError: When the video ends before the last position.
+        """
+
+    def frames_at(self, indices: Sequence[int] | np.ndarray) -> Frames:
+        """Read the frames at ``indices``: any order, repeats allowed; the answer has the same order.
+
+        Args:
+            indices: Frame indices (see the module's first lines), 0 up to ``len(self) - 1``.
+
+        Raises:
+            IndexError: When an index is negative.
+            VideoError: When an index lies beyond the last frame, or the frame cannot be decoded.
+        """
+        wanted = np.asarray(indices, dtype=np.int64).reshape(-1)
+        if wanted.size == 0:
+            height, width = self.scaling.target(self.size)
+            return Frames(np.empty((0, height, width, 3), np.uint8), np.empty(0, np.float64))
+        positions, places = np.unique(wanted, return_inverse=True)
+        if positions[0] < 0:
+            raise IndexError(f"frame index {positions[0]} of {self.path} is negative; indices count from 0")
+        pixels, times_sec = self._decode(positions)
+        if len(positions) != len(wanted) or not np.array_equal(positions, wanted):
+            pixels, times_sec = pixels[places], times_sec[places]
+        return Frames(pixels, times_sec)
+
+    def iter_frames(
+        self, start: int = 0, stop: int | None = None, step: int = 1, *, chunk: int = 32
+    ) -> Iterator[Frames]:
+        """Read the frames ``range(start, stop, step)`` in chunks, so that a long video never fills the memory.
+
+        Args:
+            start: First frame index.
+            stop: Index to stop before; None reads to the end.
+            step: Distance between frames, at least 1.
+            chunk: The largest number of frames in one answer.
+
+        Raises:
+            ValueError: When ``start`` is negative, or ``step`` or ``chunk`` is below 1.
+            VideoError: When the video ends before ``stop``.
+        """
+        if start < 0 or step < 1 or chunk < 1:
+            raise ValueError(f"start must be >= 0, step and chunk >= 1; given {start}, {step}, {chunk}")
+        positions = range(start, len(self) if stop is None else stop, step)
+        for first in range(0, len(positions), chunk):
+            yield self.frames_at(positions[first : first + chunk])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        height, width = self.size
+        return f"{type(self).__name__}({str(self.path)!r}, size=({height}, {width}), fps={self.fps:.6g})"
+
+
+def open_video(
+    path: str | Path,
+    *,
+    backend: str = "auto",
+    short_side: int | None = None,
+    size: tuple[int, int] | None = None,
+    num_frames: int | None = None,
+    threads: int = 1,
+) -> Decoder:
+    """Open a video file or a folder of images for reading frames by position.
+
+    Rotation stored in the file is applied; a pixel aspect ratio other than 1 is not, and interlaced fields stay as
+    they are. Of several video streams the one that FFmpeg thinks best is read.
+
+    Args:
+        path: A file that FFmpeg plays, or a folder of jpg, png or webp images.
+        backend: ``"auto"`` takes the folder reader for folders and PyAV for files; ``"pyav"``, ``"torchcodec"``
+            (extra ``torchcodec``) and ``"frames"`` force one.
+        short_side: Scale while decoding so that the shorter side has exactly this many pixels, up or down; the longer
+            side keeps the aspect ratio, rounded to the nearest pixel.
+        size: Scale to exactly this height and width instead.
+        num_frames: The number of frames that ``count_frames`` found earlier, such as the manifest's; saves counting
+            and makes seeking safe even in damaged files. 0 counts as unknown.
+        threads: Codec threads; 1 suits data-loading workers, 0 lets FFmpeg choose.
+
+    Raises:
+        VideoError: When the path is missing, is no video, holds no picture, or no frame of it can be decoded.
+        MissingExtraError: When ``backend`` needs a package that does not load.
+        UserError: When ``backend`` is unknown or the sizes make no sense.
+    """
+    one_of("video backend", backend, BACKENDS)
+    path, scaling = Path(path), Scaling(short_side=short_side, size=size)
+    if not path.exists():
+        raise VideoError(path, "no such file or folder; check the path")
+    if backend == "auto":
+        backend = "frames" if path.is_dir() else _file_backend()
+    if backend == "frames":
+        from kinema.video.frame_folder import FrameFolderDecoder
+
+        return FrameFolderDecoder(path, scaling=scaling)
+    if path.is_dir():
+        raise VideoError(path, "is a folder; give a video file, or use backend 'frames' for a folder of images")
+    if path.stat().st_size == 0:
+        raise VideoError(path, "is an empty file (0 bytes); copy or download it again")
+    known = num_frames or None
+    if backend == "torchcodec":
+        from kinema.video.torchcodec import TorchCodecDecoder
+
+        return TorchCodecDecoder(path, scaling=scaling, num_frames=known, threads=threads)
+    from kinema.video.pyav import PyAVDecoder
+
+    return PyAVDecoder(path, scaling=scaling, num_frames=known, threads=threads)
+
+
+@cache
+def _file_backend() -> str:
+    """The backend for files that really loads on this machine; says once which one it is."""
+    try:
+        import av
+    except (ImportError, OSError) as error:
+        _log.warning("PyAV does not load (%s); videos are read with torchcodec", error)
+        return "torchcodec"
+    _log.info("videos are read with PyAV %s", av.__version__)
+    return "pyav"

@@ -1,0 +1,41 @@
+"""Decoded frames, with the time at which each is shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kinema.shapes import Pixels
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Frames:
+    """Some frames of one video, in the order in which they were asked for.
+
+    Attributes:
+        pixels: Axes ``t h w c``, uint8, RGB in 0..255, upright as a player shows them.
+        times_sec: Axis ``t``, float64; the time of each frame in seconds after the first frame of the video.
+
+    Raises:
+        ValueError: When the shapes or the number types do not fit together.
+    """
+
+    pixels: Pixels
+    times_sec: np.ndarray
+
+    def __post_init__(self) -> None:
+        if self.pixels.dtype != np.uint8 or self.pixels.ndim != 4 or self.pixels.shape[3] != 3:
+            given = f"{self.pixels.dtype} {tuple(self.pixels.shape)}"
+            raise ValueError(f"pixels must be uint8 with axes t h w c and c = 3; these are {given}")
+        if self.times_sec.dtype != np.float64 or self.times_sec.shape != self.pixels.shape[:1]:
+            given = f"{self.times_sec.dtype} {tuple(self.times_sec.shape)}"
+            raise ValueError(f"times_sec must be float64 with one time for each of {len(self)} frames; this is {given}")
+
+    def __len__(self) -> int:
+        return int(self.pixels.shape[0])
+
+    def __repr__(self) -> str:
+        t, h, w, c = self.pixels.shape
+        span = f"{self.times_sec.min():.3f}..{self.times_sec.max():.3f} s" if t else "no frames"
+        return f"Frames(pixels=uint8 (t={t}, h={h}, w={w}, c={c}), times_sec={span})"
