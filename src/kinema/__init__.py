@@ -1,1 +1,86 @@
-"""kinema."""
+"""Train, evaluate, compare and run convolutional networks that recognise actions in video.
+
+The names below are the whole public interface; each is loaded on first use, so that ``import kinema`` stays light.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from kinema.analyze.cost import cost
+    from kinema.data.manifest import Manifest
+    from kinema.evaluation.features import features
+    from kinema.evaluation.fusion import fuse
+    from kinema.evaluation.predict import predict
+    from kinema.evaluation.protocol import EvalProtocol
+    from kinema.evaluation.run import evaluate
+    from kinema.evaluation.scores import ScoreTable
+    from kinema.models.action_model import ActionModel
+    from kinema.models.build import build_model
+    from kinema.models.names import ModelName, list_models
+    from kinema.models.trained import load
+    from kinema.recipes import load_recipe
+    from kinema.training.recipe import Recipe
+    from kinema.training.run import train
+    from kinema.training.runs import list_runs
+    from kinema.video.decoder import open_video
+
+_HOMES = {
+    "ActionModel": "models.action_model",
+    "EvalProtocol": "evaluation.protocol",
+    "Manifest": "data.manifest",
+    "ModelName": "models.names",
+    "Recipe": "training.recipe",
+    "ScoreTable": "evaluation.scores",
+    "build_model": "models.build",
+    "cost": "analyze.cost",
+    "evaluate": "evaluation.run",
+    "features": "evaluation.features",
+    "fuse": "evaluation.fusion",
+    "list_models": "models.names",
+    "list_runs": "training.runs",
+    "load": "models.trained",
+    "load_recipe": "recipes",
+    "open_video": "video.decoder",
+    "predict": "evaluation.predict",
+    "train": "training.run",
+}
+
+__all__ = [  # noqa: RUF022  (the order of a day's work: models, data, training, results)
+    "build_model",
+    "list_models",
+    "ModelName",
+    "ActionModel",
+    "cost",
+    "load",
+    "open_video",
+    "Manifest",
+    "Recipe",
+    "load_recipe",
+    "train",
+    "list_runs",
+    "EvalProtocol",
+    "evaluate",
+    "ScoreTable",
+    "fuse",
+    "predict",
+    "features",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name from its module on first use."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'kinema' has no attribute {name!r}; its public names are {', '.join(__all__)}")
+    value = getattr(import_module(f"kinema.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names, loaded or not."""
+    return sorted(__all__)

@@ -1,0 +1,84 @@
+"""The entry point of ``kinema``: finds the verb, runs it, and turns mistakes of the user into one line."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+import tyro
+from tyro.extras import SubcommandApp
+
+from kinema.cli.data import make, scan, split
+from kinema.cli.data_show import show
+from kinema.cli.demo import demo
+from kinema.cli.evaluate import evaluate
+from kinema.cli.features import features
+from kinema.cli.fuse import fuse
+from kinema.cli.models import models
+from kinema.cli.predict import predict
+from kinema.cli.runs import runs
+from kinema.cli.train import train
+from kinema.errors import UserError
+
+DESCRIPTION = "Train, evaluate, compare and run convolutional networks that recognise actions in video."
+
+DATA_VERBS = {"make": make, "scan": scan, "show": show, "split": split}
+VERBS = {
+    "demo": demo,
+    "models": models,
+    "train": train,
+    "runs": runs,
+    "evaluate": evaluate,
+    "predict": predict,
+    "features": features,
+    "fuse": fuse,
+}
+
+
+def build_app() -> SubcommandApp:
+    """Collect the verbs; importing them loads nothing heavy, so ``--help`` answers at once."""
+    app = SubcommandApp()
+    for name, function in VERBS.items():
+        app.command(name=name)(function)
+    data = SubcommandApp()
+    for name, function in DATA_VERBS.items():
+        data.command(name=name)(function)
+    app.command(data, name="data", help="Make, check, look at and split data sets.")
+    return app
+
+
+def run(args: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status.
+
+    Args:
+        args: The words after ``kinema``; the process's own by default.
+
+    Returns:
+        0 when all went well, 1 for a mistake in the input (one line on standard error says which), 2 for a command
+        line that cannot be read, 130 after Ctrl-C. With ``KINEMA_DEBUG=1`` mistakes keep their traceback.
+    """
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    logging.getLogger("kinema").setLevel(logging.INFO)
+    debug = os.environ.get("KINEMA_DEBUG", "") not in ("", "0")
+    try:
+        build_app().cli(
+            prog="kinema", description=DESCRIPTION, args=args, config=(tyro.conf.FlagCreatePairsOff,), sort_subcommands=False
+        )
+    except (UserError, OSError) as error:
+        if debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    return 0
+
+
+def main() -> None:
+    """Run the command line of this process and exit with its status."""
+    sys.exit(run())
