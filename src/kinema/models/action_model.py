@@ -1,0 +1,147 @@
+"""The network that every name stands for: a backbone that has asked its temporal module, then a head."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from torch import nn
+
+from kinema.errors import UserError, one_of, unknown_name
+from kinema.models.backbones.base import Backbone, BackbonePlan
+from kinema.models.head import LinearHead
+from kinema.models.layers import to_layout
+from kinema.models.placement import placed_units
+from kinema.models.temporal.base import PlacedModule, TemporalModule
+from kinema.models.weights import Preprocessing
+from kinema.shapes import Clip, Features, Logits
+
+
+class ActionModel(nn.Module):
+    """A network from clips to class scores.
+
+    The backbone's parts are children of the model under their own names, beside the head ``fc``; so the keys of
+    ``tsn-resnet50`` are exactly those of torchvision's ResNet.
+
+    Attributes:
+        name: The model's name, such as ``"tsm-resnet50"``.
+        options: Options that were given beside the name.
+        num_classes: Number of classes.
+        in_channels: Channels of a frame: 3 for RGB, 2 for flow, 2 L for a stack of flow.
+        temporal_stride: Frames in for every time step of the last map.
+        order_blind: Whether shuffling the frames leaves the scores unchanged.
+        weights: Tag or path of the weights that were loaded; empty before.
+        preprocessing: What the loaded weights want to be given; None before.
+    """
+
+    def __init__(
+        self, backbone: Backbone, head: LinearHead, *, name: str = "", in_channels: int = 3, order_blind: bool = False
+    ) -> None:
+        super().__init__()
+        for child_name, child in backbone.named_children():
+            self.add_module(child_name, child)
+        self.fc = head
+        self._stages: Mapping[str, tuple[str, ...]] = dict(backbone.stages)
+        self.name = name
+        self.options: dict[str, Any] = {}
+        self.num_classes = head.out_features
+        self.in_channels = in_channels
+        self.num_features = backbone.num_features
+        self.temporal_stride = backbone.temporal_stride
+        self.order_blind = order_blind
+        self.weights = ""
+        self.preprocessing: Preprocessing | None = None
+
+    @classmethod
+    def compose(
+        cls,
+        backbone: BackbonePlan,
+        module: TemporalModule,
+        *,
+        num_classes: int,
+        placement: str = "",
+        temporal_pooling: bool = False,
+        in_channels: int = 3,
+        dropout: float = 0.5,
+        name: str = "",
+    ) -> ActionModel:
+        """Build a model from objects; a module of your own needs no name and no registration.
+
+        Args:
+            backbone: Plan of the network, such as ``RESNETS["resnet18"]``.
+            module: The temporal module.
+            num_classes: Number of classes.
+            placement: Where the module sits; empty for everywhere.
+            temporal_pooling: Whether time is halved at the last three spatial poolings.
+            in_channels: Channels of a frame.
+            dropout: Dropout before the classifier.
+            name: What the model is called; by default the names of the classes.
+
+        Raises:
+            UserError: A value is out of range, or an option names a block that the backbone does not have.
+        """
+        if in_channels < 1:
+            raise UserError(f"in_channels must be 1 or more, got {in_channels}")
+        placed = PlacedModule(module, placed_units(placement, backbone.num_units))
+        body = backbone.build(placed, temporal_pooling=temporal_pooling, in_channels=in_channels)
+        for block in module.named_blocks:
+            one_of("block", block, placed.blocks)
+        return cls(
+            body,
+            LinearHead(body.num_features, num_classes, dropout=dropout),
+            name=name or f"{type(module).__name__}-{type(body).__name__}".lower(),
+            in_channels=in_channels,
+            order_blind=not (temporal_pooling or placed.sees_order),
+        )
+
+    @property
+    def tag(self) -> str:
+        """The name with the weights behind a dot; the name alone where there are none."""
+        return f"{self.name}.{self.weights}" if self.weights else self.name
+
+    def forward(self, clip: Clip) -> Logits:
+        """Score clips; ``b c t h w`` of any size and number of frames to ``b classes``, before the softmax."""
+        return self.fc(self.features(clip))
+
+    def features(self, clip: Clip) -> Features:
+        """The last feature map, ``b d t' h' w'``."""
+        for _, features in self.stage_maps(clip):
+            pass
+        return features
+
+    def stage_maps(self, clip: Clip) -> Iterator[tuple[str, Features]]:
+        """Run the stages one by one, giving each one's name and map, ``b d t' h' w'``.
+
+        Stop when enough has been seen: later stages are not computed.
+
+        Raises:
+            UserError: The clip does not have five axes, or not the channels that the model was built for.
+        """
+        if clip.ndim != 5 or clip.shape[1] != self.in_channels or not clip.is_floating_point():
+            raise UserError(
+                f"{self.name} takes floating-point clips with axes b c t h w and c = {self.in_channels}, "
+                f"got {clip.dtype} of shape {tuple(clip.shape)}"
+            )
+        features = to_layout(clip)
+        for stage, parts in self._stages.items():
+            for part in parts:
+                features = self.get_submodule(part)(features)
+            yield stage, features
+
+    def stage_names(self) -> list[str]:
+        """Names of the stages from the input to the output; the head is not among them."""
+        return list(self._stages)
+
+    def stage(self, name: str) -> nn.ModuleList:
+        """The parts of one stage; their parameters and norms are the model's own.
+
+        Raises:
+            UserError: The model has no stage of that name.
+        """
+        if name not in self._stages:
+            raise unknown_name("stage", name, self._stages)
+        return nn.ModuleList(self.get_submodule(part) for part in self._stages[name])
+
+    def head_parameters(self) -> Iterator[nn.Parameter]:
+        """The parameters that belong to the classes; all others are the backbone's and its module's."""
+        return self.fc.parameters()

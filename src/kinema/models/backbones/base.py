@@ -1,0 +1,51 @@
+"""What every backbone is: named stages of parts that a clip runs through, and a plan that builds them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar
+
+from torch import nn
+
+from kinema.models.temporal.base import PlacedModule
+
+
+class Backbone(nn.Module):
+    """The parts of a network before its head. ``ActionModel`` takes them over under their names and runs them.
+
+    Attributes:
+        stages: Stage names from the input to the output, each with the names of its parts in the order of running.
+        num_features: Channels of the last map.
+        temporal_stride: Frames in for every time step of the last map.
+    """
+
+    stages: Mapping[str, tuple[str, ...]]
+    num_features: int
+    temporal_stride: int
+
+
+class BackbonePlan(ABC):
+    """A backbone before its temporal module is known.
+
+    Attributes:
+        num_units: Places that a placement counts: residual blocks, or modules of an Inception.
+        option_names: Fields that a user may set through ``options``.
+    """
+
+    option_names: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    @abstractmethod
+    def num_units(self) -> int:
+        """Number of places that a placement counts."""
+
+    @abstractmethod
+    def build(self, placed: PlacedModule, *, temporal_pooling: bool, in_channels: int) -> Backbone:
+        """Build the network, asking the module for its parts.
+
+        Args:
+            placed: The temporal module with the places where it may sit.
+            temporal_pooling: Whether time is halved at the last three spatial poolings.
+            in_channels: Channels of a frame.
+        """

@@ -1,0 +1,130 @@
+"""From a name to a network: the only place that reads the tables of modules and backbones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from kinema.errors import CheckpointError, UserError, unknown_name
+from kinema.models.action_model import ActionModel
+from kinema.models.backbones.base import BackbonePlan
+from kinema.models.backbones.efficientnet import EfficientNetLitePlan
+from kinema.models.backbones.inception import InceptionV1Plan
+from kinema.models.backbones.resnet import RESNETS
+from kinema.models.inflate import INFLATIONS, load_weights
+from kinema.models.names import ModelName
+from kinema.models.temporal.base import TemporalModule
+from kinema.models.temporal.conv1d import Conv1d
+from kinema.models.temporal.i3d import I3d
+from kinema.models.temporal.nonlocal_block import NonLocal
+from kinema.models.temporal.s3d import S3d
+from kinema.models.temporal.squeeze_excitation import SqueezeExcitation
+from kinema.models.temporal.stack import Stack
+from kinema.models.temporal.tam import Tam
+from kinema.models.temporal.tsm import Tsm
+from kinema.models.temporal.tsn import Tsn
+from kinema.models.weights import TAGS, Preprocessing, imagenet_record, read_imagenet, read_state_dict
+
+MODULES: Final[Mapping[str, type[TemporalModule]]] = {
+    "tsn": Tsn,
+    "i3d": I3d,
+    "s3d": S3d,
+    "tam": Tam,
+    "tsm": Tsm,
+    "nl": NonLocal,
+    "conv1d": Conv1d,
+    "se": SqueezeExcitation,
+}
+"""Temporal modules by name."""
+
+BACKBONES: Final[Mapping[str, BackbonePlan]] = {
+    "inceptionv1": InceptionV1Plan(),
+    **RESNETS,
+    "efficientnetlite0": EfficientNetLitePlan(),
+}
+"""Plans of backbones by name."""
+
+_FLOW_MEAN, _FLOW_STD = 0.5, 0.226
+"""Normalisation of flow stored as images, as TSM's flow networks have it (the deviation is the mean of RGB's)."""
+
+
+def build_model(
+    name: str | ModelName,
+    *,
+    num_classes: int = 400,
+    in_channels: int = 3,
+    dropout: float = 0.5,
+    options: Mapping[str, Any] | None = None,
+    weights: str | Path | None = None,
+) -> ActionModel:
+    """Build the network that a name stands for.
+
+    Args:
+        name: Such as ``"tsm-resnet50"``; see ``ModelName`` for the grammar and ``list_models`` for the names.
+        num_classes: Number of classes.
+        in_channels: Channels of a frame: 3 for RGB, 2 for flow, 2 L for a stack of flow.
+        dropout: Dropout before the classifier, in [0, 1).
+        options: Settings of the parts, by name; which are allowed depends on the parts (the error lists them).
+            ``"inflation"`` (``"mean"``, ``"repeat"`` or ``"centre"``) says how image weights are spread over time.
+        weights: ``"imagenet"`` for the backbone's ImageNet weights, or the path of a weights file; image weights are
+            inflated, a head of another number of classes is left out.
+
+    Raises:
+        UserError: A name or an option is unknown (the nearest known ones are offered) or out of range.
+        CheckpointError: The weights cannot be read or do not fit.
+    """
+    parsed = name if isinstance(name, ModelName) else ModelName.parse(name)
+    plan = BACKBONES[parsed.backbone]
+    kinds = [MODULES[module] for module in parsed.modules]
+    given = dict(options or {})
+    allowed = [*dict.fromkeys(option for kind in kinds for option in kind.option_names), *plan.option_names]
+    for option in given:
+        if option not in (*allowed, "inflation"):
+            raise unknown_name(f"option of {parsed}", option, [*allowed, "inflation"])
+    inflation = given.get("inflation", INFLATIONS[0])
+    if inflation not in INFLATIONS:
+        raise unknown_name("inflation", str(inflation), INFLATIONS)
+    modules = [kind(**{key: given[key] for key in kind.option_names if key in given}) for kind in kinds]
+    model = ActionModel.compose(
+        replace(plan, **{key: given[key] for key in plan.option_names if key in given}),
+        modules[0] if len(modules) == 1 else Stack(modules),
+        num_classes=num_classes,
+        placement=parsed.placement,
+        temporal_pooling=parsed.temporal_pooling,
+        in_channels=in_channels,
+        dropout=dropout,
+        name=str(parsed),
+    )
+    model.options = given
+    if weights is not None:
+        _load(model, parsed.backbone, weights, inflation)
+    return model
+
+
+def _load(model: ActionModel, backbone: str, weights: str | Path, inflation: str) -> None:
+    if str(weights) in TAGS:
+        record = imagenet_record(backbone)
+        load_weights(model, read_imagenet(backbone), inflation=inflation, source=f"the ImageNet weights of {backbone}")
+        model.weights, model.preprocessing = str(weights), record.preprocessing
+    else:
+        if not Path(weights).exists() and not Path(weights).suffix:
+            raise unknown_name("weights", str(weights), TAGS, "Or give the path of a file.")
+        state, beside = read_state_dict(weights)
+        load_weights(model, state, inflation=inflation, source=str(weights))
+        model.weights = Path(weights).stem
+        model.preprocessing = _preprocessing_of(beside, weights)
+    if model.preprocessing is not None and len(model.preprocessing.mean) != model.in_channels:
+        channels = model.in_channels
+        flow = {"mean": (_FLOW_MEAN,) * channels, "std": (_FLOW_STD,) * channels, "modality": "flow"}
+        model.preprocessing = replace(model.preprocessing, **flow)
+
+
+def _preprocessing_of(beside: Mapping[str, Any], source: str | Path) -> Preprocessing | None:
+    if not isinstance(beside.get("preprocessing"), Mapping):
+        return None
+    try:
+        return Preprocessing.from_dict(beside["preprocessing"])
+    except (UserError, TypeError) as error:
+        raise CheckpointError(f"{source}: {error}") from error

@@ -1,0 +1,113 @@
+"""Weights of an image network, or of a model of another head or input, fitted into a video model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from torch import Tensor, nn
+
+from kinema.errors import CheckpointError, one_of
+
+INFLATIONS = ("mean", "repeat", "centre")
+"""How a k x k kernel becomes t x k x k: divided over the frames, copied to each, or put on the middle one."""
+
+_TEMPORAL_PARTS = re.compile(r"(^|\.)(mix\d?|activated\w*|branch_end|after)\.")
+"""Parts that a temporal module adds; an image network has no weights for them."""
+
+_AUXILIARY = re.compile(r"^aux\d\.")
+"""GoogLeNet's auxiliary heads, which the backbone leaves out."""
+
+
+def inflate(weight: Tensor, num_frames: int, *, how: str) -> Tensor:
+    """Spread a spatial kernel over time: axes ``out in h w`` to ``out in t h w``.
+
+    Args:
+        weight: The kernel.
+        num_frames: Length of the new axis; odd.
+        how: ``"mean"`` copies the kernel to every frame and divides, so that a still clip gives the image network's
+            response (as I3D, arXiv 1705.07750); ``"repeat"`` copies without dividing (as the authors of the deep
+            analysis, arXiv 2010.11757; batch norm takes up the factor once it has seen data); ``"centre"`` puts the
+            kernel on the middle frame, zeros elsewhere.
+    """
+    one_of("inflation", how, INFLATIONS)
+    if how == "centre":
+        inflated = weight.new_zeros((*weight.shape[:2], num_frames, *weight.shape[2:]))
+        inflated[:, :, num_frames // 2] = weight
+        return inflated
+    copies = weight.unsqueeze(2).repeat(1, 1, num_frames, 1, 1)
+    return copies / num_frames if how == "mean" else copies
+
+
+def adapt_input(weight: Tensor, in_channels: int) -> Tensor:
+    """Fit a first convolution to another number of channels: the average over its own, copied to each.
+
+    Nothing is rescaled. Source: "Towards Good Practices for Very Deep Two-Stream ConvNets" (arXiv 1507.02159).
+    """
+    if weight.shape[1] == in_channels:
+        return weight
+    mean = weight.mean(dim=1, keepdim=True)
+    return mean.repeat(1, in_channels, *[1] * (weight.ndim - 2))
+
+
+def load_weights(model: nn.Module, state: Mapping[str, Tensor], *, inflation: str = "mean", source: str = "") -> None:
+    """Load image or video weights; every tensor must find its place, and only what is new may stay as it is.
+
+    New may be: the head, where the number of classes differs, and the temporal module's own parts, where the weights
+    are an image network's.
+
+    Args:
+        model: An ``ActionModel``.
+        state: Tensors under the model's keys; EfficientNet-Lite's published underscores are known as well.
+        inflation: One of ``INFLATIONS``, for kernels without a time axis where the model has one.
+        source: Where they come from, for messages.
+
+    Raises:
+        CheckpointError: Keys or shapes do not fit; the message lists them.
+    """
+    own = model.state_dict()
+    given = {tidy_key(key): value for key, value in state.items() if not _AUXILIARY.match(key)}
+    if "fc.weight" in given and given["fc.weight"].shape[0] != own["fc.weight"].shape[0]:
+        given = {key: value for key, value in given.items() if not key.startswith("fc.")}
+    from_image = not any(_TEMPORAL_PARTS.search(key) for key in given)
+    first = next(key for key, value in own.items() if value.ndim >= 4)
+    fitted, misshapen = {}, []
+    for key in own.keys() & given.keys():
+        fitted[key] = _fit(given[key], own[key], is_first=key == first, how=inflation)
+        if fitted[key].shape != own[key].shape:
+            misshapen.append(f"{key} {tuple(given[key].shape)} for {tuple(own[key].shape)}")
+    missing = [key for key in own.keys() - given.keys() if not _may_miss(key, from_image)]
+    unknown = given.keys() - own.keys()
+    if misshapen or missing or unknown:
+        lists = [("of another shape", misshapen), ("missing", missing), ("unknown", unknown)]
+        told = "; ".join(f"{len(keys)} {what}: {_first_few(keys)}" for what, keys in lists if keys)
+        raise CheckpointError(f"{source or 'the weights'} do not fit {getattr(model, 'name', 'the model')}: {told}")
+    model.load_state_dict(fitted, strict=False)
+
+
+def tidy_key(key: str) -> str:
+    """The model's key for a key of the published EfficientNet-Lite file, whose parts begin with underscores."""
+    return re.sub(r"(^|\.)_", r"\1", key)
+
+
+def _fit(weight: Tensor, own: Tensor, *, is_first: bool, how: str) -> Tensor:
+    if is_first:
+        weight = adapt_input(weight, own.shape[1])
+    if weight.ndim == 4 and own.ndim == 5:
+        return weight.unsqueeze(2) if own.shape[2] == 1 else inflate(weight, own.shape[2], how=how)
+    if weight.ndim == 5 and own.ndim == 4 and weight.shape[2] == 1:
+        return weight.squeeze(2)
+    return weight
+
+
+def _may_miss(key: str, from_image: bool) -> bool:
+    return (
+        key.startswith("fc.")
+        or key.endswith("num_batches_tracked")  # files written before 2018 lack them
+        or (from_image and _TEMPORAL_PARTS.search(key) is not None)
+    )
+
+
+def _first_few(keys: Iterable[str]) -> str:
+    ordered = sorted(keys)
+    return ", ".join(ordered[:5]) + (", ..." if len(ordered) > 5 else "")

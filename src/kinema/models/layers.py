@@ -1,0 +1,146 @@
+"""Convolutions, norms and pools that take clips, ``b c t h w``, whatever they do with time inside.
+
+Clips are kept in channels-last order (physically ``b t h w c``). There, folding time into the batch, joining time and
+batch, or joining height and width are views, so that work on single frames runs as two-dimensional kernels for free.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from kinema.models.sites import ConvSpec, PoolSpec
+from kinema.models.temporal_pooling import max_over_time
+
+
+def to_layout(clip: Tensor) -> Tensor:
+    """Put a clip into the physical order in which the networks run.
+
+    Channels-last on every device: against contiguous frames, a training step of ResNet-18 on 8 frames of 112 x 112
+    takes 0.15 s rather than 0.19 s on one CPU core (EfficientNet 0.14 s, 0.19 s; a purely 3-D ResNet-18 1.01 s, 0.93 s).
+    """
+    return clip.contiguous(memory_format=torch.channels_last_3d)
+
+
+def fold(clip: Tensor) -> Tensor:
+    """Lay the frames of a clip along the batch: ``b c t h w`` to ``(b t) c h w``."""
+    return clip.transpose(1, 2).flatten(0, 1)
+
+
+def unfold(frames: Tensor, num_frames: int) -> Tensor:
+    """Undo ``fold``: ``(b t) c h w`` to ``b c t h w``."""
+    return frames.unflatten(0, (-1, num_frames)).transpose(1, 2)
+
+
+def same_padding(frames: Tensor, kernel: int, stride: int) -> Tensor:
+    """Pad height and width as TensorFlow's SAME does: the output has ``ceil(size / stride)``, odd rests go behind."""
+    pads: list[int] = []
+    for size in (frames.shape[-1], frames.shape[-2]):
+        total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+        pads += [total // 2, total - total // 2]
+    return F.pad(frames, pads) if any(pads) else frames
+
+
+class FrameConv2d(nn.Conv2d):
+    """A true two-dimensional convolution on every frame of a clip; weights have four axes."""
+
+    def __init__(self, spec: ConvSpec) -> None:
+        padding = 0 if spec.same_padding else spec.kernel // 2
+        super().__init__(
+            spec.in_channels, spec.out_channels, spec.kernel, spec.stride, padding, groups=spec.groups, bias=False
+        )
+        self.same_padding = spec.same_padding
+        self.stride_time = spec.stride_time
+
+    def forward(self, clip: Tensor) -> Tensor:
+        """Convolve; ``b c t h w`` to ``b d t' h' w'``, where ``t'`` skips frames if time is strided here."""
+        if self.stride_time > 1:
+            clip = clip[:, :, :: self.stride_time]
+        frames = fold(clip)
+        if self.same_padding:
+            frames = same_padding(frames, self.kernel_size[0], self.stride[0])
+        return unfold(super().forward(frames), clip.shape[2])
+
+
+class ClipConv3d(nn.Conv3d):
+    """A convolution over time, height and width; weights have five axes, and flat ones run as two-dimensional kernels.
+
+    A kernel that covers one frame works on folded frames; one that covers one position works on ``t`` and ``(h w)`` as
+    if they were height and width. That takes a third of the time of the general kernel on CPU.
+    """
+
+    def __init__(
+        self,
+        spec: ConvSpec,
+        *,
+        kernel: int | None = None,
+        kernel_time: int,
+        stride: int | None = None,
+        bias: bool = False,
+    ) -> None:
+        kernel = spec.kernel if kernel is None else kernel
+        stride = spec.stride if stride is None else stride
+        padding = 0 if spec.same_padding else kernel // 2
+        super().__init__(
+            spec.in_channels,
+            spec.out_channels,
+            (kernel_time, kernel, kernel),
+            (spec.stride_time, stride, stride),
+            (kernel_time // 2, padding, padding),
+            groups=spec.groups,
+            bias=bias,
+        )
+        self.same_padding = spec.same_padding
+
+    def forward(self, clip: Tensor) -> Tensor:
+        """Convolve; ``b c t h w`` to ``b d t' h' w'``."""
+        kernel_time, kernel, _ = self.kernel_size
+        stride_time, stride, _ = self.stride
+        if kernel_time == 1:
+            clip = clip[:, :, ::stride_time]
+            frames = fold(clip)
+            if self.same_padding:
+                frames = same_padding(frames, kernel, stride)
+            out = F.conv2d(frames, self.weight[:, :, 0], self.bias, stride, self.padding[1], groups=self.groups)
+            return unfold(out, clip.shape[2])
+        if kernel == stride == 1:
+            weight, padding = self.weight[..., 0], (self.padding[0], 0)
+            out = F.conv2d(clip.flatten(3), weight, self.bias, (stride_time, 1), padding, groups=self.groups)
+            return out.unflatten(3, clip.shape[3:])
+        if self.same_padding:
+            clip = unfold(same_padding(fold(clip), kernel, stride), clip.shape[2])
+        return super().forward(clip)
+
+
+class ClipBatchNorm(nn.BatchNorm2d):
+    """Batch norm over all positions of all frames; keys and statistics are those of the two-dimensional norm."""
+
+    def forward(self, clip: Tensor) -> Tensor:
+        """Normalise each channel of ``b c t h w``."""
+        return unfold(super().forward(fold(clip)), clip.shape[2])
+
+
+class ClipMaxPool(nn.Module):
+    """Max-pool over height, width and, where asked, three frames of time.
+
+    The maximum over a box is the maximum over time of the maxima over space, so both passes stay cheap.
+    """
+
+    def __init__(self, spec: PoolSpec, *, kernel_time: int) -> None:
+        super().__init__()
+        assert kernel_time in (1, 3)
+        assert kernel_time == 3 or spec.stride_time == 1
+        self.spec = spec
+        self.kernel_time = kernel_time
+
+    def forward(self, clip: Tensor) -> Tensor:
+        """Pool; ``b c t h w`` to ``b c t' h' w'``."""
+        spec = self.spec
+        pooled = F.max_pool2d(fold(clip), spec.kernel, spec.stride, spec.padding, ceil_mode=spec.ceil_mode)
+        pooled = unfold(pooled, clip.shape[2])
+        return max_over_time(pooled, stride=spec.stride_time) if self.kernel_time == 3 else pooled
+
+    def extra_repr(self) -> str:
+        """The window, for printing."""
+        return f"kernel={(self.kernel_time, self.spec.kernel)}, stride={(self.spec.stride_time, self.spec.stride)}"

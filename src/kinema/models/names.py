@@ -1,0 +1,135 @@
+"""The grammar of model names and the table of the words it knows. Loads no torch, so that listing names is instant.
+
+name = module{+module}[@placement]-backbone[-tp]        tam@tophalf-resnet18   i3d+se-resnet50-tp
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from kinema.errors import UserError, unknown_name
+from kinema.models.placement import check_placement
+
+MODULES: Final[Mapping[str, str]] = {
+    "tsn": "no module: frames meet only in the average of their scores",
+    "i3d": "k x k convolutions become 3 x k x k",
+    "s3d": "k x k convolutions are followed by a temporal convolution of 3",
+    "tam": "three depth-wise taps over time at the head of every block",
+    "tsm": "an eighth of the channels shifted one frame back, an eighth one frame forward",
+    "nl": "non-local blocks: attention over all positions of all frames",
+    "conv1d": "full temporal convolution of 3 at the head of every block",
+    "se": "squeeze-and-excitation over space and time at the end of every block",
+}
+"""Temporal modules by name, with a line about each."""
+
+BACKBONES: Final[Mapping[str, str]] = {
+    "inceptionv1": "GoogLeNet with batch norm, torchvision's keys, no auxiliary heads",
+    "resnet18": "ResNet, basic blocks, torchvision's keys",
+    "resnet34": "ResNet, basic blocks, torchvision's keys",
+    "resnet50": "ResNet, bottlenecks, torchvision's keys",
+    "resnet101": "ResNet, bottlenecks, torchvision's keys",
+    "resnet152": "ResNet, bottlenecks, torchvision's keys",
+    "resnettiny": "ResNet of 16 to 128 channels for clips of 64 to 112 pixels",
+    "efficientnetlite0": "EfficientNet without squeeze-and-excitation and swish",
+}
+"""Backbones by name, with a line about each."""
+
+COMBINATIONS: Final[tuple[str, ...]] = ("i3d+se", "tam+se", "tsm+nl")
+"""Stacks that the list shows; every other stack can be named as well."""
+
+ALIASES: Final[Mapping[str, str]] = {}
+"""Other names of models, each with the name it stands for."""
+
+_TEMPORAL_POOLING = "-tp"
+
+
+@dataclass(frozen=True)
+class ModelName:
+    """What a model's name says: which modules, where, on which backbone, with temporal pooling or without.
+
+    Attributes:
+        modules: Temporal modules in the order in which they act, such as ``("tsm", "nl")``.
+        placement: Where they sit, such as ``"tophalf"``; empty means everywhere.
+        backbone: The two-dimensional network that carries them.
+        temporal_pooling: Whether time is halved at the last three spatial poolings.
+        alias: The name it was written as, where that is an alias; two names are equal whatever their aliases.
+    """
+
+    modules: tuple[str, ...]
+    backbone: str
+    placement: str = ""
+    temporal_pooling: bool = False
+    alias: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        """Check every word, so that a name that exists can be built."""
+        for module in self.modules:
+            if module not in MODULES:
+                raise unknown_name("temporal module", module, MODULES, f"Known: {', '.join(MODULES)}.")
+        if self.backbone not in BACKBONES:
+            raise unknown_name("backbone", self.backbone, BACKBONES, f"Known: {', '.join(BACKBONES)}.")
+        if not self.modules or len(set(self.modules)) < len(self.modules):
+            raise UserError(f"a model needs at least one temporal module and each at most once, got {self.modules}")
+        if "tsn" in self.modules and len(self.modules) > 1:
+            rest = "+".join(m for m in self.modules if m != "tsn")
+            raise UserError(f"tsn stands for no module and cannot be stacked; write {rest}-{self.backbone}")
+        check_placement(self.placement)
+
+    def __str__(self) -> str:
+        """The name as ``parse`` reads it."""
+        if self.alias:
+            return self.alias
+        where = f"@{self.placement}" if self.placement else ""
+        return f"{'+'.join(self.modules)}{where}-{self.backbone}{_TEMPORAL_POOLING if self.temporal_pooling else ''}"
+
+    @classmethod
+    def parse(cls, text: str) -> ModelName:
+        """Read a model name; printing the result gives the name back.
+
+        Args:
+            text: Such as ``"tam@tophalf-resnet18-tp"``, or an alias.
+
+        Raises:
+            UserError: A word is unknown (the nearest known ones are offered) or the form is wrong.
+        """
+        if text in ALIASES:
+            target = cls.parse(ALIASES[text])
+            return cls(target.modules, target.backbone, target.placement, target.temporal_pooling, alias=text)
+        rest = text.removesuffix(_TEMPORAL_POOLING)
+        head, dash, backbone = rest.rpartition("-")
+        modules, at, placement = head.partition("@")
+        if not dash or not modules or (at and not placement):
+            known = [*list_models(), *ALIASES]
+            raise unknown_name(
+                "model", text, known, "A name is module{+module}[@placement]-backbone[-tp]; see: kinema models"
+            )
+        return cls(
+            modules=tuple(modules.split("+")),
+            backbone=backbone,
+            placement="" if placement == "all" else placement,
+            temporal_pooling=rest != text,
+        )
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """Names of the models that can be built: every module on every backbone, with and without temporal pooling.
+
+    Placements, and stacks other than the usual ones, are not listed: each can be added to any name.
+
+    Args:
+        pattern: Which to list; ``*`` and ``?`` stand for any text and any letter.
+
+    Returns:
+        The names in the order of the tables: backbone, then temporal pooling, then module.
+    """
+    return [name for name in (*_all_names(), *ALIASES) if fnmatch.fnmatchcase(name, pattern)]
+
+
+def _all_names() -> Iterator[str]:
+    for backbone in BACKBONES:
+        for temporal_pooling in (False, True):
+            for modules in (*MODULES, *COMBINATIONS):
+                yield str(ModelName(tuple(modules.split("+")), backbone, temporal_pooling=temporal_pooling))
