@@ -23,7 +23,7 @@ VIDEO_SUFFIXES = frozenset((
     ".ts", ".vob", ".webm", ".wmv", ".y4m",
 ))
 # fmt: on
-IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp"))
+IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp"))
 SPLIT_FOLDERS = {
     "train": "train",
     "training": "train",
@@ -74,12 +74,16 @@ def list_folder(path: Path) -> Tree:
     return Tree(path, tuple(videos), tuple(folders), has_images)
 
 
-def read_folder(path: str | Path) -> Manifest:
+def read_folder(path: str | Path, *, holdout: float = HOLDOUT) -> Manifest:
     """Read a folder as a data set.
 
     With ``train``, ``val`` (or ``validation``) and ``test`` above the classes these are the splits. Otherwise 20 % of
     every class are held out as ``val``, whole groups at a time; folders between class and video are groups, and so is
     the gNN in names like those of UCF101. Videos in no class folder at all make an unlabelled ``test`` set.
+
+    Args:
+        path: The folder.
+        holdout: The share to hold out; 0 leaves every video in ``train``.
 
     Raises:
         UserError: There are no videos, two classes have one name, or videos lie beside the class folders.
@@ -98,8 +102,8 @@ def read_folder(path: str | Path) -> Manifest:
     if not records:
         raise UserError(f"{root}: no videos found.{_advice(root)}")
     manifest = _manifest(root, records)
-    if manifest.classes and manifest.splits == ("train",):
-        return _held_out(manifest)
+    if manifest.classes and manifest.splits == ("train",) and holdout:
+        return _held_out(manifest, holdout)
     return manifest
 
 
@@ -163,13 +167,13 @@ def _unlabelled(root: Path, tree: Tree) -> list[Record]:
     return [Record((path if path.is_dir() else path.with_suffix("")).name, path.name, split="test") for path in paths]
 
 
-def _held_out(manifest: Manifest) -> Manifest:
+def _held_out(manifest: Manifest, holdout: float) -> Manifest:
     if len(manifest) == len(manifest.classes):
         return manifest  # one video for each class leaves nothing to hold out
-    split = hold_out(manifest, HOLDOUT)
+    split = hold_out(manifest, holdout)
     groups = " whole groups at a time," if any(manifest.groups) else ""
     log.warning(
-        f"{manifest.root}: there are no train and val folders, so {HOLDOUT:.0%} of each class are held out as val,"
+        f"{manifest.root}: there are no train and val folders, so {holdout:.0%} of each class are held out as val,"
         f"{groups} {split.count('val'):,} of {len(split):,} videos; `kinema data split` chooses otherwise."
     )
     return split

@@ -77,7 +77,7 @@ def _kinetics(num_classes: int, annotations: Path, *, quiet: bool = False) -> Li
     ]
     if not entries:
         raise UserError(
-            f"{annotations}: no CSV of Kinetics-{num_classes} with the columns label, youtube_id, time_start, time_end, split."
+            f"{annotations}: no CSV of Kinetics-{num_classes}, with label, youtube_id, time_start, time_end, split."
         )
     map_name = f"label_map_k{num_classes}.txt"
     maps = find_files(annotations, map_name)

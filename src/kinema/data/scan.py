@@ -1,0 +1,157 @@
+"""Finding out whether videos can be read: all of every file, or just its beginning before a training run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+
+from kinema.data.manifest import Manifest, Record
+from kinema.data.validate import LISTED
+from kinema.errors import UserError, VideoError
+from kinema.video.decoder import open_video
+
+Answer = TypeVar("Answer")
+Progress = Callable[[int], None]
+"""Is told how many more files are done."""
+
+BATCH = 4096
+"""Files handed to the threads at once; a million waiting tasks would need a gigabyte."""
+
+
+class BadVideo(NamedTuple):
+    """A video that cannot be used, and why."""
+
+    video_id: str
+    path: str
+    reason: str
+
+
+class Measured(NamedTuple):
+    """What decoding a whole video found."""
+
+    num_frames: int
+    fps: float
+
+
+def scan(
+    manifest: Manifest, num_workers: int | None = None, *, progress: Progress | None = None
+) -> tuple[Manifest, list[BadVideo]]:
+    """Decode every file of a manifest from beginning to end.
+
+    A file that several rows name is decoded once. Frame folders carry no frame rate and keep the manifest's.
+
+    Args:
+        manifest: What to scan.
+        num_workers: How many files to decode at once; as many as there are cores by default. These are threads:
+            decoding leaves Python's lock.
+        progress: Called after each file.
+
+    Returns:
+        The manifest with ``num_frames`` and ``fps`` filled in (rows of bad videos keep what they had), and the bad
+        videos: those that cannot be decoded, and segments that begin after their video's end.
+    """
+    records = list(manifest)
+    answers = _for_each(_paths(records), _measure, num_workers, progress)
+    frames = np.array([record.num_frames for record in records], np.int64)
+    fps = np.array([record.fps for record in records], np.float64)
+    bad = []
+    for row, record in enumerate(records):
+        answer = answers[record.path]
+        if isinstance(answer, str):
+            bad.append(BadVideo(record.video_id, record.path, answer))
+            continue
+        rate = record.fps if record.fps > 0 and Path(record.path).is_dir() else answer.fps
+        frames[row], fps[row] = answer.num_frames, rate
+        if rate > 0 and record.start >= answer.num_frames / rate:
+            reason = f"the segment starts at {record.start:g} s, the video ends at {answer.num_frames / rate:.2f} s"
+            bad.append(BadVideo(record.video_id, record.path, reason))
+    return manifest.with_counts(frames, fps), bad
+
+
+def check(manifest: Manifest, num_workers: int | None = None, *, progress: Progress | None = None) -> list[BadVideo]:
+    """Open every file of a manifest and decode its first frame; quick enough to do before each training run.
+
+    Damage behind the first frame is not found; ``scan`` finds it.
+    """
+    records = list(manifest)
+    answers = _for_each(_paths(records), _try_first_frame, num_workers, progress)
+    return [
+        BadVideo(record.video_id, record.path, answer)
+        for record in records
+        if (answer := answers[record.path]) is not None
+    ]
+
+
+def without(manifest: Manifest, bad: list[BadVideo]) -> Manifest:
+    """Return the manifest without its bad videos.
+
+    Raises:
+        UserError: Nothing is left.
+    """
+    names = {(video.video_id, video.path) for video in bad}
+    kept = [row for row, record in enumerate(manifest) if (record.video_id, record.path) not in names]
+    if not kept:
+        raise UserError(f"{manifest.name}: not one of the {len(manifest):,} videos can be read.")
+    return manifest.select(indices=kept)
+
+
+def bad_videos_error(manifest: Manifest, bad: list[BadVideo], advice: str) -> UserError:
+    """Build the error that lists bad videos.
+
+    Args:
+        manifest: Where they are listed.
+        bad: The videos; the first ones are named.
+        advice: What to do about it, a sentence.
+    """
+    lines = [f"{manifest.name}: {len(bad):,} of {len(manifest):,} videos cannot be read:"]
+    lines += [f"  - {video.video_id}: {video.path}: {video.reason}" for video in bad[:LISTED]]
+    if len(bad) > LISTED:
+        lines.append(f"  - and {len(bad) - LISTED:,} more")
+    return UserError("\n".join([*lines, advice]))
+
+
+def _paths(records: list[Record]) -> list[str]:
+    return list(dict.fromkeys(record.path for record in records))
+
+
+def _for_each(
+    paths: list[str], work: Callable[[str], Answer], num_workers: int | None, progress: Progress | None
+) -> dict[str, Answer | str]:
+    """Do the work for each path in threads; the answer is the reason where a video cannot be read."""
+
+    def guarded(path: str) -> Answer | str:
+        try:
+            return work(path)
+        except VideoError as error:
+            return error.reason
+        except (OSError, ValueError) as error:
+            return str(error)
+
+    answers: dict[str, Answer | str] = {}
+    with ThreadPoolExecutor(num_workers or os.cpu_count() or 1) as threads:
+        try:
+            for first in range(0, len(paths), BATCH):
+                batch = paths[first : first + BATCH]
+                for path, answer in zip(batch, threads.map(guarded, batch), strict=True):
+                    answers[path] = answer
+                    if progress is not None:
+                        progress(1)
+        except BaseException:
+            threads.shutdown(cancel_futures=True)  # do not decode thousands of files after Ctrl-C
+            raise
+    return answers
+
+
+def _measure(path: str) -> Measured:
+    with open_video(path) as video:
+        return Measured(video.count_frames(), video.fps)
+
+
+def _try_first_frame(path: str) -> None:
+    with open_video(path) as video:
+        video.frames_at([0])
