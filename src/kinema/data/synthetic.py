@@ -222,7 +222,7 @@ def render_scene(pair: int, rng: np.random.Generator, size: int, num_frames: int
     sprite = _texture(rng, _SPRITE, grain=_SPRITE / 5, contrast=70.0)
     mask = _shape_mask(_SHAPES[pair])
     drift = rng.uniform(-0.15, 0.15, 2) * size  # pixels between the middle and the last frame
-    backdrop = _texture(rng, 2 * size, grain=size / 6, contrast=35.0)
+    backdrop = _texture(rng, 2 * size, grain=size / 6, contrast=20.0)
     x, y = rng.uniform(0.38, 0.62, 2) * size
     side = rng.uniform(0.36, 0.52) * size
     angle = rng.uniform(0, 360)
