@@ -1,0 +1,52 @@
+"""The pages say what the code does: generated tables are current, and the README's Python prints what it claims."""
+
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def test_tables_are_current() -> None:
+    pages = runpy.run_path(str(ROOT / "docs" / "generate.py"))
+    for page in pages["PAGES"]:
+        text = (ROOT / page).read_text()
+        assert pages["regenerated"](text) == text, f"{page} is out of date; run: python docs/generate.py"
+
+
+def python_blocks(page: Path) -> list[tuple[str, str]]:
+    """Python blocks of a page that are followed by the text they print."""
+    return re.findall(r"```python\n(.*?)```\n+```text\n(.*?)```", page.read_text(), flags=re.DOTALL)
+
+
+def test_readme_shows_code_on_its_first_screen() -> None:
+    first = (ROOT / "README.md").read_text().splitlines()[:45]
+    assert "```python" in first
+    assert "uv run kinema demo" in first
+    assert "uv run pytest" in first
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_code_on_pages_prints_what_they_claim(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for code, printed in python_blocks(page):
+        exec(compile(code, str(page), "exec"), {})
+        assert capsys.readouterr().out == printed
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_commands_on_pages_exist(page: Path) -> None:
+    from kinema.cli.main import DATA_VERBS, VERBS
+
+    for verb, sub in re.findall(r"(?:uv run |^|`)kinema ([a-z]+)(?: ([a-z]+))?", page.read_text(), flags=re.MULTILINE):
+        assert verb == "data" or verb in VERBS, verb
+        if verb == "data" and sub:
+            assert sub in DATA_VERBS, sub
