@@ -26,14 +26,16 @@ class DataSpec:
         per_segment: In uniform sampling draw one offset per segment (TSN, TSM) instead of one per clip.
         augmentation: Where the crop comes from. ``short-side``: short side drawn from ``short_side``, random crop.
             ``fixed``: ``resize``, random crop. ``multi-scale``: sides drawn from ``scales``, one of ``positions``.
-            ``multi-fiber``: short side from ``short_side``, aspect from ``aspect``, random crop. ``center``: none.
+            ``multi-fiber``: short side from ``short_side``, aspect from ``aspect``, random crop. ``center``:
+            ``resize`` and the crop in the middle, as at test time.
         short_side: Smallest and largest short side in pixels.
-        resize: Size before the crop: ``()`` short side equals the crop, ``(s,)`` short side, ``(h, w)`` exact.
+        resize: Size before the crop: ``()`` short side equals the crop (``multi-scale``: as it is), ``(s,)`` short
+            side, ``(h, w)`` exact.
         crop_size: Side of the square that the network sees, in pixels.
         positions: Crop positions of ``multi-scale``: 5 (corners and centre) or 13.
         scales: Sides of ``multi-scale`` as shares of the short side, largest first.
         max_distort: How many steps of ``scales`` height and width may lie apart.
-        aspect: Smallest and largest factor on width over height.
+        aspect: Smallest and largest factor on width over height, for ``multi-fiber``.
         flip: Mirror half of the clips; never those of classes marked ``no_flip``.
         color_jitter: Largest change of hue (of 180), lightness and saturation (of 255).
         balance: Make classes count equally: ``none``, ``sampler`` (draw rare classes more often) or ``loss``.
@@ -56,7 +58,7 @@ class DataSpec:
     positions: int = 13
     scales: tuple[float, ...] = (1.0, 0.875, 0.75, 0.66)
     max_distort: int = 1
-    aspect: tuple[float, float] = (1.0, 1.0)
+    aspect: tuple[float, float] = (0.8, 1.25)
     flip: bool = True
     color_jitter: tuple[int, int, int] = (0, 0, 0)
     balance: str = "none"

@@ -1,0 +1,137 @@
+"""Training clips: one video, one clip, drawn again in every epoch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from kinema.data.manifest import Manifest, Record
+from kinema.data.sampling import Sampler
+from kinema.data.transforms import Augmentation
+from kinema.errors import VideoError
+from kinema.shapes import Clip, FrameIndices
+from kinema.video.decoder import Decoder, open_video
+from kinema.video.scaling import Scaling
+
+
+class Sample(NamedTuple):
+    """One training clip.
+
+    Attributes:
+        clip: Axes ``c t h w``, uint8 RGB; in memory the order is ``t h w c``, so that a batch is channels-last.
+        label: Class index, -1 when unlabelled.
+        index: Row of the manifest.
+        frames: The positions of the clip's frames in the video, axis ``t``, int64.
+    """
+
+    clip: Clip
+    label: int
+    index: int
+    frames: FrameIndices
+
+
+class ClipDataset(Dataset[Sample]):
+    """Reads clips for training; ``dataset[epoch, index]`` is the same clip whenever and wherever it is asked for.
+
+    Every draw comes from a generator seeded by (seed, epoch, index), so neither the number of workers nor a restart
+    changes a sample. No file is open between two calls.
+
+    Args:
+        manifest: The videos.
+        sampler: Chooses the frames; its first view is used.
+        augmentation: Crop, mirror image and colour; classes in ``manifest.no_flip`` are never mirrored.
+        seed: Of all draws.
+        backend: Decoder, see ``kinema.open_video``.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        *,
+        sampler: Sampler,
+        augmentation: Augmentation,
+        seed: int = 0,
+        backend: str = "auto",
+    ) -> None:
+        self.manifest = manifest
+        self.sampler = sampler
+        self.augmentation = augmentation
+        self.seed = seed
+        self.backend = backend
+
+    def __len__(self) -> int:
+        return len(self.manifest)
+
+    def __getitem__(self, index: tuple[int, int]) -> Sample:
+        """Read a clip.
+
+        Args:
+            index: Epoch, and row of the manifest.
+
+        Raises:
+            VideoError: The video cannot be read; the message has its path and id.
+        """
+        epoch, row = index
+        record = self.manifest[row]
+        rng = np.random.default_rng([self.seed, epoch, row])
+        with open_record(record, backend=self.backend) as decoder:
+            span = frame_range(record, len(decoder), decoder.fps)
+            frames = span.start + self.sampler.sample(len(span), decoder.fps, rng)[0]
+            decoder.scaling = Scaling(size=self.augmentation.decode_size(decoder.size))
+            pixels = decoder.frames_at(frames).pixels
+        clip = self.augmentation(pixels, rng, flip=record.label not in self.manifest.no_flip)
+        return Sample(torch.from_numpy(clip).permute(3, 0, 1, 2), record.label_index, row, frames)
+
+
+@contextmanager
+def open_record(record: Record, *, backend: str = "auto") -> Iterator[Decoder]:
+    """Open the video of a manifest row; a failure inside the block names the row's id.
+
+    Raises:
+        VideoError: The video cannot be read.
+    """
+    try:
+        with open_video(record.path, backend=backend, num_frames=record.num_frames or None) as decoder:
+            yield decoder
+    except VideoError as error:
+        raise VideoError(error.path, f"{error.reason} (video {record.video_id})") from error
+
+
+def frame_range(record: Record, num_frames: int, fps: float) -> range:
+    """Find the frames of a manifest row: the whole video, or those shown in ``[start, end)`` seconds.
+
+    Frame i is taken to be shown at ``i / fps``. In videos of variable frame rate that is an approximation: the segment
+    may begin and end some frames off.
+
+    Args:
+        record: The row.
+        num_frames: Frames of the video.
+        fps: Average frames per second of the video.
+
+    Raises:
+        VideoError: No frame lies in the segment, or the frame rate is unknown.
+    """
+    if math.isnan(record.start) and math.isnan(record.end):
+        return range(num_frames)
+    if fps <= 0:
+        raise VideoError(record.path, "start and end need a frame rate, and the video does not say its own")
+    first = 0 if math.isnan(record.start) else _first_frame_at(record.start, fps)
+    stop = num_frames if math.isnan(record.end) else min(num_frames, _first_frame_at(record.end, fps))
+    if first >= stop:
+        raise VideoError(
+            record.path,
+            f"no frame lies between {record.start:g} and {record.end:g} s; the video has {num_frames} frames at "
+            f"{fps:.6g} per second ({num_frames / fps:.2f} s)",
+        )
+    return range(first, stop)
+
+
+def _first_frame_at(seconds: float, fps: float) -> int:
+    # A thousandth of a frame of tolerance: 0.2 s at 25 frames per second is frame 5 although 0.2 * 25 rounds above it.
+    return max(0, math.ceil(seconds * fps - 1e-3))

@@ -1,0 +1,265 @@
+"""Batches of training clips: their order, the worker processes that read them, and the step to floating point."""
+
+from __future__ import annotations
+
+import multiprocessing
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from kinema.data.dataset import ClipDataset, Sample
+from kinema.errors import UserError
+from kinema.shapes import Clip
+
+if TYPE_CHECKING:
+    from kinema.models.weights import Preprocessing
+
+
+class Batch(NamedTuple):
+    """Training clips on their way to the device.
+
+    Attributes:
+        clips: Axes ``b c t h w``, uint8 RGB, channels-last in memory.
+        labels: Class indices, axis ``b``, int64.
+        indices: Rows of the manifest, axis ``b``, int64.
+    """
+
+    clips: Clip
+    labels: torch.Tensor
+    indices: torch.Tensor
+
+
+class EpochOrder(Sampler[list[tuple[int, int]]]):
+    """The batches of one epoch as lists of (epoch, index): a function of seed, epoch and step alone.
+
+    A batch of the whole job is dealt out to the processes in turn, so the same clips meet in a step on any number of
+    processes. The last batch may be short; one with fewer clips than processes joins the batch before it.
+
+    Args:
+        num_samples: Videos of the training set.
+        batch_size: Clips of one step over all processes.
+        seed: Of the order.
+        epoch: Counted from 0.
+        rank: Number of this process.
+        world: Number of processes.
+        start_step: Steps of this epoch that were done before a restart; they are left out.
+        weights: One number per video: draw ``num_samples`` of them with replacement, in proportion. None visits
+            every video once.
+
+    Raises:
+        UserError: There are fewer videos or smaller batches than processes, or the weights do not fit.
+    """
+
+    def __init__(
+        self,
+        num_samples: int,
+        *,
+        batch_size: int,
+        seed: int,
+        epoch: int,
+        rank: int = 0,
+        world: int = 1,
+        start_step: int = 0,
+        weights: np.ndarray | None = None,
+    ) -> None:
+        if min(num_samples, batch_size) < world:
+            raise UserError(f"{num_samples} videos in batches of {batch_size} cannot be dealt out to {world} processes")
+        if weights is not None and (len(weights) != num_samples or np.min(weights) < 0 or np.sum(weights) <= 0):
+            raise UserError(f"give one weight of 0 or more for each of the {num_samples} videos, not all of them 0")
+        self.num_samples = num_samples
+        self.seed, self.epoch = seed, epoch
+        self.rank, self.world = rank, world
+        self.start_step = start_step
+        self.weights = weights
+        edges = [*range(0, num_samples, batch_size), num_samples]
+        if len(edges) > 2 and edges[-1] - edges[-2] < world:
+            del edges[-2]
+        self.edges = edges
+
+    def __len__(self) -> int:
+        """Steps that are left of the epoch."""
+        return max(0, len(self.edges) - 1 - self.start_step)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        rng = np.random.default_rng([self.seed, self.epoch])
+        if self.weights is None:
+            order = rng.permutation(self.num_samples)
+        else:
+            shares = self.weights / np.sum(self.weights)
+            order = rng.choice(self.num_samples, size=self.num_samples, p=shares)
+        for step in range(self.start_step, len(self.edges) - 1):
+            batch = order[self.edges[step] : self.edges[step + 1]]
+            yield [(self.epoch, int(index)) for index in batch[self.rank :: self.world]]
+
+
+def balance_weights(labels: np.ndarray, num_classes: int) -> np.ndarray:
+    """Weigh every video by one over the size of its class, so that classes are drawn equally often.
+
+    Args:
+        labels: Class indices, -1 (weight 0) where unlabelled.
+        num_classes: Number of classes.
+
+    Returns:
+        Float64, one weight per video.
+    """
+    counts = np.bincount(labels[labels >= 0], minlength=num_classes)
+    return np.where(labels >= 0, 1.0 / np.maximum(counts, 1)[labels], 0.0)
+
+
+class Failure(NamedTuple):
+    """Stands for an item whose video could not be read, on its way out of a worker process."""
+
+    error: UserError
+
+
+class Guarded(Dataset[Any]):
+    """Hands an item's ``UserError`` over as a ``Failure``: raised in a worker it would come out as a wall of text."""
+
+    def __init__(self, dataset: Dataset[Any]) -> None:
+        self.dataset = dataset
+
+    def __getitem__(self, index: Any) -> Any:
+        try:
+            return self.dataset[index]
+        except UserError as error:
+            return Failure(error)
+
+
+class ProcessLoader(DataLoader[Any]):
+    """A ``DataLoader`` whose workers are forked and that raises the ``UserError`` a worker met.
+
+    Forked workers share the memory of the manifest and start in milliseconds. That is safe here: nothing holds an open
+    decoder between two items, and torch and OpenCV run single-threaded inside the workers.
+    """
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        with warnings.catch_warnings():
+            # Python >= 3.12 warns whenever a process with threads forks; torch's idle pool counts.
+            warnings.filterwarnings("ignore", message=".*multi-threaded, use of fork", category=DeprecationWarning)
+            batches = super().__iter__()
+        for batch in batches:
+            if isinstance(batch, Failure):
+                raise batch.error
+            yield batch
+
+
+def process_loader(
+    dataset: Dataset[Any],
+    *,
+    order: Any,
+    batched: bool,
+    num_workers: int,
+    pin_memory: bool,
+    collate: Callable[[Any], Any],
+) -> ProcessLoader:
+    """Build a loader over a dataset that may fail.
+
+    Args:
+        dataset: Its items may raise ``UserError``.
+        order: Keys of the items, or lists of keys when ``batched``.
+        batched: Whether ``order`` gives whole batches.
+        num_workers: Processes; 0 reads in this one.
+        pin_memory: Page-locked memory, for copies to a GPU; ignored where there is none.
+        collate: Makes a batch from a list of items (or passes one item on); some may be a ``Failure``.
+    """
+    fork = num_workers > 0 and "fork" in multiprocessing.get_all_start_methods()
+    with warnings.catch_warnings():
+        # The number of workers is the user's decision; waiting for a network disk can need more than there are cores.
+        warnings.filterwarnings("ignore", message="This DataLoader will create")
+        return ProcessLoader(
+            Guarded(dataset),
+            batch_sampler=order if batched else None,
+            sampler=None if batched else order,
+            batch_size=1 if batched else None,  # 1 is torch's default; it means nothing beside a batch sampler
+            num_workers=num_workers,
+            pin_memory=pin_memory and torch.cuda.is_available(),
+            collate_fn=collate,
+            worker_init_fn=_calm_worker,
+            multiprocessing_context="fork" if fork else None,
+        )
+
+
+def build_loader(
+    dataset: ClipDataset, order: EpochOrder, *, num_workers: int = 0, pin_memory: bool = False
+) -> ProcessLoader:
+    """Build the loader of one epoch of training; iterating gives ``Batch``es.
+
+    Args:
+        dataset: Where clips come from.
+        order: Which clips meet in which batch.
+        num_workers: Processes that decode; 0 decodes in this one.
+        pin_memory: Page-locked memory, for copies to a GPU; ignored where there is none.
+
+    Raises:
+        VideoError: While iterating, when a video cannot be read; the message has its path and id.
+    """
+    return process_loader(
+        dataset,
+        order=order,
+        batched=True,
+        num_workers=num_workers,
+        pin_memory=pin_memory,
+        collate=collate,
+    )
+
+
+def collate(samples: Sequence[Sample | Failure]) -> Batch | Failure:
+    """Join samples into a batch; the first failure among them takes its place.
+
+    Raises:
+        UserError: The clips have different lengths.
+    """
+    good: list[Sample] = []
+    for sample in samples:
+        if isinstance(sample, Failure):
+            return sample
+        good.append(sample)
+    lengths = sorted({sample.clip.shape[1] for sample in good})
+    if len(lengths) > 1:
+        error = (
+            f"clips of {lengths[0]} to {lengths[-1]} frames do not form a batch; with sampling 'all' use batches of 1"
+        )
+        return Failure(UserError(error))
+    pixels = torch.stack([sample.clip.permute(1, 2, 3, 0) for sample in good])
+    return Batch(
+        clips=pixels.permute(0, 4, 1, 2, 3),
+        labels=torch.tensor([sample.label for sample in good]),
+        indices=torch.tensor([sample.index for sample in good]),
+    )
+
+
+def to_clip(
+    clips: Clip,
+    preprocessing: Preprocessing,
+    device: torch.device | str,
+    dtype: torch.dtype = torch.float32,
+) -> Clip:
+    """Bring uint8 clips to the device, and only there to floating point: scaled to 0..1 and normalised.
+
+    Args:
+        clips: Axes ``b c t h w``, uint8 RGB.
+        preprocessing: Its ``mean`` and ``std`` are in the order of the network's input channels.
+        device: Where the network is.
+        dtype: Floating point type of the result.
+
+    Returns:
+        Axes ``b c t h w`` in the memory order of ``clips`` (channels-last stays so); BGR where the network wants that.
+    """
+    assert clips.dtype == torch.uint8, "clips are uint8 until they are on the device"
+    clips = clips.to(device, non_blocking=True)
+    exact = torch.promote_types(dtype, torch.float32)  # rounded to 16 bits, the factors would be off by up to 0.4 %
+    std = torch.tensor(preprocessing.std, device=device, dtype=exact).view(1, -1, 1, 1, 1)
+    mean = torch.tensor(preprocessing.mean, device=device, dtype=exact).view(1, -1, 1, 1, 1)
+    if preprocessing.channel_order == "bgr":
+        clips = clips.flip(1)
+    return torch.addcmul(-mean / std, clips.to(exact), 1 / (255 * std)).to(dtype)
+
+
+def _calm_worker(worker: int) -> None:
+    """Keep a worker to one core: the workers are the parallelism."""
+    cv2.setNumThreads(0)
