@@ -56,6 +56,7 @@ class FrameCursor:
         stream.codec_context.thread_count = self.threads
         self.stream = stream
         self.fresh = True
+        self._dropping = False
 
     def seek(self, timestamp: int) -> None:
         """Go to the last key frame at or before ``timestamp`` (in units of the stream's time base)."""
@@ -82,8 +83,14 @@ class FrameCursor:
                 return
             yield packet
 
-    def decode(self, packet: Packet[Any]) -> list[VideoFrame]:
-        """The frames that the decoder gives for one packet; none when it rejects the packet."""
+    def decode(self, packet: Packet[Any], *, drop: bool = False) -> list[VideoFrame]:
+        """The frames that the decoder gives for one packet; none when it rejects the packet.
+
+        With ``drop`` the decoder need not decode a packet whose frame no other frame is built on.
+        """
+        if drop != self._dropping:
+            self.stream.codec_context.skip_frame = "NONREF" if drop else "DEFAULT"
+            self._dropping = drop
         try:
             return packet.decode()
         except FFmpegError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from av.container import InputContainer
@@ -37,6 +38,7 @@ class PacketIndex:
     key_dts: list[int]
     orderly: bool
     formats: frozenset[str]
+    _key_numbers: dict[int, int] = field(repr=False)
     _positions: dict[int, int] = field(repr=False)
 
     def __len__(self) -> int:
@@ -58,6 +60,10 @@ class PacketIndex:
 
     def key_at(self, pts: int | None) -> int | None:
         """Number of the key frame with exactly this presentation time, if there is one."""
+        return None if pts is None else self._key_numbers.get(pts)
+
+    def position_of(self, pts: int | None) -> int | None:
+        """Position of the frame with exactly this presentation time, if there is one."""
         return None if pts is None else self._positions.get(pts)
 
 
@@ -67,11 +73,12 @@ def read_packet_index(container: InputContainer, stream: VideoStream) -> PacketI
     keys: list[tuple[int, int]] = []
     orderly = True
     is_vp8 = stream.codec_context.name in ("vp8", "libvpx")
+    length_bytes = _unit_length_bytes(stream)
     try:
         for packet in container.demux(stream):
             if packet.size == 0:
                 continue
-            if packet.pts is None or packet.is_corrupt:
+            if packet.pts is None or packet.is_corrupt or (length_bytes and not _is_whole(packet, length_bytes)):
                 orderly = False
                 continue
             if packet.is_keyframe:
@@ -91,10 +98,32 @@ def read_packet_index(container: InputContainer, stream: VideoStream) -> PacketI
         key_dts=[key[1] for key in keys],
         orderly=orderly,
         formats=frozenset(container.format.name.split(",")),
-        _positions={key: number for number, key in enumerate(key_pts)},
+        _key_numbers={key: number for number, key in enumerate(key_pts)},
+        _positions={time: position for position, time in enumerate(times.tolist())},
     )
 
 
-def _is_hidden_vp8(packet: Packet[VideoStream]) -> bool:
+def _is_hidden_vp8(packet: Packet[Any]) -> bool:
     """Whether a VP8 packet holds an alternate reference frame, which is decoded but never shown (RFC 6386, 9.1)."""
     return not memoryview(packet)[0] >> 4 & 1
+
+
+def _unit_length_bytes(stream: VideoStream) -> int:
+    """How many bytes give the length of each unit in H.264 and HEVC packets; 0 where packets are not built so.
+
+    From the configuration record before the first packet (ISO/IEC 14496-15, 5.3.3.1 and 8.3.3.1).
+    """
+    record = stream.codec_context.extradata or b""
+    place = {"h264": 4, "hevc": 21}.get(stream.codec_context.name)
+    if place is None or len(record) <= place or record[0] != 1:
+        return 0
+    return (record[place] & 3) + 1
+
+
+def _is_whole(packet: Packet[Any], length_bytes: int) -> bool:
+    """Whether the units of an H.264 or HEVC packet fill it exactly; the decoder rejects a packet where they do not."""
+    data = memoryview(packet)
+    place, end = 0, len(data)
+    while place + length_bytes <= end:
+        place += length_bytes + int.from_bytes(data[place : place + length_bytes], "big")
+    return place == end

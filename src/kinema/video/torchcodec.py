@@ -53,7 +53,7 @@ class TorchCodecDecoder(PyAVDecoder):
         pixels = self._read(positions) if positions[-1] < len(self) else None
         if pixels is None:
             return super()._decode(positions)
-        index = self._packet_index()
+        index = self._walk.packet_index()
         return pixels, (index.pts[positions] - index.pts[0]) * float(self._time_base)
 
     def _read(self, positions: np.ndarray) -> np.ndarray | None:
@@ -68,7 +68,7 @@ class TorchCodecDecoder(PyAVDecoder):
             _log.debug("%s: torchcodec fails (%s); PyAV reads it", self.path, error)
             self._agrees = False
             return None
-        expected = self._packet_index().pts[positions] * float(self._time_base)
+        expected = self._walk.packet_index().pts[positions] * float(self._time_base)
         if not np.allclose(batch.pts_seconds.numpy(), expected, rtol=0, atol=TIME_TOLERANCE_SEC):
             self._agrees = False
             return None
@@ -79,13 +79,13 @@ class TorchCodecDecoder(PyAVDecoder):
         from torchcodec.decoders import VideoDecoder
         from torchcodec.transforms import Resize
 
-        if self._seek_index() is None:
+        if self._walk.seek_index() is None:
             return False
         target = self.scaling.target(self.size)
         try:
             self._reader = VideoDecoder(
                 str(self.path),
-                stream_index=self._cursor.stream.index,
+                stream_index=self._walk.cursor.stream.index,
                 dimension_order="NHWC",
                 num_ffmpeg_threads=self._threads,
                 device="cpu",
