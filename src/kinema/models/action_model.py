@@ -105,8 +105,9 @@ class ActionModel(nn.Module):
 
     def features(self, clip: Clip) -> Features:
         """The last feature map, ``b d t' h' w'``."""
-        for _, features in self.stage_maps(clip):
-            pass
+        features = self._checked(clip)
+        for stage in self._stages:
+            features = self._run(stage, features)
         return features
 
     def stage_maps(self, clip: Clip) -> Iterator[tuple[str, Features]]:
@@ -117,15 +118,9 @@ class ActionModel(nn.Module):
         Raises:
             UserError: The clip does not have five axes, or not the channels that the model was built for.
         """
-        if clip.ndim != 5 or clip.shape[1] != self.in_channels or not clip.is_floating_point():
-            raise UserError(
-                f"{self.name} takes floating-point clips with axes b c t h w and c = {self.in_channels}, "
-                f"got {clip.dtype} of shape {tuple(clip.shape)}"
-            )
-        features = to_layout(clip)
-        for stage, parts in self._stages.items():
-            for part in parts:
-                features = self.get_submodule(part)(features)
+        features = self._checked(clip)
+        for stage in self._stages:
+            features = self._run(stage, features)
             yield stage, features
 
     def stage_names(self) -> list[str]:
@@ -145,3 +140,16 @@ class ActionModel(nn.Module):
     def head_parameters(self) -> Iterator[nn.Parameter]:
         """The parameters that belong to the classes; all others are the backbone's and its module's."""
         return self.fc.parameters()
+
+    def _run(self, stage: str, features: Features) -> Features:
+        for part in self._stages[stage]:
+            features = self.get_submodule(part)(features)
+        return features
+
+    def _checked(self, clip: Clip) -> Clip:
+        if clip.ndim != 5 or clip.shape[1] != self.in_channels or not clip.is_floating_point():
+            raise UserError(
+                f"{self.name} takes floating-point clips with axes b c t h w and c = {self.in_channels}, "
+                f"got {clip.dtype} of shape {tuple(clip.shape)}"
+            )
+        return to_layout(clip)

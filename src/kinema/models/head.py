@@ -31,7 +31,7 @@ class LinearHead(nn.Linear):
         nn.init.normal_(self.weight, std=0.01)
         nn.init.zeros_(self.bias)
 
-    def forward(self, features: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Score ``b d t h w``; the result has axes ``b classes``."""
-        steps = F.dropout(features.mean((3, 4)), self.dropout, self.training)
+        steps = F.dropout(input.mean((3, 4)), self.dropout, self.training)
         return super().forward(steps.mean(2))

@@ -206,6 +206,6 @@ def read_state_dict(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
     inner = content.get("state_dict")
     rest = {} if inner is None else {key: value for key, value in content.items() if key != "state_dict"}
     tensors = content if inner is None else inner
-    if not tensors or not all(isinstance(value, torch.Tensor) for value in tensors.values()):
+    if not isinstance(tensors, Mapping) or not all(isinstance(value, torch.Tensor) for value in tensors.values()):
         raise CheckpointError(f"{path}: holds no dictionary of tensors")
     return {str(key).removeprefix("module."): value for key, value in tensors.items()}, rest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import nn
@@ -25,6 +26,7 @@ class Backbone(nn.Module):
     temporal_stride: int
 
 
+@dataclass(frozen=True)
 class BackbonePlan(ABC):
     """A backbone before its temporal module is known.
 

@@ -83,7 +83,8 @@ class InceptionV1(Backbone):
             self.add_module(f"mix{index + 1}", placed.mix(stem_site, 0))
         self.maxpool1 = placed.pool(_pool(3), 0)
         self.maxpool2 = placed.pool(_pool(3, stride_time), 0)
-        channels, blocks = 192, dict.fromkeys("345", 0)
+        channels = 192
+        blocks: dict[str, int] = {"3": 0, "4": 0, "5": 0}
         for unit, (name, widths) in enumerate(_MODULES.items()):
             site = Site(
                 name=f"inception{name}",

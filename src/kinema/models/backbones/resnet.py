@@ -212,4 +212,4 @@ RESNETS = {
     "resnet152": ResNetPlan(block="bottleneck", layers=(3, 8, 36, 3)),
     "resnettiny": ResNetPlan(block="basic", layers=(2, 2, 2, 2), widths=(16, 32, 64, 128), stem_kernel=5),
 }
-"""The ResNets by name. ``resnettiny`` is the project's own: an 80th of ResNet-18's work per frame, for tests and demos."""
+"""The ResNets by name. ``resnettiny`` is the project's own, for tests and demos: a 16th of ResNet-18's parameters."""

@@ -1,0 +1,59 @@
+"""``kinema models``: the list of networks that can be named, and what each costs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import tyro
+
+
+def models(
+    pattern: Annotated[str, tyro.conf.Positional] = "*", *, frames: int = 8, size: int = 224, json: bool = False
+) -> None:
+    """List models with their parameters, multiply-adds and temporal stride.
+
+    A name is module{+module}[@placement]-backbone[-tp]. Placements (tophalf, bottomhalf, uniformhalf, topN, bottomN)
+    and further stacks of modules can be added to any name: kinema models tam@tophalf-resnet18.
+
+    Args:
+        pattern: Which models: a name, or a pattern such as 'tsm-*'.
+        frames: Frames of the clip that is counted.
+        size: Height and width of the clip that is counted, in pixels.
+        json: Print JSON lines instead of a table.
+    """
+    from kinema.models.names import ALIASES, BACKBONES, MODULES, ModelName, list_models
+
+    names = list_models(pattern)
+    if not names and any(letter in pattern for letter in "*?["):
+        from kinema.errors import UserError
+
+        raise UserError(
+            f"no model matches {pattern!r}; modules: {', '.join(MODULES)}; backbones: {', '.join(BACKBONES)}"
+            + (f"; aliases: {', '.join(ALIASES)}" if ALIASES else "")
+        )
+    names = names or [str(ModelName.parse(pattern))]
+
+    from kinema.analyze.cost import cost
+
+    if json:
+        import json as json_module
+
+        for name in names:
+            print(json_module.dumps(cost(name, frames=frames, size=size).to_dict()))
+        return
+
+    from rich.console import Console
+    from rich.progress import track
+    from rich.table import Table
+
+    table = Table(title=f"Models: one clip of {frames} x {size} x {size}, 400 classes")
+    table.add_column("name", no_wrap=True)
+    for heading in ("parameters", "multiply-adds", "time stride"):
+        table.add_column(heading, justify="right")
+    table.add_column("sees order")
+    notes = Console(stderr=True)
+    for name in track(names, "Counting", console=notes, transient=True, disable=not notes.is_terminal):
+        counted = cost(name, frames=frames, size=size)
+        numbers = f"{counted.parameters / 1e6:.2f} M", f"{counted.macs / 1e9:.2f} G", str(counted.temporal_stride)
+        table.add_row(name, *numbers, "no" if counted.order_blind else "yes")
+    Console().print(table)
