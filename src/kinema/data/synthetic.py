@@ -219,10 +219,10 @@ def render_scene(pair: int, rng: np.random.Generator, size: int, num_frames: int
     Returns:
         Axes ``t h w c``.
     """
-    sprite = _texture(rng, _SPRITE, grain=_SPRITE / 5, contrast=70.0)
+    sprite = _texture(rng, _SPRITE, grain=_SPRITE / 5, mean=(140, 215), contrast=45.0)
     mask = _shape_mask(_SHAPES[pair])
     drift = rng.uniform(-0.15, 0.15, 2) * size  # pixels between the middle and the last frame
-    backdrop = _texture(rng, 2 * size, grain=size / 6, contrast=20.0)
+    backdrop = _texture(rng, 2 * size, grain=size / 6, mean=(40, 110), contrast=20.0)
     x, y = rng.uniform(0.38, 0.62, 2) * size
     side = rng.uniform(0.36, 0.52) * size
     angle = rng.uniform(0, 360)
@@ -253,12 +253,14 @@ def _placement(x: float, y: float, side: float, angle: float) -> np.ndarray:
     return matrix
 
 
-def _texture(rng: np.random.Generator, side: int, *, grain: float, contrast: float) -> np.ndarray:
-    """Smooth random colours around a random mean; ``grain`` is the size of a patch, ``contrast`` a deviation."""
+def _texture(
+    rng: np.random.Generator, side: int, *, grain: float, mean: tuple[float, float], contrast: float
+) -> np.ndarray:
+    """Smooth random colours in patches of ``grain`` pixels that deviate by ``contrast`` from a mean within bounds."""
     cells = max(2, round(side / grain))
     coarse = rng.normal(0, 1, (cells, cells, 3)).astype(np.float32)
     smooth = cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC)
-    return np.clip(rng.uniform(70, 185, 3) + contrast * smooth, 0, 255).astype(np.float32)
+    return np.clip(rng.uniform(*mean, 3) + contrast * smooth, 0, 255).astype(np.float32)
 
 
 def _shape_mask(shape: str) -> np.ndarray:

@@ -13,7 +13,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import PercentFormatter
 
 from kinema.errors import UserError
-from kinema.report.style import COLOURS, FAINT, INK, new_figure, save
+from kinema.report.style import COLOURS, FAINT, INK, legend_below, new_figure, save
 
 if TYPE_CHECKING:
     from kinema.shapes import Pixels
@@ -60,8 +60,7 @@ def plot_bars(
     axes.set_yticks(np.linspace(0, 1, 6))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.set_title(title, loc="left", fontsize=11)
-    handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-    figure.legend(handles.values(), handles.keys(), loc="outside lower left", ncols=4, frameon=False)
+    legend_below(figure)
     return save(figure, path)
 
 
