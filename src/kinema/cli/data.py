@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -202,6 +203,9 @@ def _print_bad(bad: list[BadVideo]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    if not sys.stdout.isatty():  # for grep and cut: no frame, no folded paths
+        print("\n".join(["video_id\tpath\treason", *("\t".join(video) for video in bad)]))
+        return
     table = Table(title=f"{len(bad):,} bad videos", title_justify="left")
     for name in ("video_id", "path", "reason"):
         table.add_column(name, overflow="fold")

@@ -216,6 +216,10 @@ class Manifest:
         frames[self.rows], rates[self.rows] = num_frames, fps
         return self._with(columns=dataclasses.replace(self.columns, num_frames=frames, fps=rates))
 
+    def without_groups(self) -> Manifest:
+        """Return the same rows, no video belonging to a group."""
+        return self._with(columns=dataclasses.replace(self.columns, group=TextColumn.of([""] * len(self.columns))))
+
     @property
     def name(self) -> str:
         """What to call this manifest in a message: the file or folder it came from."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 
@@ -10,6 +11,9 @@ import numpy as np
 from kinema.data.columns import SPLITS
 from kinema.data.manifest import Manifest
 from kinema.errors import UserError
+
+EXACT = 1000
+"""Of a class with more groups than this, the others are taken as they come; the exact search costs their square."""
 
 
 def hold_out(
@@ -23,14 +27,15 @@ def hold_out(
 ) -> Manifest:
     """Move a share of the videos of one split into another, the same share of every class.
 
-    A group moves as a whole, so each class comes as near to its share as exchanging one group for another can bring it.
+    A group moves as a whole; each class comes as near to its share as its groups allow. Groups that span classes are
+    chosen greedily, so with them a nearer choice may exist.
     A class of two or more groups (or videos, where there are no groups) gives at least one and keeps at least one.
 
     Args:
         manifest: What to split; videos of other splits stay as they are.
         fraction: The share to hold out, between 0 and 1.
         seed: Decides which videos; the same seed and manifest give the same answer.
-        by_group: Keep the videos of a group together.
+        by_group: Keep the videos of a group together. Otherwise groups may be torn apart, and the answer has none.
         source: The split to take from.
         into: The split to give to; it must have no videos yet.
 
@@ -54,21 +59,38 @@ def hold_out(
     candidates = np.flatnonzero([name == source for name in splits])
     for row in candidates[held].tolist():
         splits[row] = into
-    return manifest.with_splits(splits)
+    divided = manifest.with_splits(splits)
+    return divided if by_group else divided.without_groups()
 
 
 def _choose(labels: Sequence[int], groups: Sequence[str], fraction: float, rng: np.random.Generator) -> np.ndarray:
-    """Tell for each video whether it is held out."""
+    """Tell for each video whether it is held out.
+
+    Groups that span several classes (an actor who does everything) come first, each taken when that brings the classes
+    nearer to their shares; then the groups of a single class fill up what the class lacks, as exactly as they can.
+    """
     units = _units(labels, groups)
-    balance = _Balance([Counter(labels[row] for row in unit) for unit in units], fraction)
-    for unit in rng.permutation(len(units)).tolist():
-        balance.take_if_nearer(unit)
-    balance.exchange()
-    balance.leave_none_empty()
-    held = np.zeros(len(labels), bool)
-    for unit, rows in enumerate(units):
-        held[rows] = balance.held[unit]
-    return held
+    sizes = [Counter(labels[row] for row in unit) for unit in units]
+    held = np.zeros(len(units), bool)
+    lack: dict[int, float] = {label: fraction * total for label, total in Counter(labels).items()}
+    order = rng.permutation(len(units)).tolist()
+    _take_spanning([unit for unit in order if len(sizes[unit]) > 1], sizes, held, lack)
+    own: dict[int, list[int]] = {label: [] for label in lack}
+    members: dict[int, list[int]] = {label: [] for label in lack}
+    for unit in order:
+        for label in sizes[unit]:
+            members[label].append(unit)
+            if len(sizes[unit]) == 1:
+                own[label].append(unit)
+    for label in sorted(own):
+        chosen = nearest_subset([sizes[unit][label] for unit in own[label]], lack[label])
+        held[[own[label][place] for place in chosen]] = True
+    for label in sorted(members):
+        _leave_none_empty(members[label], [sizes[unit][label] for unit in members[label]], held)
+    answer = np.zeros(len(labels), bool)
+    for unit in np.flatnonzero(held).tolist():
+        answer[units[unit]] = True
+    return answer
 
 
 def _units(labels: Sequence[int], groups: Sequence[str]) -> list[list[int]]:
@@ -76,68 +98,63 @@ def _units(labels: Sequence[int], groups: Sequence[str]) -> list[list[int]]:
     together: dict[str, list[int]] = {}
     units: list[list[int]] = []
     for row, group in enumerate(groups):
-        if not group:
-            units.append([row])
-        elif group in together:
+        if group and group in together:
             together[group].append(row)
-        else:
-            together[group] = [row]
-            units.append(together[group])
+            continue
+        units.append([row])
+        if group:
+            together[group] = units[-1]
     return units
 
 
-class _Balance:
-    """How far each class is from its share; ``sizes`` counts the videos of each class in each unit."""
+def _take_spanning(order: list[int], sizes: list[Counter[int]], held: np.ndarray, lack: dict[int, float]) -> None:
+    """Let groups change sides, in random order and as long as that helps."""
+    for _ in range(20):  # each change lowers the distance; in practice two or three rounds are enough
+        changed = False
+        for unit in order:
+            sign = -1 if held[unit] else 1
+            gain = sum(abs(lack[label]) - abs(lack[label] - sign * size) for label, size in sizes[unit].items())
+            if gain > 1e-9:
+                held[unit] = not held[unit]
+                for label, size in sizes[unit].items():
+                    lack[label] -= sign * size
+                changed = True
+        if not changed:
+            break
 
-    def __init__(self, sizes: list[Counter[int]], fraction: float) -> None:
-        self.sizes = sizes
-        self.held = [False] * len(sizes)
-        self.by_class: dict[int, list[int]] = {}
-        totals: Counter[int] = Counter()
-        for unit, size in enumerate(sizes):
-            totals.update(size)
-            for label in size:
-                self.by_class.setdefault(label, []).append(unit)
-        self.lack = {label: fraction * total for label, total in totals.items()}
 
-    def gain(self, *moves: int) -> float:
-        """How much nearer all classes together get to their shares when these units change sides."""
-        change: Counter[int] = Counter()
-        for unit in moves:
-            for label, size in self.sizes[unit].items():
-                change[label] += -size if self.held[unit] else size
-        return sum(abs(self.lack[label]) - abs(self.lack[label] - moved) for label, moved in change.items())
+def nearest_subset(sizes: Sequence[int], target: float) -> list[int]:
+    """Choose places of ``sizes`` whose sum is as near to ``target`` as any choice can be; earlier places first.
 
-    def flip(self, unit: int) -> None:
-        """Let one unit change sides."""
-        sign = 1 if self.held[unit] else -1
-        for label, size in self.sizes[unit].items():
-            self.lack[label] += sign * size
-        self.held[unit] = not self.held[unit]
+    Of two sums equally near, the smaller one is taken. Neither nothing nor everything is chosen where there are two
+    sizes or more and the target is positive.
+    """
+    if len(sizes) < 2 or target <= 0:
+        return []
+    if max(sizes) == 1:
+        return list(range(min(max(math.ceil(target - 0.5), 1), len(sizes) - 1)))
+    chosen = []
+    exact = list(range(min(len(sizes), EXACT)))
+    near = sum(sizes[place] for place in exact) * target / sum(sizes)
+    for place in range(EXACT, len(sizes)):
+        if target - sizes[place] >= near:
+            chosen.append(place)
+            target -= sizes[place]
+    reach = [1]  # bit n of reach[k] tells whether some of the first k sizes add up to n
+    for place in exact:
+        reach.append(reach[-1] | reach[-1] << sizes[place])
+    total = sum(sizes[place] for place in exact)
+    left = min((n for n in range(1, total) if reach[-1] >> n & 1), key=lambda n: (abs(n - target), n))
+    for place in reversed(exact):
+        if not reach[place] >> left & 1:
+            chosen.append(place)
+            left -= sizes[place]
+    return sorted(chosen)
 
-    def take_if_nearer(self, unit: int) -> None:
-        """Hold a unit out if that does not lead away from the shares."""
-        if self.gain(unit) >= 0:
-            self.flip(unit)
 
-    def exchange(self) -> None:
-        """Swap a held unit for one that is not, as long as that helps a class that is a video or more off its share."""
-        for label, units in self.by_class.items():
-            for _ in range(len(units)):
-                if abs(self.lack[label]) < 1:
-                    break
-                pairs = ((a, b) for a in units if self.held[a] for b in units if not self.held[b])
-                gain, a, b = max(((self.gain(a, b), a, b) for a, b in pairs), default=(0.0, 0, 0))
-                if gain <= 1e-9:
-                    break
-                self.flip(a)
-                self.flip(b)
-
-    def leave_none_empty(self) -> None:
-        """Give every class of two or more units at least one on either side."""
-        for label, units in self.by_class.items():
-            states = {self.held[unit] for unit in units}
-            if len(units) > 1 and len(states) == 1:
-                self.flip(min(units, key=lambda unit: (self.sizes[unit][label], unit)))
-            elif len(units) == 1 and self.held[units[0]] and len(self.sizes[units[0]]) == 1:
-                self.flip(units[0])  # the only group of its class: training must see the class
+def _leave_none_empty(units: list[int], sizes: list[int], held: np.ndarray) -> None:
+    """Give a class of two or more groups at least one on either side; training sees every class."""
+    states = set(held[units].tolist())
+    if len(states) == 1 and (len(units) > 1 or held[units[0]]):
+        smallest = min(range(len(units)), key=sizes.__getitem__)
+        held[units[smallest]] = not held[units[smallest]]
