@@ -81,7 +81,7 @@ class InceptionV1(Backbone):
             self.add_module(name, ConvNormRelu(spec, placed, 0))
             stem_site = Site(name=name, channels=spec.out_channels, stage=0, block=index, num_blocks=len(_MODULES))
             self.add_module(f"mix{index + 1}", placed.mix(stem_site, 0))
-        self.maxpool1 = placed.pool(_pool(3), 0)
+        self.maxpool1 = placed.pool(replace(_pool(3), kernel_time=1), 0)  # flat in I3D as well
         self.maxpool2 = placed.pool(_pool(3, stride_time), 0)
         channels = 192
         blocks: dict[str, int] = {"3": 0, "4": 0, "5": 0}
