@@ -29,7 +29,6 @@ class OptimSpec:
         lr: Peak learning rate for one step of ``train.batch_size`` clips.
         momentum: Of SGD; for AdamW the first decay rate (beta1).
         nesterov: Look ahead along the momentum (SGD).
-        beta2: Second decay rate of AdamW.
         weight_decay: Pull of the weights towards zero.
         decay_all: Decay biases and normalisation weights too; off spares every tensor of one dimension.
         base_lr_scale: Factor of the rate for all layers but the head (the Multi-Fiber paper fine-tunes with 0.2).
@@ -43,7 +42,6 @@ class OptimSpec:
     lr: float = 0.01
     momentum: float = 0.9
     nesterov: bool = False
-    beta2: float = 0.999
     weight_decay: float = 1e-4
     decay_all: bool = False
     base_lr_scale: float = 1.0
@@ -57,8 +55,7 @@ class OptimSpec:
         for name in ("weight_decay", "base_lr_scale", "head_lr_scale", "frozen_stages", "clip_norm"):
             _at_least(f"optim.{name}", getattr(self, name), 0)
         _require(self.lr > 0, "optim.lr", self.lr, "a number above 0")
-        for name in ("momentum", "beta2"):
-            _require(0 <= getattr(self, name) < 1, f"optim.{name}", getattr(self, name), "a number in [0, 1)")
+        _require(0 <= self.momentum < 1, "optim.momentum", self.momentum, "a number in [0, 1)")
         _require(self.momentum > 0 or not self.nesterov, "optim.nesterov", True, "false when optim.momentum is 0")
 
 
@@ -68,14 +65,13 @@ class ScheduleSpec:
 
     Attributes:
         kind: ``constant``, ``step`` (x gamma every ``step_epochs``), ``multi-step`` (x gamma at each of
-            ``milestones``) or ``cosine`` (from 1 down to ``final_scale``).
+            ``milestones``) or ``cosine`` (half a period, down to 0).
         epochs: Passes over the training videos.
         warmup_epochs: Length of the linear rise at the start; fractions are allowed.
         warmup_scale: Factor of the rate at the first step of the rise.
         step_epochs: Distance between two drops of ``step``.
         milestones: Epochs at which ``multi-step`` drops the rate.
         gamma: Factor of one drop.
-        final_scale: Factor at the end of ``cosine``.
     """
 
     kind: str = "cosine"
@@ -85,12 +81,11 @@ class ScheduleSpec:
     step_epochs: float = 10.0
     milestones: tuple[float, ...] = ()
     gamma: float = 0.1
-    final_scale: float = 0.0
 
     def __post_init__(self) -> None:
         one_of("schedule", self.kind, SCHEDULES)
         _at_least("schedule.epochs", self.epochs, 1)
-        for name in ("warmup_epochs", "warmup_scale", "gamma", "final_scale"):
+        for name in ("warmup_epochs", "warmup_scale", "gamma"):
             _at_least(f"schedule.{name}", getattr(self, name), 0)
         _require(self.step_epochs > 0, "schedule.step_epochs", self.step_epochs, "a number above 0")
         ordered = list(self.milestones) == sorted(self.milestones)
@@ -262,8 +257,10 @@ def _typed(kind: Any, value: Any, name: str) -> Any:
     """Return ``value`` as the field's type: integers pass as floats, lists as tuples, and nothing else is bent."""
     origin = typing.get_origin(kind) or kind
     if origin is tuple and isinstance(value, list | tuple):
-        inner = typing.get_args(kind)[0]
-        return tuple(_typed(inner, one, name) for one in value)
+        inner = typing.get_args(kind)
+        if inner[-1] is not ... and len(inner) != len(value):
+            raise UserError(f"recipe field {name!r} must hold {len(inner)} values, not {value!r}")
+        return tuple(_typed(inner[0], one, name) for one in value)
     if origin is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, origin) or (origin is int and isinstance(value, bool)):

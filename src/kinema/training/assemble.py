@@ -1,0 +1,110 @@
+"""Putting a run together: from a recipe and videos to the object that the loop works on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from kinema.errors import UserError
+from kinema.training.average import WeightAverage
+from kinema.training.batches import class_weights, steps_per_epoch
+from kinema.training.initial import starting_model
+from kinema.training.memory import automatic_batch
+from kinema.training.objective import Objective
+from kinema.training.parameters import build_optimizer, freeze
+from kinema.training.state import Position, Run
+from kinema.training.stopping import StopRequest
+
+if TYPE_CHECKING:
+    from kinema.data.manifest import Manifest
+    from kinema.models.action_model import ActionModel
+    from kinema.training.display import Display
+    from kinema.training.engine import Engine
+    from kinema.training.recipe import Recipe
+
+
+def assemble(
+    engine: Engine,
+    recipe: Recipe,
+    *,
+    folder: Path,
+    training: Manifest,
+    validation: Manifest | None,
+    display: Display,
+    auto_batch: bool = False,
+) -> Run:
+    """Build model, optimiser and loss for one process of a run.
+
+    Args:
+        engine: The process.
+        recipe: With the model filled in.
+        folder: Run directory.
+        training: Videos to train on.
+        validation: Videos to validate on, or None.
+        display: Where notes go.
+        auto_batch: Replace the recipe's batch by the largest that fits.
+
+    Raises:
+        UserError: When parts of the recipe do not go together with the model, the data or the device.
+    """
+    model, preprocessing = starting_model(recipe, training.classes, note=display.note)
+    freeze(model, recipe)
+    model = _with_synchronised_norms(model, recipe, engine)
+    if auto_batch:
+        recipe = _with_automatic_batch(engine, model, recipe, len(training), display.note)
+    if len(training) < engine.world or recipe.train.batch_size < engine.world * recipe.train.accumulate:
+        raise UserError(
+            f"{len(training)} videos in batches of {recipe.train.batch_size} cannot keep {engine.world} processes with "
+            f"{recipe.train.accumulate} parts each busy; use a larger batch or fewer devices"
+        )
+    optimizer = build_optimizer(model, recipe.optim)
+    network, wrapped = engine.prepare(model, optimizer, compile=recipe.train.compile)
+    weights = class_weights(training, recipe)
+    return Run(
+        engine=engine,
+        recipe=recipe,
+        folder=folder,
+        model=model,
+        network=network,
+        optimizer=wrapped,
+        objective=Objective(
+            label_smoothing=recipe.train.label_smoothing,
+            class_weights=None if weights is None else torch.from_numpy(weights).to(engine.device, engine.dtype),
+        ),
+        average=WeightAverage(model, decay=recipe.train.ema_decay) if recipe.train.ema_decay else None,
+        preprocessing=preprocessing,
+        training=training,
+        validation=validation,
+        position=Position(),
+        stop=StopRequest(),
+        display=display,
+        steps_per_epoch=steps_per_epoch(training, recipe, engine.world),
+    )
+
+
+def _with_synchronised_norms(model: ActionModel, recipe: Recipe, engine: Engine) -> ActionModel:
+    if not recipe.train.sync_bn:
+        return model
+    if engine.device.type != "cuda":
+        raise UserError(f"train.sync_bn needs CUDA devices; this run computes on {engine.device}")
+    if engine.world == 1:
+        return model
+    converted = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    assert converted is model, "only the norms inside are exchanged"
+    return model
+
+
+def _with_automatic_batch(
+    engine: Engine, model: ActionModel, recipe: Recipe, num_videos: int, note: Callable[[str], None]
+) -> Recipe:
+    model.to(engine.device)
+    chosen = automatic_batch(engine, model, recipe, num_videos=num_videos)
+    note(
+        f"batch {chosen.train.batch_size} (the recipe has {recipe.train.batch_size}), "
+        f"learning rate {chosen.optim.lr:.3g} (the recipe has {recipe.optim.lr:.3g})"
+    )
+    return chosen

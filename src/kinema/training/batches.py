@@ -1,0 +1,99 @@
+"""The batches of a run, in an order that depends on nothing but the seed, the epoch and the step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kinema.data.dataset import ClipDataset
+from kinema.data.loader import EpochOrder, balance_weights, build_loader
+from kinema.data.sampling import make_sampler
+from kinema.data.transforms import make_augmentation
+from kinema.training.objective import balanced_class_weights
+
+if TYPE_CHECKING:
+    from kinema.data.loader import Batch
+    from kinema.data.manifest import Manifest
+    from kinema.training.recipe import Recipe
+    from kinema.training.state import Position, Run
+
+
+class RunOrder:
+    """The batches of every epoch that is left, one after the other.
+
+    One loader reads them all, so that decoding goes on across the border of two epochs and during validation, and
+    worker processes start once.
+
+    Args:
+        training: The videos.
+        recipe: Batch size, seed, epochs and class balance.
+        position: Where to begin.
+        rank: This process.
+        world: Number of processes.
+    """
+
+    def __init__(self, training: Manifest, recipe: Recipe, position: Position, *, rank: int, world: int) -> None:
+        self._recipe, self._rank, self._world = recipe, rank, world
+        self._num_samples = len(training)
+        self._first = (position.epoch, position.step_in_epoch)
+        balanced = recipe.data.balance == "sampler"
+        self._weights = balance_weights(training.labels, len(training.classes)) if balanced else None
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        """Yield the (epoch, index) pairs of one batch of this process."""
+        for epoch in range(self._first[0], self._recipe.schedule.epochs):
+            yield from self.epoch(epoch, start_step=self._first[1] if epoch == self._first[0] else 0)
+
+    def __len__(self) -> int:
+        """Count the batches that are left."""
+        epochs = self._recipe.schedule.epochs - self._first[0]
+        return epochs * len(self.epoch(0)) - self._first[1]
+
+    def epoch(self, epoch: int, *, start_step: int = 0) -> EpochOrder:
+        """The batches of one epoch."""
+        return EpochOrder(
+            self._num_samples,
+            batch_size=self._recipe.train.batch_size,
+            seed=self._recipe.seed,
+            epoch=epoch,
+            rank=self._rank,
+            world=self._world,
+            start_step=start_step,
+            weights=self._weights,
+        )
+
+
+def steps_per_epoch(training: Manifest, recipe: Recipe, world: int) -> int:
+    """Count the optimiser steps of one epoch."""
+    return len(EpochOrder(len(training), batch_size=recipe.train.batch_size, seed=0, epoch=0, rank=0, world=world))
+
+
+def clips_of_step(run: Run, step: int) -> int:
+    """Count the clips of one step of an epoch over all processes; only the last step may differ from the others."""
+    size = run.recipe.train.batch_size
+    return size if step + 1 < run.steps_per_epoch else len(run.training) - size * (run.steps_per_epoch - 1)
+
+
+def epoch_batches(run: Run) -> Iterator[Batch]:
+    """Start loading the batches that are left of a run."""
+    data, engine = run.recipe.data, run.engine
+    dataset = ClipDataset(
+        run.training,
+        sampler=make_sampler(data),
+        augmentation=make_augmentation(data),
+        seed=run.recipe.seed,
+        backend=data.backend,
+    )
+    order = RunOrder(run.training, run.recipe, run.position, rank=engine.rank, world=engine.world)
+    return iter(
+        build_loader(dataset, order, num_workers=data.num_workers, pin_memory=engine.device.type == "cuda")  # type: ignore[arg-type]
+    )
+
+
+def class_weights(training: Manifest, recipe: Recipe) -> np.ndarray | None:
+    """Factors of the loss per class, when the recipe balances classes there."""
+    if recipe.data.balance != "loss":
+        return None
+    return balanced_class_weights(training.labels, len(training.classes))

@@ -1,0 +1,73 @@
+"""The run directory: one folder that holds everything a run leaves behind."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kinema.errors import UserError
+
+if TYPE_CHECKING:
+    from kinema.data.manifest import Manifest
+    from kinema.training.state import Run
+
+LAST, BEST = "last.ckpt", "best.ckpt"
+RECIPE = "recipe.json"
+VIDEOS = "videos.csv"
+"""Manifest of exactly the videos that the run trains and validates on."""
+ABOUT = "run.json"
+"""Where the data came from, when the run started, and on how many processes."""
+
+
+def new_folder(out: str, model: str) -> Path:
+    """Make the directory of a new run.
+
+    Args:
+        out: Where the user wants it; empty for ``runs/<date>-<model>``, numbered when that is taken.
+        model: Name of the model.
+
+    Raises:
+        UserError: When ``out`` already holds a run.
+    """
+    if out:
+        folder = Path(out)
+        if any((folder / name).exists() for name in (LAST, BEST, RECIPE)):
+            raise UserError(f"{folder} already holds a run; continue it with --resume {folder} or choose another --out")
+    else:
+        stem = f"{time.strftime('%Y-%m-%d')}-{model}"
+        taken = (f"{stem}-{number}" if number > 1 else stem for number in range(1, 10_000))
+        folder = next(folder for name in taken if not (folder := Path("runs") / name).exists())
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def describe_run(run: Run, manifest: Manifest, *, source: str) -> None:
+    """Write ``recipe.json``, ``videos.csv`` and ``run.json`` of a run that is about to start."""
+    from kinema import __version__
+
+    manifest.write(run.folder / VIDEOS)
+    (run.folder / RECIPE).write_text(run.recipe.to_json() + "\n", encoding="utf-8")
+    about = {
+        "data": source,
+        "num_training": len(run.training),
+        "num_validation": len(run.validation) if run.validation else 0,
+        "started": time.strftime("%Y-%m-%d %H:%M:%S"),
+        "processes": run.engine.world,
+        "device": str(run.engine.device),
+        "kinema_version": __version__,
+    }
+    (run.folder / ABOUT).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    """Read ``run.json``.
+
+    Raises:
+        UserError: When the folder is not a run directory.
+    """
+    try:
+        return json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError) as error:
+        raise UserError(f"{folder} is not a run directory: {ABOUT} cannot be read ({error})") from None

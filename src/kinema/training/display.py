@@ -1,0 +1,165 @@
+"""What a run shows while it trains: a bar on a terminal, one line per epoch elsewhere, and a log file."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from kinema.training.logs import Logs
+
+if TYPE_CHECKING:
+    from kinema.training.state import Position, Run
+
+HIGH_WAIT = 0.3
+"""Share of the time spent waiting for data from which on the display says what to do about it."""
+
+
+class Display:
+    """Shows and logs one run; in other processes than the main one every method is silent.
+
+    Args:
+        folder: Run directory, which gets ``log.txt``.
+        main: Whether this is the main process.
+        quiet: Show nothing; the log file is still written.
+    """
+
+    def __init__(self, folder: Path, *, main: bool, quiet: bool = False) -> None:
+        self._folder, self._main, self._quiet = folder, main, quiet
+        self._logs: Logs | None = None
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+        self._steps_per_epoch = 1
+        self._num_epochs = 1
+        self._num_workers = 0
+        self._hinted = False
+        self._reset()
+
+    @contextmanager
+    def running(self, run: Run) -> Iterator[None]:
+        """Keep the bar and the log files open inside the block."""
+        position, steps_per_epoch, num_epochs = run.position, run.steps_per_epoch, run.recipe.schedule.epochs
+        self._steps_per_epoch, self._num_epochs = steps_per_epoch, num_epochs
+        self._num_workers = run.recipe.data.num_workers
+        if not self._main:
+            yield
+            return
+        self._logs = Logs(self._folder, num_epochs=position.epoch)
+        console = Console(stderr=True)
+        if console.is_terminal and not self._quiet:
+            self._bar = Progress(
+                TextColumn("epoch {task.fields[epoch]}"),
+                BarColumn(bar_width=24),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[numbers]}"),
+                TextColumn("left"),
+                TimeRemainingColumn(),
+                console=console,
+                transient=True,
+            )
+            done = position.epoch * steps_per_epoch + position.step_in_epoch
+            total = num_epochs * steps_per_epoch
+            self._task = self._bar.add_task("", total=total, completed=done, epoch="", numbers="")
+            self._bar.start()
+        try:
+            yield
+        finally:
+            if self._bar is not None:
+                self._bar.stop()
+                self._bar = None
+            self._logs.close()
+
+    def note(self, text: str) -> None:
+        """Say something once, on standard error and in the log file."""
+        if not self._main:
+            return
+        with (self._folder / "log.txt").open("a", encoding="utf-8") as log:
+            log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+        if self._quiet:
+            return
+        if self._bar is not None:
+            self._bar.console.print(text, markup=False, highlight=False)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+    def start_epoch(self, epoch: int, step: int) -> None:
+        """Begin to measure an epoch that has ``step`` steps behind it."""
+        self._reset()
+        if self._bar is not None and self._task is not None:
+            done = epoch * self._steps_per_epoch + step
+            self._bar.update(self._task, completed=done, epoch=f"{epoch + 1}/{self._num_epochs}")
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Count the time inside the block as waiting for data."""
+        start = time.perf_counter()
+        yield
+        self._wait_sec += time.perf_counter() - start
+
+    def step(self, num_clips: int) -> None:
+        """Count a finished step of ``num_clips`` clips over all processes."""
+        self._num_clips += num_clips
+        self._train_sec = time.perf_counter() - self._start
+        if self._bar is not None and self._task is not None:
+            self._bar.advance(self._task)
+
+    def show(self, position: Position) -> None:
+        """Bring the numbers beside the bar up to date."""
+        if self._bar is not None and self._task is not None:
+            loss, right, clips = position.sums
+            numbers = (
+                f"loss {loss / clips:.3f}  top-1 {100 * right / clips:.1f} %  "
+                f"{self._num_clips / self._train_sec:.1f} clips/s  waiting for data {100 * self._wait_share:.0f} %"
+            )
+            self._bar.update(self._task, numbers=numbers)
+
+    def epoch_times(self) -> dict[str, float]:
+        """Measure the epoch so far: seconds, clips per second while training, share of that time without data."""
+        return {
+            "seconds": time.perf_counter() - self._start,
+            "clips_per_sec": self._num_clips / self._train_sec if self._num_clips else 0.0,
+            "wait_share": self._wait_share,
+        }
+
+    def finish_epoch(self, position: Position) -> None:
+        """Log the newest row of the history and print its line."""
+        if self._logs is not None:
+            self._logs.write(position.history)
+        row = position.history[-1]
+        best = "  (best so far)" if position.best.get("epoch") == row["epoch"] else ""
+        self.note(f"{describe(row, self._num_epochs)}{best}")
+        if row["wait_share"] > HIGH_WAIT and row["seconds"] > 5 and not self._hinted:
+            self._hinted = True
+            self.note(
+                f"training waited for data {100 * row['wait_share']:.0f} % of the time: raise --data.num-workers "
+                f"(now {self._num_workers}; this machine has {os.cpu_count()} cores) or store smaller videos"
+            )
+
+    @property
+    def _wait_share(self) -> float:
+        return self._wait_sec / self._train_sec if self._num_clips else 0.0
+
+    def _reset(self) -> None:
+        self._start = time.perf_counter()
+        self._wait_sec = self._train_sec = 0.0
+        self._num_clips = 0
+
+
+def describe(row: dict[str, Any], num_epochs: int) -> str:
+    """Write one row of the history as a line of text."""
+    parts = [
+        f"epoch {row['epoch']}/{num_epochs}",
+        f"loss {row['train_loss']:.4f}",
+        f"top-1 {100 * row['train_top1']:.1f} %",
+    ]
+    if "val_top1" in row:
+        parts += [f"val loss {row['val_loss']:.4f}", f"val top-1 {100 * row['val_top1']:.1f} %"]
+    waited = f"waited for data {100 * row['wait_share']:.0f} %"
+    return ", ".join([*parts, f"{row['clips_per_sec']:.1f} clips/s", waited, f"{row['seconds']:.1f} s"])

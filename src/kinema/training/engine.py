@@ -1,0 +1,261 @@
+"""Processes, devices and precision, through Lightning Fabric, which only this file knows."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import active_children
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed
+from lightning_fabric import Fabric
+from lightning_fabric.plugins import MixedPrecision
+from torch import nn
+
+from kinema.errors import UserError, one_of
+from kinema.training.recipe import PRECISIONS
+
+Value = TypeVar("Value")
+
+_FABRIC_PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp64": "64-true"}
+_GRACE_SEC = 10.0  # what the other processes get to end by themselves after one has died
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hardware:
+    """Where a run computes.
+
+    Attributes:
+        devices: Processes on this node, one per device.
+        nodes: Machines; more than one needs torchrun or SLURM to start the processes.
+        accelerator: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        precision: One of ``fp32``, ``bf16``, ``fp16``, ``fp64``.
+    """
+
+    devices: int = 1
+    nodes: int = 1
+    accelerator: str = "auto"
+    precision: str = "fp32"
+
+    def __post_init__(self) -> None:
+        one_of("accelerator", self.accelerator, ("auto", "cpu", "cuda", "mps"))
+        one_of("precision", self.precision, PRECISIONS)
+        if self.devices < 1 or self.nodes < 1:
+            raise UserError(f"devices is {self.devices} and nodes is {self.nodes}; both must be at least 1")
+        if self.nodes > 1 and not launched_from_outside():
+            raise UserError(
+                f"{self.nodes} nodes need their processes started by torchrun or SLURM's srun on every node"
+            )
+
+
+class Engine:
+    """One process of a run: its device, and the sums and messages it shares with the others.
+
+    Attributes:
+        scaler: Loss scaler of fp16, else None.
+        device: Where this process computes.
+        rank: Number of this process, from 0.
+        world: Number of processes.
+        dtype: Of clips and weights.
+        sum_dtype: For sums over an epoch; the widest that the device has.
+    """
+
+    def __init__(self, fabric: Fabric, scaler: torch.amp.GradScaler | None, precision: str) -> None:
+        self._fabric = fabric
+        self.scaler = scaler
+        self.device: torch.device = fabric.device
+        self.rank: int = fabric.global_rank
+        self.world: int = fabric.world_size
+        self.dtype = torch.float64 if precision == "fp64" else torch.float32
+        self.sum_dtype = torch.float32 if self.device.type == "mps" else torch.float64
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes files and talks to the user."""
+        return self.rank == 0
+
+    def prepare(
+        self, model: nn.Module, optimizer: torch.optim.Optimizer, *, compile: bool
+    ) -> tuple[nn.Module, torch.optim.Optimizer]:
+        """Move both to the device and return them wrapped for precision, compilation and gradient exchange."""
+        if compile:
+            model.compile()
+        return self._fabric.setup(model, optimizer)
+
+    def backward(self, loss: torch.Tensor) -> None:
+        """Add the gradient of a loss, scaled where the precision needs it."""
+        self._fabric.backward(loss)
+
+    def clip_gradients(self, network: nn.Module, optimizer: torch.optim.Optimizer, max_norm: float) -> None:
+        """Scale the whole gradient down to ``max_norm`` where it is longer."""
+        self._fabric.clip_gradients(network, optimizer, max_norm=max_norm, error_if_nonfinite=False)
+
+    def without_exchange(self, network: nn.Module, wanted: bool) -> AbstractContextManager[None]:
+        """Keep gradients local inside the block when ``wanted``: all but the last part of an accumulated step."""
+        return self._fabric.no_backward_sync(network, enabled=wanted)  # pyrefly: ignore[bad-argument-type]
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """Compute in the run's precision inside the block."""
+        return self._fabric.autocast()
+
+    def total(self, values: torch.Tensor) -> torch.Tensor:
+        """Sum a tensor over all processes."""
+        reduced = self._fabric.all_reduce(values, reduce_op="sum")
+        assert isinstance(reduced, torch.Tensor)
+        return reduced
+
+    def gather(self, value: Value) -> list[Value]:
+        """Collect one picklable value of every process, in the order of ranks."""
+        if self.world == 1:
+            return [value]
+        collected: list[Any] = [None] * self.world
+        torch.distributed.all_gather_object(collected, value)
+        return collected
+
+    def from_main(self, compute: Callable[[], Value]) -> Value:
+        """Run ``compute`` on the main process alone and give its result, or its UserError, to every process."""
+        answer: tuple[Value | None, UserError | None] = (None, None)
+        if self.is_main:
+            try:
+                answer = compute(), None
+            except UserError as error:
+                if self.world == 1:
+                    raise
+                answer = None, error
+        value, error = self._fabric.broadcast(answer) if self.world > 1 else answer
+        if error is not None:
+            raise error
+        return value  # pyrefly: ignore[bad-return]
+
+
+def launch(hardware: Hardware, work: Callable[..., Value], *arguments: object) -> Value:
+    """Run ``work(engine, *arguments)`` in every process of the run and return the main process's result.
+
+    Processes are started here unless torchrun or SLURM has done so; those are recognised by their environment.
+
+    Raises:
+        UserError: When a process was killed or failed; its own error where that is one.
+    """
+    outside = launched_from_outside()
+    spawning = hardware.devices > 1 and not outside
+    strategy = "ddp_spawn" if spawning else "ddp" if outside and hardware.devices * hardware.nodes > 1 else "auto"
+    scaler = _scaler(hardware)
+    with warnings.catch_warnings():
+        _silence_notices()
+        fabric = Fabric(
+            accelerator=_accelerator(hardware.accelerator),
+            devices=hardware.devices,
+            num_nodes=hardware.nodes,
+            strategy=strategy,
+            precision=None if scaler else _FABRIC_PRECISIONS[hardware.precision],  # type: ignore[arg-type]
+            plugins=[MixedPrecision("16-mixed", device="cuda", scaler=scaler)] if scaler else None,
+        )
+        if not spawning:
+            fabric.launch()
+            return work(Engine(fabric, scaler, hardware.precision), *arguments)
+        with _forwarding_signals(), _ending_survivors():
+            try:
+                return fabric.launch(partial(_spawned, scaler, hardware.precision, work, arguments))
+            except torch.multiprocessing.ProcessExitedException as error:
+                how = (
+                    f"killed by {error.signal_name}" if error.signal_name else f"ended with exit code {error.exit_code}"
+                )
+                raise UserError(
+                    f"training process {error.error_index} of {hardware.devices} was {how}; the run has ended"
+                ) from None
+            except torch.multiprocessing.ProcessRaisedException as error:
+                name, _, reason = str(error).strip().splitlines()[-1].partition(": ")
+                if name.startswith("kinema.errors."):
+                    raise UserError(reason) from None
+                raise
+
+
+def launched_from_outside() -> bool:
+    """Whether torchrun or SLURM's srun has started this process as one of several."""
+    return "TORCHELASTIC_RUN_ID" in os.environ or ("SLURM_NTASKS" in os.environ and "SLURM_PROCID" in os.environ)
+
+
+def _spawned(
+    scaler: torch.amp.GradScaler | None,
+    precision: str,
+    work: Callable[..., Any],
+    arguments: tuple[object, ...],
+    fabric: Fabric,
+) -> Any:
+    """The body of a spawned process."""
+    _silence_notices()
+    return work(Engine(fabric, scaler, precision), *arguments)
+
+
+def _accelerator(name: str) -> str:
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("accelerator is 'cuda', but torch sees no CUDA device here; use auto or cpu")
+    return name
+
+
+def _scaler(hardware: Hardware) -> torch.amp.GradScaler | None:
+    """The loss scaler that fp16 needs against underflow; it is ours so that a checkpoint can keep its state."""
+    if hardware.precision != "fp16":
+        return None
+    if hardware.accelerator == "cpu" or not torch.cuda.is_available():
+        raise UserError("precision fp16 needs a CUDA device; use bf16 or fp32 here")
+    return torch.amp.GradScaler("cuda")
+
+
+def _silence_notices() -> None:
+    """Hide what Fabric and DDP remark about their own insides, which a user can do nothing about."""
+    warnings.filterwarnings("ignore", module="lightning_fabric")
+    warnings.filterwarnings("ignore", module="torch.distributed")
+
+
+@contextmanager
+def _forwarding_signals() -> Iterator[None]:
+    """Hand SIGTERM and Ctrl-C on to the spawned processes, which save and return."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def forward(number: int, frame: object) -> None:
+        del frame
+        for child in active_children():
+            if child.pid is not None:
+                os.kill(child.pid, number)
+
+    before = {number: signal.signal(number, forward) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _ending_survivors() -> Iterator[None]:
+    """Kill the spawned processes that wait for a dead one: inside a collective they hear no polite signal."""
+    done = threading.Event()
+
+    def watch() -> None:
+        seen: dict[int, Any] = {}
+        while not done.wait(0.5):
+            seen |= {id(child): child for child in active_children()}
+            if any(child.exitcode not in (None, 0) for child in seen.values()):
+                time.sleep(_GRACE_SEC)
+                for child in seen.values():
+                    if child.is_alive():
+                        child.kill()
+                return
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()

@@ -1,0 +1,103 @@
+"""The network that a run starts from: random, ImageNet, or another run's checkpoint."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from kinema.models import checkpoint_file
+from kinema.models.build import build_model
+from kinema.models.trained import checkpoint_path, load_weights
+from kinema.models.weights import Preprocessing
+
+if TYPE_CHECKING:
+    from kinema.data.spec import DataSpec
+    from kinema.models.action_model import ActionModel
+    from kinema.training.recipe import Recipe
+
+NORMALISATION = ("mean", "std", "channel_order", "modality")
+"""What a network keeps of the preprocessing of the weights it starts from; the rest comes from the recipe."""
+
+
+def starting_model(
+    recipe: Recipe, classes: tuple[str, ...], *, note: Callable[[str], None]
+) -> tuple[ActionModel, Preprocessing]:
+    """Build the recipe's model with its initial weights.
+
+    Args:
+        recipe: Names model, options, weights and dropout.
+        classes: Names of the classes to tell apart.
+        note: Called with what the user should know, such as a classifier that starts anew.
+
+    Returns:
+        The network and the preprocessing that its checkpoints will carry.
+
+    Raises:
+        UserError: When the model or the weights are unknown.
+        CheckpointError: When weights do not fit in anything but the classifier.
+    """
+    weights = recipe.weights
+    if weights.endswith(".ckpt") or Path(weights or "-").is_dir():
+        return _from_checkpoint(recipe, classes, note)
+    torch.manual_seed(recipe.seed)
+    model = build_model(
+        recipe.model,
+        num_classes=len(classes),
+        dropout=recipe.train.dropout,
+        options=recipe.options,
+        weights=weights or None,
+    )
+    return model, preprocessing_of(recipe.data, model.preprocessing or Preprocessing())
+
+
+def preprocessing_of(data: DataSpec, normalisation: Preprocessing) -> Preprocessing:
+    """Describe what a network trained on ``data`` wants at test time.
+
+    Args:
+        data: Frames, sampling and crop of the training clips.
+        normalisation: Where mean, deviation, channel order and modality come from.
+    """
+    kept = {name: getattr(normalisation, name) for name in NORMALISATION}
+    return Preprocessing(
+        frames=data.frames,
+        sampling=data.sampling,
+        stride=data.stride,
+        crop_size=data.crop_size,
+        resize=data.resize if data.augmentation in ("fixed", "center") else (),
+        **kept,
+    )
+
+
+def _from_checkpoint(
+    recipe: Recipe, classes: tuple[str, ...], note: Callable[[str], None]
+) -> tuple[ActionModel, Preprocessing]:
+    """Start from a checkpoint: everything must fit but the classifier, which is kept only for the same classes."""
+    path = checkpoint_path(recipe.weights)
+    payload = checkpoint_file.read(path)
+    weights = dict(payload["ema"] or payload["state_dict"])
+    torch.manual_seed(recipe.seed)
+    model = build_model(
+        recipe.model,
+        num_classes=len(classes),
+        in_channels=payload["in_channels"],
+        dropout=recipe.train.dropout,
+        options={**payload["options"], **recipe.options} if payload["model"] == recipe.model else recipe.options,
+    )
+    if tuple(payload["classes"]) != classes:
+        head = {id(parameter) for parameter in model.head_parameters()}
+        weights |= {name: parameter.detach() for name, parameter in model.named_parameters() if id(parameter) in head}
+        note(
+            f"{path} was trained on {len(payload['classes'])} other classes: its classifier is dropped, "
+            f"a new one for {len(classes)} classes starts from random weights"
+        )
+    load_weights(model, weights, source=str(path))
+    return model, preprocessing_of(recipe.data, Preprocessing.from_dict(payload["preprocessing"]))
+
+
+def with_initial(recipe: Recipe, *, model: str, weights: str | None) -> Recipe:
+    """Fill in the model and, where given, the weights of a recipe."""
+    return dataclasses.replace(recipe, model=model, weights=recipe.weights if weights is None else weights)

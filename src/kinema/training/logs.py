@@ -1,0 +1,46 @@
+"""The numbers of a run on disk: ``metrics.csv`` and TensorBoard events."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+from torch.utils.tensorboard.writer import SummaryWriter
+
+
+class Logs:
+    """Writes one row per epoch; a resumed run replaces what came after the point it resumes from.
+
+    Args:
+        folder: Run directory.
+        num_epochs: Epochs that are already done.
+    """
+
+    def __init__(self, folder: Path, *, num_epochs: int) -> None:
+        self._csv = folder / "metrics.csv"
+        self._events = SummaryWriter(str(folder), purge_step=num_epochs + 1 if num_epochs else None)
+
+    def write(self, history: list[dict[str, Any]]) -> None:
+        """Write all rows to the CSV (in one step, so that a reader never sees half a file) and the newest as events."""
+        names = list(dict.fromkeys(name for row in history for name in row))
+        text = io.StringIO()
+        table = csv.DictWriter(text, names, restval="", lineterminator="\n")
+        table.writeheader()
+        table.writerows({name: _rounded(value) for name, value in row.items()} for row in history)
+        part = self._csv.with_suffix(".csv.part")
+        part.write_text(text.getvalue())
+        part.replace(self._csv)
+        for name, value in history[-1].items():
+            if name != "epoch":
+                self._events.add_scalar(name.replace("_", "/", 1), value, history[-1]["epoch"])
+        self._events.flush()
+
+    def close(self) -> None:
+        """Finish the event file."""
+        self._events.close()
+
+
+def _rounded(value: object) -> object:
+    return f"{value:.8g}" if isinstance(value, float) else value

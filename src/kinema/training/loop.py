@@ -1,0 +1,177 @@
+"""The training loop, from top to bottom: a run is epochs, an epoch is steps and a validation."""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from kinema.data.loader import to_clip
+from kinema.errors import UserError
+from kinema.training.batches import clips_of_step, epoch_batches
+from kinema.training.memory import explained
+from kinema.training.objective import mix
+from kinema.training.parameters import set_rate, training_mode
+from kinema.training.schedule import rate_scale
+from kinema.training.state import Run, save_best, save_last
+from kinema.training.validate import validate
+
+if TYPE_CHECKING:
+    from kinema.data.loader import Batch
+
+LOOK_EVERY = 10
+"""Steps between two looks at the running sums, since each makes the host wait for an accelerator."""
+
+
+def fit(run: Run) -> int:
+    """Train from the run's position to the end of its schedule.
+
+    Returns:
+        Number of the signal that stopped the run, its state saved; 0 when it came to its end.
+
+    Raises:
+        UserError: When the loss is no longer a number, or memory runs out.
+        VideoError: When a video cannot be decoded.
+    """
+    batches = epoch_batches(run)
+    while run.position.epoch < run.recipe.schedule.epochs and not _out_of_patience(run):
+        if train_epoch(run, batches) or finish_epoch(run):
+            save_last(run)
+            return run.stop.signal or signal.SIGTERM  # another process may be the one that was told to stop
+    return 0
+
+
+def train_epoch(run: Run, batches: Iterator[Batch]) -> bool:
+    """Do the steps that are left of the running epoch; say whether a stop was asked for."""
+    position, num_steps = run.position, run.steps_per_epoch
+    training_mode(run.model, run.recipe)
+    sums = torch.tensor(position.sums, dtype=run.engine.sum_dtype, device=run.engine.device)
+    saved_at = time.monotonic()
+    run.display.start_epoch(position.epoch, position.step_in_epoch)
+    while position.step_in_epoch < num_steps:
+        with run.display.waiting():
+            batch = next(batches)
+        with explained(run, batch):
+            sums += train_step(run, batch)
+        position.step_in_epoch += 1
+        position.num_steps += 1
+        run.display.step(clips_of_step(run, position.step_in_epoch - 1))
+        last = position.step_in_epoch == num_steps
+        if last or position.step_in_epoch % LOOK_EVERY == 0:
+            position.sums = _finite(run, sums.tolist())
+            run.display.show(position)
+        save_due = 0 < run.recipe.train.save_minutes * 60 <= time.monotonic() - saved_at
+        stop, save = _agreed(run, bool(run.stop.signal), save_due)
+        if stop or save:
+            position.sums = sums.tolist()
+            saved_at = time.monotonic()
+        if stop:
+            return True
+        if save:
+            save_last(run)
+    return False
+
+
+def train_step(run: Run, batch: Batch) -> torch.Tensor:
+    """Make one optimiser step over a batch, in as many parts as the recipe accumulates.
+
+    Every clip of the step counts the same, however unevenly the clips fall on processes and parts.
+
+    Returns:
+        Summed loss, right answers and clips of this process.
+    """
+    recipe, position, engine = run.recipe, run.position, run.engine
+    seed = [recipe.seed, position.num_steps, engine.rank]
+    rng = np.random.default_rng(seed)
+    torch.manual_seed(int(rng.integers(2**62)))  # dropout; a resumed run draws the same numbers
+    epoch = position.epoch + position.step_in_epoch / run.steps_per_epoch
+    set_rate(run.optimizer, rate_scale(recipe.schedule, epoch))
+    share = engine.world / clips_of_step(run, position.step_in_epoch)  # gradients are averaged over the processes
+    sums = torch.zeros(3, dtype=engine.sum_dtype, device=engine.device)
+    clips, labels = batch.clips.chunk(recipe.train.accumulate), batch.labels.chunk(recipe.train.accumulate)
+    for part, own_labels in enumerate(labels):
+        own_labels = own_labels.to(engine.device, non_blocking=True)
+        pixels = to_clip(clips[part], run.preprocessing, engine.device, dtype=engine.dtype)
+        mixture = mix(pixels, own_labels, alpha=recipe.train.mixup, rng=rng)
+        with engine.without_exchange(run.network, part + 1 < len(labels)):
+            logits = run.network(mixture.clips)
+            loss = run.objective(logits, mixture)
+            engine.backward(loss * share)
+        right = (logits.detach().argmax(1) == own_labels).sum()
+        sums += torch.stack([loss.detach().to(sums), right.to(sums), sums.new_tensor(len(own_labels))])
+    if recipe.optim.clip_norm:
+        engine.clip_gradients(run.network, run.optimizer, recipe.optim.clip_norm)
+    run.optimizer.step()
+    run.optimizer.zero_grad()
+    if run.average:
+        run.average.update(run.model)
+    return sums
+
+
+def finish_epoch(run: Run) -> bool:
+    """Validate, note the epoch's row and save; say whether a stop was asked for, in which case nothing is noted."""
+    recipe, position = run.recipe, run.position
+    epoch = position.epoch + 1
+    last = epoch == recipe.schedule.epochs
+    scores: dict[str, float] = {}
+    if run.validation is not None and (last or epoch % recipe.train.validate_every == 0):
+        save_last(run)  # a stop during validation loses nothing: a resumed run comes straight back here
+        scores = validate(run)
+        if not scores:
+            return True
+    loss, right, clips = run.engine.total(torch.tensor(position.sums, dtype=torch.float64)).tolist()
+    row = {"epoch": epoch, "train_loss": loss / clips, "train_top1": right / clips}
+    row |= {f"val_{name}": value for name, value in scores.items()}
+    row |= {"lr": max(group["lr"] for group in run.optimizer.param_groups), **run.display.epoch_times()}
+    position.history.append(row)
+    position.seconds += row["seconds"]
+    position.epoch, position.step_in_epoch, position.sums = epoch, 0, [0.0, 0.0, 0.0]
+    if _is_best(run, row):
+        position.best, position.num_stale = row, 0
+        save_best(run)
+    elif scores:
+        position.num_stale += 1
+    save_last(run)
+    run.display.finish_epoch(position)
+    return _agreed(run, bool(run.stop.signal))[0]
+
+
+def _is_best(run: Run, row: dict[str, float]) -> bool:
+    """Whether this epoch beats all before; without validation the newest is the best."""
+    monitor = f"val_{run.recipe.train.monitor}"
+    if monitor not in row:
+        return run.validation is None
+    sign = -1 if run.recipe.train.monitor == "loss" else 1
+    best = run.position.best.get(monitor)
+    return best is None or sign * row[monitor] > sign * best
+
+
+def _out_of_patience(run: Run) -> bool:
+    patience = run.recipe.train.patience
+    if patience and run.position.num_stale >= patience:
+        run.display.note(f"stopping early: {patience} validations without a better {run.recipe.train.monitor}")
+        return True
+    return False
+
+
+def _finite(run: Run, sums: list[float]) -> list[float]:
+    if not math.isfinite(sums[0]):
+        raise UserError(
+            f"the loss is {sums[0]} in epoch {run.position.epoch + 1}, step {run.position.step_in_epoch}; "
+            "lower optim.lr, add schedule.warmup_epochs or clip with optim.clip_norm"
+        )
+    return sums
+
+
+def _agreed(run: Run, *wishes: bool) -> list[bool]:
+    """Let all processes grant a wish as soon as one has it; on accelerators only every few steps, for it must wait."""
+    if run.engine.world == 1:
+        return list(wishes)
+    if run.engine.device.type != "cpu" and run.position.step_in_epoch % LOOK_EVERY:
+        return [False] * len(wishes)
+    return [total > 0 for total in run.engine.total(torch.tensor(wishes, dtype=torch.float32)).tolist()]

@@ -1,0 +1,125 @@
+"""When memory runs out: say which batch fits, or find it beforehand."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from kinema.errors import UserError
+
+if TYPE_CHECKING:
+    from kinema.data.loader import Batch
+    from kinema.models.action_model import ActionModel
+    from kinema.training.engine import Engine
+    from kinema.training.recipe import Recipe
+    from kinema.training.state import Run
+
+MAX_AUTO_BATCH = 256
+SPARE = 0.08
+"""Share of the device's memory that an automatic batch leaves free for fragments and other users."""
+
+
+@contextmanager
+def explained(run: Run, batch: Batch) -> Iterator[None]:
+    """Turn an out-of-memory error of a training step into one that names the batch that would have fitted."""
+    failed = False
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        failed = True  # the error holds the step's tensors; they are freed once this block is left
+    if failed:
+        raise out_of_memory_error(run, batch.clips.shape)
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether an error says that an allocation failed, on an accelerator or on the host."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def out_of_memory_error(run: Run, shape: torch.Size) -> UserError:
+    """Build the error for a step over clips of ``shape`` (axes ``b c t h w``), after trying smaller ones."""
+    parts, world = run.recipe.train.accumulate, run.engine.world
+    size = -(-shape[0] // parts)
+    run.optimizer.zero_grad()
+    fitting = largest_fitting(run.engine, run.model, shape[1:], most=size - 1)
+    what = (
+        f"{size} clips of {shape[2]} frames at {shape[3]}x{shape[4]} do not fit into the memory of {run.engine.device}"
+    )
+    if fitting == 0:
+        return UserError(f"{what}, and neither does a single one; use fewer frames, a smaller crop or a smaller model")
+    batch, needed = fitting * parts * world, -(-shape[0] // fitting)
+    return UserError(f"{what}; {fitting} fit: use --batch {batch}, or keep the batch with --train.accumulate {needed}")
+
+
+def largest_fitting(engine: Engine, model: ActionModel, clip_shape: torch.Size, *, most: int) -> int:
+    """Find the largest power of two of clips, up to ``most``, that one training pass can hold; 0 if none."""
+    size = 1 << max(most, 1).bit_length() - 1 if most else 0
+    while size and not _fits(engine, model, (size, *clip_shape)):
+        size //= 2
+    return size
+
+
+def automatic_batch(engine: Engine, model: ActionModel, recipe: Recipe, *, num_videos: int) -> Recipe:
+    """Return the recipe with the largest batch that fits, and the learning rate that goes with it.
+
+    The rate changes in proportion to the batch for SGD (arXiv:1706.02677) and with its square root for AdamW, whose
+    steps do not shrink with the noise of the gradient. Hosts without an accelerator keep the recipe's batch: there a
+    larger one is not faster.
+
+    Args:
+        engine: Where the run computes.
+        model: The network, on its device.
+        recipe: Names the clip's frames and crop, and the batch that its rate is meant for.
+        num_videos: Videos to train on; a batch never takes more than a quarter of an epoch.
+    """
+    if engine.device.type != "cuda":
+        return recipe
+    most = max(1, min(MAX_AUTO_BATCH, num_videos // (4 * engine.world)))
+    side = recipe.data.crop_size
+    shape = torch.Size([model.in_channels, recipe.data.frames, side, side])
+    fitting = min(engine.gather(largest_fitting(engine, model, shape, most=most)))
+    if fitting == 0:
+        raise UserError("not even one clip fits into memory; use fewer frames, a smaller crop or a smaller model")
+    batch = fitting * engine.world
+    growth = batch / recipe.train.batch_size
+    rate = recipe.optim.lr * (growth if recipe.optim.optimizer == "sgd" else growth**0.5)
+    return dataclasses.replace(
+        recipe,
+        train=dataclasses.replace(recipe.train, batch_size=batch, accumulate=1),
+        optim=dataclasses.replace(recipe.optim, lr=rate),
+    )
+
+
+def _fits(engine: Engine, model: nn.Module, shape: tuple[int, ...]) -> bool:
+    """Try one forward and backward pass over blank clips, with room for the optimiser's state."""
+    try:
+        with engine.autocast():
+            logits = model(torch.zeros(shape, device=engine.device, dtype=engine.dtype))
+        functional.cross_entropy(logits, torch.zeros(shape[0], dtype=torch.long, device=engine.device)).backward()
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        fits = False
+    else:
+        fits = _has_room(engine.device, model)
+    model.zero_grad()
+    if engine.device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(engine.device)
+    return fits
+
+
+def _has_room(device: torch.device, model: nn.Module) -> bool:
+    if device.type != "cuda":
+        return True
+    state = 2 * sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
+    total = torch.cuda.get_device_properties(device).total_memory
+    return torch.cuda.max_memory_allocated(device) + state < (1 - SPARE) * total

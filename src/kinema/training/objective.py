@@ -1,0 +1,86 @@
+"""The loss of a training step: cross-entropy with smoothing, class weights and mixup."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from kinema.shapes import Clip, Logits
+
+
+class Mixture(NamedTuple):
+    """Clips of a batch blended in pairs: ``share`` of each clip and its own label, the rest of its partner's.
+
+    Attributes:
+        clips: Axes ``b c t h w``.
+        labels: Class of each clip, axis ``b``.
+        partners: Class of what was blended in, axis ``b``.
+        share: Weight of the clip itself, 0..1.
+    """
+
+    clips: Clip
+    labels: torch.Tensor
+    partners: torch.Tensor
+    share: float
+
+
+def mix(clips: Clip, labels: torch.Tensor, *, alpha: float, rng: np.random.Generator) -> Mixture:
+    """Blend each clip with another of the batch ("mixup: Beyond Empirical Risk Minimization", arXiv:1710.09412).
+
+    Args:
+        clips: Normalised clips, axes ``b c t h w``.
+        labels: Classes, axis ``b``.
+        alpha: Both parameters of the Beta distribution of the share; 0 leaves the clips alone.
+        rng: Decides share and partners.
+    """
+    if alpha == 0:
+        return Mixture(clips, labels, labels, 1.0)
+    share = float(rng.beta(alpha, alpha))
+    order = torch.from_numpy(rng.permutation(len(labels))).to(labels.device)
+    return Mixture(clips.lerp(clips[order], 1 - share), labels, labels[order], share)
+
+
+class Objective:
+    """Sums the loss of the clips of a batch; the caller divides by how many clips the whole step has.
+
+    Args:
+        label_smoothing: Share of the target spread over all classes.
+        class_weights: Factor per class (mean 1 over the training videos), or None.
+    """
+
+    def __init__(self, *, label_smoothing: float = 0.0, class_weights: torch.Tensor | None = None) -> None:
+        self.label_smoothing = label_smoothing
+        self.class_weights = class_weights
+
+    def __call__(self, logits: Logits, mixture: Mixture) -> torch.Tensor:
+        """Compute the summed loss, a scalar.
+
+        Args:
+            logits: Axes ``b classes``.
+            mixture: What the network saw.
+        """
+        loss = mixture.share * self._sum(logits, mixture.labels)
+        if mixture.share < 1:
+            loss = loss + (1 - mixture.share) * self._sum(logits, mixture.partners)
+        return loss
+
+    def _sum(self, logits: Logits, labels: torch.Tensor) -> torch.Tensor:
+        return functional.cross_entropy(
+            logits, labels, weight=self.class_weights, label_smoothing=self.label_smoothing, reduction="sum"
+        )
+
+
+def balanced_class_weights(labels: np.ndarray, num_classes: int) -> np.ndarray:
+    """Weigh each class by the inverse of how many videos it has, so that the mean over the videos is 1.
+
+    Args:
+        labels: Class of every training video, int64.
+        num_classes: Length of the result; classes without videos get 0.
+    """
+    counts = np.bincount(labels, minlength=num_classes)
+    weights = np.divide(1.0, counts, out=np.zeros(num_classes), where=counts > 0)
+    return weights * (len(labels) / np.count_nonzero(counts))

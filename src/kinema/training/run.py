@@ -1,0 +1,192 @@
+"""``kinema.train``: from a model's name and videos to a run directory."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kinema.data.manifest import Manifest
+from kinema.data.scan import without
+from kinema.errors import UserError
+from kinema.models import checkpoint_file
+from kinema.models.names import ModelName
+from kinema.training.assemble import assemble
+from kinema.training.directory import LAST, RECIPE, VIDEOS, describe_run, new_folder
+from kinema.training.display import Display
+from kinema.training.engine import Engine, Hardware, launch
+from kinema.training.find_recipe import load_recipe
+from kinema.training.initial import with_initial
+from kinema.training.loop import fit
+from kinema.training.recipe import Recipe
+from kinema.training.state import restore
+from kinema.training.stopping import TrainingStopped
+from kinema.training.videos import unusable_videos, videos_to_use
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a run leaves behind.
+
+    Attributes:
+        path: Run directory, with ``best.ckpt``, ``last.ckpt``, ``recipe.json``, ``metrics.csv``, ``log.txt`` and
+            TensorBoard events.
+        best: Row of ``history`` with the best monitored score.
+        history: One row per epoch, as in ``metrics.csv``.
+    """
+
+    path: Path
+    best: dict[str, Any]
+    history: list[dict[str, Any]]
+
+    def __repr__(self) -> str:
+        scores = ", ".join(f"{name} {self.best[name]:.4f}" for name in ("val_top1", "train_top1") if name in self.best)
+        best = f"best epoch {self.best.get('epoch')}: {scores}"
+        return f"TrainResult({str(self.path)!r}, {len(self.history)} epochs, {best})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    """What every process of a run is given; picklable, since processes may be spawned."""
+
+    manifest: Manifest
+    recipe: Recipe
+    out: str
+    resume: bool = False
+    skip_bad: bool = False
+    auto_batch: bool = False
+    quiet: bool = False
+
+
+def train(
+    model: str = "",
+    data: str | Path | Manifest | None = None,
+    *,
+    recipe: Recipe | str | None = None,
+    weights: str | Path | None = None,
+    out: str | Path | None = None,
+    batch: int | str | None = None,
+    devices: int = 1,
+    nodes: int = 1,
+    accelerator: str = "auto",
+    skip_bad: bool = False,
+    resume: str | Path | None = None,
+    quiet: bool = False,
+) -> TrainResult:
+    """Train a model on videos.
+
+    Args:
+        model: Model name, such as ``tsm-resnet50``; may be empty when the recipe names one.
+        data: Manifest CSV, folder with one sub-folder of videos per class, or a Manifest.
+        recipe: A recipe, the name of one, or ``file.py:function`` (which runs that file); default ``finetune``.
+        weights: ``imagenet``, a weights file, or a checkpoint or run directory of kinema; None leaves it to the recipe.
+        out: Run directory; default ``runs/<date>-<model>``.
+        batch: Clips of one step over all devices, or ``auto`` for the largest batch that fits, with the learning rate
+            adjusted to it.
+        devices: Processes on this node, one per device. From a script, more than one needs an
+            ``if __name__ == "__main__"`` around the call.
+        nodes: Machines; more than one needs torchrun or srun to start the processes.
+        accelerator: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        skip_bad: Train without the videos that cannot be decoded, instead of stopping before the first epoch.
+        resume: Run directory to continue; it brings model, data and recipe along.
+        quiet: Show nothing.
+
+    Returns:
+        Where the run is and what it reached.
+
+    Raises:
+        UserError: When anything given cannot be used; the message says what would do.
+        VideoError: When a video fails in the middle of the run.
+        TrainingStopped: After SIGTERM or Ctrl-C, when the state is saved.
+    """
+    if resume is not None:
+        job = _resumed_job(Path(resume), model=model, data=data, recipe=recipe, quiet=quiet)
+    else:
+        job = _new_job(model, data, recipe=recipe, weights=weights, batch=batch)
+        job = dataclasses.replace(job, out=str(out or ""), skip_bad=skip_bad, quiet=quiet)
+    hardware = Hardware(devices=devices, nodes=nodes, accelerator=accelerator, precision=job.recipe.train.precision)
+    with torch.random.fork_rng():  # the caller's random numbers are not ours to disturb
+        result, signal = launch(hardware, _work, job)
+    if signal:
+        raise TrainingStopped(result.path, signal)
+    return result
+
+
+def _new_job(
+    model: str,
+    data: str | Path | Manifest | None,
+    *,
+    recipe: Recipe | str | None,
+    weights: str | Path | None,
+    batch: int | str | None,
+) -> _Job:
+    if data is None:
+        raise UserError("training needs data: a manifest CSV, or a folder with one sub-folder of videos per class")
+    chosen = recipe
+    if not isinstance(chosen, Recipe):
+        chosen = load_recipe(chosen or "finetune")
+    name = model or chosen.model
+    if not name:
+        raise UserError("name a model to train, such as tsm-resnet18; `kinema models` lists them")
+    chosen = with_initial(chosen, model=str(ModelName.parse(name)), weights=None if weights is None else str(weights))
+    auto = batch == "auto"
+    if batch is not None and not auto:
+        if not str(batch).isdigit():
+            raise UserError(f"batch is {batch!r}; give a number of clips or 'auto'")
+        chosen = chosen.with_fields({"train.batch_size": int(batch)})
+    return _Job(manifest=Manifest.open(data), recipe=chosen, out="", auto_batch=auto)
+
+
+def _resumed_job(folder: Path, *, model: str, data: object, recipe: object, quiet: bool) -> _Job:
+    given = [name for name, value in (("a model", model), ("data", data), ("a recipe", recipe)) if value]
+    if given:
+        raise UserError(f"a resumed run brings its own model, data and recipe; leave out {' and '.join(given)}")
+    if not (folder / LAST).is_file() or not (folder / VIDEOS).is_file():
+        raise UserError(f"{folder} is no run that can be resumed: it has no {LAST} with a {VIDEOS}")
+    recipe_text = (folder / RECIPE).read_text(encoding="utf-8")
+    return _Job(
+        manifest=Manifest.read(folder / VIDEOS),
+        recipe=Recipe.from_json(recipe_text),
+        out=str(folder),
+        resume=True,
+        quiet=quiet,
+    )
+
+
+def _work(engine: Engine, job: _Job) -> tuple[TrainResult, int]:
+    """The whole run in one process; the number of the signal that stopped it, or 0, comes with the result."""
+    notes: list[str] = []
+    manifest = job.manifest
+    if not job.resume:
+        manifest = videos_to_use(manifest, job.recipe, note=notes.append)
+        bad = engine.from_main(lambda: unusable_videos(manifest, job.recipe, skip_bad=job.skip_bad))
+        if bad:
+            manifest = without(manifest, bad)
+            notes.append(f"training without {len(bad)} videos that cannot be decoded")
+    folder = Path(job.out) if job.resume else engine.from_main(lambda: new_folder(job.out, job.recipe.model))
+    display = Display(folder, main=engine.is_main, quiet=job.quiet)
+    for text in notes:
+        display.note(text)
+    where = job.recipe.train.validate_on
+    run = assemble(
+        engine,
+        job.recipe,
+        folder=folder,
+        training=manifest.select("train"),
+        validation=manifest.select(where) if where in manifest.splits else None,
+        display=display,
+        auto_batch=job.auto_batch,
+    )
+    if job.resume:
+        restore(run, checkpoint_file.read(folder / LAST))
+        done = f"epoch {run.position.epoch}, step {run.position.step_in_epoch} of {run.steps_per_epoch}"
+        display.note(f"resuming {folder} after {done}")
+    else:
+        engine.from_main(lambda: describe_run(run, manifest, source=job.manifest.name))
+    with run.stop.watching(), display.running(run):
+        stopped = fit(run)
+    position = run.position
+    return TrainResult(folder, position.best, position.history), stopped

@@ -1,0 +1,162 @@
+"""The state of a run: what a checkpoint must hold so that a resumed run continues bit for bit."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from kinema.errors import CheckpointError
+from kinema.models import checkpoint_file
+from kinema.models.trained import load_weights
+from kinema.training.average import WeightAverage
+
+if TYPE_CHECKING:
+    from kinema.data.manifest import Manifest
+    from kinema.models.action_model import ActionModel
+    from kinema.models.weights import Preprocessing
+    from kinema.training.display import Display
+    from kinema.training.engine import Engine
+    from kinema.training.objective import Objective
+    from kinema.training.recipe import Recipe
+    from kinema.training.stopping import StopRequest
+
+
+@dataclass
+class Position:
+    """How far a run has come.
+
+    Attributes:
+        epoch: Epochs completed, validation included.
+        step_in_epoch: Steps done in the running epoch.
+        num_steps: Optimiser steps since the start of the run.
+        sums: Loss, right answers and clips of the running epoch so far, of this process.
+        best: Row of ``history`` with the best monitored score; empty before the first validation.
+        num_stale: Validations since then.
+        history: One row per finished epoch, as in ``metrics.csv``.
+        seconds: Time spent, earlier parts of a resumed run included.
+    """
+
+    epoch: int = 0
+    step_in_epoch: int = 0
+    num_steps: int = 0
+    sums: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
+    best: dict[str, Any] = field(default_factory=dict)
+    num_stale: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+@dataclass
+class Run:
+    """Everything that the loop works on; built once by ``training.setup``.
+
+    Attributes:
+        engine: This process and its device.
+        recipe: What to do, with model, options and weights filled in.
+        folder: Run directory.
+        model: The bare network.
+        network: The same, wrapped for precision, compilation and gradient exchange.
+        optimizer: Its optimiser, wrapped likewise.
+        objective: The loss.
+        average: Moving average of the weights, or None.
+        preprocessing: What the checkpoint tells its users to do with frames.
+        training: Videos to train on.
+        validation: Videos to validate on, or None.
+        position: How far the run has come.
+        stop: Whether somebody asked to stop.
+        display: Where progress is shown.
+        steps_per_epoch: Optimiser steps of one epoch.
+    """
+
+    engine: Engine
+    recipe: Recipe
+    folder: Path
+    model: ActionModel
+    network: torch.nn.Module
+    optimizer: torch.optim.Optimizer
+    objective: Objective
+    average: WeightAverage | None
+    preprocessing: Preprocessing
+    training: Manifest
+    validation: Manifest | None
+    position: Position
+    stop: StopRequest
+    display: Display
+    steps_per_epoch: int
+
+
+def save_last(run: Run) -> None:
+    """Write ``last.ckpt``, which a resumed run starts from. All processes call it, the main one writes.
+
+    Random numbers need no entry: samples depend on (seed, epoch, index) and every step seeds torch from
+    (seed, step, rank), so the position says it all.
+    """
+    sums = run.engine.total(torch.tensor(run.position.sums, dtype=torch.float64)).tolist()
+    if not run.engine.is_main:
+        return
+    training = {
+        "optimizer": run.optimizer.state_dict(),
+        "scaler": run.engine.scaler.state_dict() if run.engine.scaler else None,
+        "average_updates": run.average.num_updates if run.average else 0,
+        "position": {**dataclasses.asdict(run.position), "sums": sums},
+        "data": run.training.digest(),
+        "world": run.engine.world,
+    }
+    checkpoint_file.write(run.folder / "last.ckpt", _payload(run, training))
+
+
+def save_best(run: Run) -> None:
+    """Write ``best.ckpt``: the weights in use, without what only training needs. Only the main process writes."""
+    if run.engine.is_main:
+        checkpoint_file.write(run.folder / "best.ckpt", _payload(run, None))
+
+
+def _payload(run: Run, training: dict[str, Any] | None) -> dict[str, Any]:
+    from kinema import __version__
+
+    average = run.average.weights if run.average else None
+    return {
+        "kinema_version": __version__,
+        "model": run.model.name,
+        "options": dict(run.model.options),
+        "num_classes": run.model.num_classes,
+        "in_channels": run.model.in_channels,
+        "classes": list(run.training.classes),
+        "preprocessing": run.preprocessing.to_dict(),
+        "recipe": run.recipe.to_dict(),
+        "scores": dict(run.position.history[-1]) if run.position.history else {},
+        "state_dict": run.model.state_dict() if training is not None or average is None else average,
+        "ema": average if training is not None else None,
+        "training": training,
+    }
+
+
+def restore(run: Run, payload: dict[str, Any]) -> None:
+    """Continue from what ``save_last`` wrote.
+
+    Raises:
+        CheckpointError: When the file holds no training state, or was made with other data or another number of
+            processes.
+    """
+    training, path = payload["training"], run.folder / "last.ckpt"
+    if training is None:
+        raise CheckpointError(f"{path} holds weights without training state; it cannot be resumed")
+    if training["data"] != run.training.digest():
+        raise CheckpointError(
+            f"{path} was trained on other videos than {run.training.name} holds now; restore the list"
+        )
+    if training["world"] != run.engine.world:
+        raise CheckpointError(f"{path} was trained by {training['world']} processes; resume with as many devices")
+    load_weights(run.model, payload["state_dict"], source=str(path))
+    run.optimizer.load_state_dict(training["optimizer"])
+    if run.engine.scaler and training["scaler"]:
+        run.engine.scaler.load_state_dict(training["scaler"])
+    if run.average and payload["ema"]:
+        run.average.restore(payload["ema"], training["average_updates"])
+    run.position = Position(**training["position"])
+    if not run.engine.is_main:
+        run.position.sums = [0.0, 0.0, 0.0]  # the saved sums are those of all processes

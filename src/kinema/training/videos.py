@@ -1,0 +1,72 @@
+"""Which videos a run trains and validates on, and whether they can be used at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kinema.data.scan import BadVideo, bad_videos_error, check
+from kinema.data.split import hold_out
+from kinema.errors import UserError
+
+if TYPE_CHECKING:
+    from kinema.data.manifest import Manifest
+    from kinema.training.recipe import Recipe
+
+HELD_OUT = 0.1
+"""Share of the training videos that validates when the manifest has no such split."""
+
+
+def videos_to_use(manifest: Manifest, recipe: Recipe, *, note: Callable[[str], None]) -> Manifest:
+    """Reduce a manifest to the training and validation videos of a run.
+
+    Args:
+        manifest: Everything the user gave.
+        recipe: Its ``train.validate_on`` names the split; where ``val`` is missing a share of the training videos is
+            held out, whole groups together.
+        note: Called with what the user should know.
+
+    Raises:
+        UserError: When there is nothing to train or validate on, or a video has no label.
+    """
+    if "train" not in manifest.splits:
+        raise UserError(f"{manifest.name} has no train videos; its splits are: {', '.join(manifest.splits) or 'none'}")
+    if len(manifest.classes) < 2:
+        raise UserError(f"{manifest.name} has {len(manifest.classes)} class; training needs at least two")
+    where = recipe.train.validate_on
+    if where == "test" and "test" not in manifest.splits:
+        raise UserError(f"{manifest.name} has no test videos to validate on; use --train.validate-on val or none")
+    if where == "val" and "val" not in manifest.splits:
+        manifest = hold_out(manifest, HELD_OUT, seed=recipe.seed)
+        note(
+            f"{manifest.name} has no val videos: {manifest.count('val')} of its train videos are held out to validate "
+            "on (--train.validate-on none trains on all)"
+        )
+    used = manifest.select(indices=[row for row, record in enumerate(manifest) if record.split in ("train", where)])
+    num_unlabelled = int(np.count_nonzero(used.labels < 0))
+    if num_unlabelled:
+        raise UserError(f"{manifest.name}: {num_unlabelled} videos to train or validate on have no label")
+    return used
+
+
+def unusable_videos(manifest: Manifest, recipe: Recipe, *, skip_bad: bool) -> list[BadVideo]:
+    """Find the videos that cannot be decoded, before the first epoch rather than in its middle.
+
+    Args:
+        manifest: Videos that the run will read.
+        recipe: Names the decoder and the number of processes.
+        skip_bad: Return them instead of stopping.
+
+    Returns:
+        Those videos.
+
+    Raises:
+        UserError: When there are any and ``skip_bad`` is off; the message lists them.
+    """
+    manifest.validate(check_files=not skip_bad)
+    bad = check(manifest, num_workers=recipe.data.num_workers or None)
+    if bad and not skip_bad:
+        raise bad_videos_error(manifest, bad, "Repair or remove them, or train without them: --skip-bad")
+    return bad
