@@ -71,7 +71,9 @@ def read_packet_index(container: InputContainer, stream: VideoStream) -> PacketI
     """Read every packet of ``stream`` once; the container then stands at its end."""
     pts: list[int] = []
     keys: list[tuple[int, int]] = []
-    orderly = True
+    formats = frozenset(container.format.name.split(","))
+    # AVI has no presentation times: what stands in for them is wrong as soon as frames are stored out of order.
+    orderly = not ("avi" in formats and stream.codec_context.has_b_frames)
     is_vp8 = stream.codec_context.name in ("vp8", "libvpx")
     length_bytes = _unit_length_bytes(stream)
     try:
@@ -97,7 +99,7 @@ def read_packet_index(container: InputContainer, stream: VideoStream) -> PacketI
         key_pts=key_pts,
         key_dts=[key[1] for key in keys],
         orderly=orderly,
-        formats=frozenset(container.format.name.split(",")),
+        formats=formats,
         _key_numbers={key: number for number, key in enumerate(key_pts)},
         _positions={time: position for position, time in enumerate(times.tolist())},
     )
