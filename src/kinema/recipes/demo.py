@@ -17,6 +17,6 @@ def demo() -> Recipe:
         model="tsm-resnettiny",
         data=DataSpec(frames=8, augmentation="short-side", short_side=(64, 72), crop_size=64, num_workers=2),
         optim=OptimSpec(optimizer="adamw", lr=0.01, weight_decay=0.02),
-        schedule=ScheduleSpec(kind="cosine", epochs=20, warmup_epochs=3.0),
-        train=TrainSpec(batch_size=16, dropout=0.0, label_smoothing=0.1, validate_every=5),
+        schedule=ScheduleSpec(kind="cosine", epochs=16, warmup_epochs=3.0),
+        train=TrainSpec(batch_size=16, dropout=0.0, label_smoothing=0.1, monitor="loss", validate_every=4),
     )

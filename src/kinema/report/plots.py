@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import PercentFormatter
@@ -65,15 +67,21 @@ def plot_bars(
 
 
 def plot_confusion(
-    matrices: Mapping[str, np.ndarray], classes: Sequence[str], path: str | Path, *, title: str = ""
+    matrices: Mapping[str, np.ndarray],
+    classes: Sequence[str],
+    path: str | Path,
+    *,
+    title: str = "",
+    num_columns: int = 3,
 ) -> Path:
-    """Draw confusion matrices side by side: true classes down, answers across, shade the share of a class.
+    """Draw confusion matrices in a grid: true classes down, answers across, shade the share of a class.
 
     Args:
         matrices: Caption to counts of true class (rows) against answered class (columns).
         classes: Names of the rows and columns.
         path: Where the picture goes.
         title: A line over all of them.
+        num_columns: Matrices side by side, at most.
 
     Raises:
         UserError: There is no matrix, or one is not ``classes`` by ``classes``.
@@ -83,26 +91,28 @@ def plot_confusion(
     for caption, matrix in matrices.items():
         if matrix.shape != (len(classes), len(classes)):
             raise UserError(f"confusion matrix {caption!r} is {matrix.shape} but there are {len(classes)} classes.")
-    side = min(9.0, 2.2 + 0.36 * len(classes))
-    figure = Figure(figsize=(1.2 + side * len(matrices), side + 0.9), dpi=120, layout="constrained")
-    image = None
-    for place, (caption, matrix) in enumerate(matrices.items()):
-        axes = figure.add_subplot(1, len(matrices), place + 1)
+    across = min(num_columns, len(matrices))
+    down = -(-len(matrices) // across)
+    side = min(9.0, 1.6 + 0.34 * len(classes))
+    figure = Figure(figsize=(2.2 + side * across, 1.4 + side * down), dpi=120, layout="constrained")
+    grid = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True)
+    shading = ScalarMappable(Normalize(0, 1), "Blues")
+    names = list(classes) if len(classes) <= _MOST_NAMED_CLASSES else []
+    for axes in grid.flat[len(matrices) :]:
+        axes.set_visible(False)
+    for axes, (caption, matrix) in zip(grid.flat, matrices.items(), strict=False):
         shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-        image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        axes.imshow(shares, cmap=shading.cmap, norm=shading.norm)
         axes.set_title(caption, fontsize=10)
-        axes.set_xlabel("answer", color=FAINT)
-        named = len(classes) <= _MOST_NAMED_CLASSES
-        axes.set_xticks(range(len(classes)) if named else [], classes if named else [], rotation=45, ha="right")
-        axes.set_yticks(range(len(classes)) if named and place == 0 else [], classes if named and place == 0 else [])
-        if place == 0:
-            axes.set_ylabel("true class", color=FAINT)
+        axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
+        axes.set_yticks(range(len(names)), names)
         if len(classes) <= _MOST_COUNTED_CLASSES:
             for row, column in np.argwhere(matrix):
                 ink = "white" if shares[row, column] > 0.55 else INK
                 axes.text(column, row, str(matrix[row, column]), ha="center", va="center", color=ink, fontsize=9)
-    assert image is not None
-    figure.colorbar(image, ax=figure.axes, shrink=0.75, label="share of the true class", format=PercentFormatter(1.0))
+    figure.colorbar(shading, ax=grid, shrink=0.6, label="share of the true class", format=PercentFormatter(1.0))
+    figure.supxlabel("answer", color=FAINT, fontsize=10)
+    figure.supylabel("true class", color=FAINT, fontsize=10)
     if title:
         figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     return save(figure, path)
@@ -139,7 +149,7 @@ def plot_frames(rows: Mapping[str, Pixels], path: str | Path, *, title: str = ""
         raise UserError("there are no videos to draw.")
     height, width = next(iter(rows.values())).shape[1:3]
     cell = 0.95
-    tight = ConstrainedLayoutEngine(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)
+    tight = ConstrainedLayoutEngine(w_pad=0.05, h_pad=0.01, wspace=0, hspace=0)
     size = (1.9 + cell * num_frames * width / height, 0.5 + cell * len(rows))
     figure = Figure(figsize=size, dpi=120, layout=tight)
     grid = figure.subplots(len(rows), num_frames, squeeze=False)
