@@ -57,11 +57,10 @@ def test_a_first_request_anywhere_is_exact_with_and_without_a_known_count(kind, 
             assert read_numbers(video.frames_at([index]).pixels) == [numbers[index]], (known, index)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+# The plain conversion interpolates colour less finely than ours from 10-bit pictures.
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "h264-10-bit"])
 def test_pixels_after_a_seek_are_those_of_the_sequential_decode(kind, video_of_kind):
     expected = np.stack([pixels for _, pixels in plain_decode(video_of_kind(kind))])
-    if kind == "h264-10-bit":
-        pytest.skip("the plain conversion interpolates colour less finely than ours from 10-bit pictures")
     with open_video(video_of_kind(kind)) as video:
         indices = [37, 2, 39, 25]
         assert np.array_equal(video.frames_at(indices).pixels, expected[indices])
