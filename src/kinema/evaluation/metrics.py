@@ -1,0 +1,133 @@
+"""Accuracies of class scores: arrays in, numbers out.
+
+Everywhere ``scores`` has axes ``videos classes`` (higher is better, any scale) and ``labels`` holds class indices with
+-1 for an unlabelled video; unlabelled videos never count. Accuracies are fractions from 0 to 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kinema.errors import UserError
+
+if TYPE_CHECKING:
+    from kinema.evaluation.scores import ScoreTable
+
+
+def ranks(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Place of the true class in each row, 0 for the best; int64, axes ``videos``.
+
+    Equal scores are ordered by class index, so a constant score is right for class 0 alone and a tie can never count
+    for two classes.
+    """
+    own = np.take_along_axis(scores, labels[:, None], axis=1)
+    earlier = np.arange(scores.shape[1])[None, :] < labels[:, None]
+    return ((scores > own) | ((scores == own) & earlier)).sum(axis=1)
+
+
+def top_k(scores: np.ndarray, labels: np.ndarray, k: int = 1) -> float:
+    """Share of labelled videos whose true class is among the ``k`` highest scores (all of them when fewer exist)."""
+    if k < 1:
+        raise UserError(f"top-{k} accuracy does not exist; k must be at least 1.")
+    known = _labelled(labels)
+    return float((ranks(scores[known], labels[known]) < k).mean())
+
+
+def mean_class_accuracy(scores: np.ndarray, labels: np.ndarray) -> float:
+    """Top-1 accuracy of each class that has videos, averaged over those classes."""
+    matrix = confusion_matrix(scores, labels)
+    present = matrix.sum(axis=1) > 0
+    return float((matrix.diagonal()[present] / matrix.sum(axis=1)[present]).mean())
+
+
+def confusion_matrix(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Count videos by true class (rows) and best-scored class (columns); int64, axes ``classes classes``."""
+    known = _labelled(labels)
+    num_classes = scores.shape[1]
+    pairs = labels[known] * num_classes + scores[known].argmax(axis=1)
+    return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """How one class fared.
+
+    Attributes:
+        name: The class.
+        num_videos: Videos that belong to it.
+        accuracy: Share of them named right; nan when there are none.
+        precision: Share of the videos given this name that deserve it; nan when none was given it.
+        confused_with: The wrong class named most often, empty when there is none.
+        confused_share: Share of the class's videos that were given that name.
+    """
+
+    name: str
+    num_videos: int
+    accuracy: float
+    precision: float
+    confused_with: str
+    confused_share: float
+
+
+def per_class(table: ScoreTable) -> list[ClassRow]:
+    """One row per class of a table, in the order of its classes."""
+    matrix = confusion_matrix(table.scores, table.labels)
+    rows = []
+    for index, name in enumerate(table.classes):
+        total, named = int(matrix[index].sum()), int(matrix[:, index].sum())
+        right = int(matrix[index, index])
+        wrong = matrix[index].copy()
+        wrong[index] = 0
+        worst = int(wrong.argmax())
+        rows.append(
+            ClassRow(
+                name=name,
+                num_videos=total,
+                accuracy=right / total if total else float("nan"),
+                precision=right / named if named else float("nan"),
+                confused_with=table.classes[worst] if wrong[worst] else "",
+                confused_share=float(wrong[worst] / total) if total else 0.0,
+            )
+        )
+    return rows
+
+
+def summary(table: ScoreTable) -> dict[str, float]:
+    """The accuracies that papers print, for one table.
+
+    Returns:
+        ``num_videos`` and ``num_labelled``; where labels exist ``top1``, ``top5``, ``mean_class``; where the table
+        knows its clips ``clip_top1``, ``clip_top5``. Absent figures have no key.
+    """
+    values: dict[str, float] = {"num_videos": len(table), "num_labelled": table.num_labelled}
+    if not table.num_labelled:
+        return values
+    values |= {"top1": table.top(1), "top5": table.top(5), "mean_class": table.mean_class_accuracy()}
+    clips = table.clip_accuracy
+    if clips is not None:
+        values |= {f"clip_{key}": value for key, value in clips.items()}
+    return values
+
+
+def average_over_splits(tables: Sequence[ScoreTable]) -> dict[str, float]:
+    """Plain mean of each accuracy over tables of several official splits, as papers report it; counts are summed.
+
+    A figure that some table lacks is left out.
+    """
+    if not tables:
+        raise UserError("there is nothing to average: no score tables were given.")
+    summaries = [summary(table) for table in tables]
+    shared = [key for key in summaries[0] if all(key in other for other in summaries)]
+    totals = {key: float(sum(values[key] for values in summaries)) for key in shared}
+    return {key: total if key.startswith("num_") else total / len(tables) for key, total in totals.items()}
+
+
+def _labelled(labels: np.ndarray) -> np.ndarray:
+    known = labels >= 0
+    if not known.any():
+        raise UserError("no video of these scores has a label, so there is no accuracy.")
+    return known
