@@ -37,7 +37,7 @@ def hmdb51(annotations: Path, videos: Path) -> list[Listing]:
 
 
 def _entry(name: str, label: str, split: str) -> Entry:
-    source = name.partition(f"_{label}_")[0]
+    source = name.rpartition(f"_{label}_")[0] or name  # the title of the recording may contain the class name too
     return Entry(
         video_id=f"{label}/{PurePosixPath(name).stem}",
         places=(f"{label}/{name}",),
