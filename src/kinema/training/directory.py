@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import time
 from pathlib import Path
@@ -19,6 +20,7 @@ VIDEOS = "videos.csv"
 """Manifest of exactly the videos that the run trains and validates on."""
 ABOUT = "run.json"
 """Where the data came from, when the run started, and on how many processes."""
+METRICS = "metrics.csv"
 
 
 def new_folder(out: str, model: str) -> Path:
@@ -71,3 +73,12 @@ def read_about(folder: Path) -> dict[str, Any]:
         return json.loads((folder / ABOUT).read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError) as error:
         raise UserError(f"{folder} is not a run directory: {ABOUT} cannot be read ({error})") from None
+
+
+def read_metrics(folder: Path) -> list[dict[str, float]]:
+    """Read ``metrics.csv``: one row of numbers per finished epoch, without the cells that are empty."""
+    path = folder / METRICS
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import pickle
 import signal
 import threading
 import time
@@ -26,6 +28,9 @@ from kinema.training.recipe import PRECISIONS
 Value = TypeVar("Value")
 
 _FABRIC_PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp64": "64-true"}
+# Fabric announces every spawned process before any code of ours runs in it, importing this file apart.
+logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+
 _GRACE_SEC = 10.0  # what the other processes get to end by themselves after one has died
 
 
@@ -163,7 +168,8 @@ def launch(hardware: Hardware, work: Callable[..., Value], *arguments: object) -
             return work(Engine(fabric, scaler, hardware.precision), *arguments)
         with _forwarding_signals(), _ending_survivors():
             try:
-                return fabric.launch(partial(_spawned, scaler, hardware.precision, work, arguments))
+                answer = fabric.launch(partial(_spawned, scaler, hardware.precision, work, arguments))
+                return pickle.loads(answer)
             except torch.multiprocessing.ProcessExitedException as error:
                 how = (
                     f"killed by {error.signal_name}" if error.signal_name else f"ended with exit code {error.exit_code}"
@@ -189,10 +195,10 @@ def _spawned(
     work: Callable[..., Any],
     arguments: tuple[object, ...],
     fabric: Fabric,
-) -> Any:
-    """The body of a spawned process."""
+) -> bytes:
+    """The body of a spawned process; its answer is packed, for Fabric looks into values and refuses frozen ones."""
     _silence_notices()
-    return work(Engine(fabric, scaler, precision), *arguments)
+    return pickle.dumps(work(Engine(fabric, scaler, precision), *arguments))
 
 
 def _accelerator(name: str) -> str:
@@ -212,8 +218,11 @@ def _scaler(hardware: Hardware) -> torch.amp.GradScaler | None:
 
 def _silence_notices() -> None:
     """Hide what Fabric and DDP remark about their own insides, which a user can do nothing about."""
+    logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning_fabric")
     warnings.filterwarnings("ignore", module="torch.distributed")
+    # The strides of a 1x1 convolution's gradient are ambiguous; the copy that it costs is a few kilobytes.
+    warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
 
 
 @contextmanager

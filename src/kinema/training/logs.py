@@ -9,6 +9,8 @@ from typing import Any
 
 from torch.utils.tensorboard.writer import SummaryWriter
 
+from kinema.training.directory import METRICS
+
 
 class Logs:
     """Writes one row per epoch; a resumed run replaces what came after the point it resumes from.
@@ -19,7 +21,7 @@ class Logs:
     """
 
     def __init__(self, folder: Path, *, num_epochs: int) -> None:
-        self._csv = folder / "metrics.csv"
+        self._csv = folder / METRICS
         self._events = SummaryWriter(str(folder), purge_step=num_epochs + 1 if num_epochs else None)
 
     def write(self, history: list[dict[str, Any]]) -> None:

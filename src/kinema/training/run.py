@@ -36,11 +36,13 @@ class TrainResult:
             TensorBoard events.
         best: Row of ``history`` with the best monitored score.
         history: One row per epoch, as in ``metrics.csv``.
+        recipe: What was trained, with model, weights and batch filled in.
     """
 
     path: Path
     best: dict[str, Any]
     history: list[dict[str, Any]]
+    recipe: Recipe
 
     def __repr__(self) -> str:
         scores = ", ".join(f"{name} {self.best[name]:.4f}" for name in ("val_top1", "train_top1") if name in self.best)
@@ -189,4 +191,4 @@ def _work(engine: Engine, job: _Job) -> tuple[TrainResult, int]:
     with run.stop.watching(), display.running(run):
         stopped = fit(run)
     position = run.position
-    return TrainResult(folder, position.best, position.history), stopped
+    return TrainResult(folder, position.best, position.history, run.recipe), stopped

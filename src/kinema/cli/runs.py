@@ -1,0 +1,54 @@
+"""``kinema runs``: the table of what has been trained."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import tyro
+
+
+def runs(folder: Annotated[str, tyro.conf.Positional] = "runs", *, json: bool = False) -> None:
+    """List runs with their scores, and how they differ from the oldest run of the same recipe.
+
+    Args:
+        folder: Where to look for run directories, to any depth.
+        json: Print one JSON line per run instead of a table.
+    """
+    from kinema.training.runs import list_runs
+
+    found = list_runs(folder)
+    if json:
+        import json as json_module
+
+        for run in found:
+            print(
+                json_module.dumps(
+                    {
+                        "path": str(run.path),
+                        "model": run.model,
+                        "data": run.data,
+                        "epochs": run.num_epochs,
+                        "minutes": run.minutes,
+                        "best": run.best,
+                        "differences": run.differences,
+                    }
+                )
+            )
+        return
+
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"Runs in {folder}")
+    for heading in ("run", "model", "data", "recipe"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("val top-1", "epochs", "minutes"):
+        table.add_column(heading, justify="right")
+    table.add_column("differs from the first of its recipe", overflow="fold")
+    for run in found:
+        score = f"{100 * run.best['val_top1']:.1f} %" if "val_top1" in run.best else "-"
+        epochs = f"{run.num_epochs}/{run.recipe.schedule.epochs}"
+        differences = ", ".join(f"{name} {value}" for name, value in run.differences.items())
+        numbers = score, epochs, f"{run.minutes:.1f}"
+        table.add_row(run.path.name, run.model, run.data, run.recipe.name, *numbers, differences or "-")
+    Console().print(table)

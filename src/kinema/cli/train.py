@@ -1,0 +1,94 @@
+"""``kinema train``: fit a model to a folder or a list of videos."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from kinema.errors import UserError
+from kinema.training.overrides import Overrides, given_fields
+
+if TYPE_CHECKING:
+    from kinema.training.recipe import Recipe
+    from kinema.training.run import TrainResult
+
+
+def train(
+    model: tyro.conf.Positional[str] = "",
+    *,
+    data: str = "",
+    recipe: str = "",
+    weights: str = "",
+    out: str = "",
+    batch: str = "",
+    devices: int = 1,
+    nodes: int = 1,
+    accelerator: str = "auto",
+    skip_bad: bool = False,
+    resume: str = "",
+    overrides: Annotated[Overrides, tyro.conf.arg(name="")] = Overrides(),  # noqa: B008  (frozen)
+) -> None:
+    """Train a model on videos.
+
+    Args:
+        model: Model name, such as tsm-resnet18; "kinema models" lists them.
+        data: Manifest CSV, or a folder with one sub-folder of videos per class.
+        recipe: finetune (used when none is given), scratch or demo; file.py:function, which runs that file; or the
+            recipe.json of a run.
+        weights: Where to start: imagenet, a weights file, or a checkpoint or run directory of kinema.
+        out: Run directory. When none is given, runs/DATE-MODEL.
+        batch: Clips of one step over all devices, or auto for the largest batch that fits.
+        devices: Processes on this machine, one per device.
+        nodes: Machines; more than one needs torchrun or srun.
+        accelerator: auto, cpu, cuda or mps.
+        skip_bad: Train without videos that cannot be decoded, instead of stopping.
+        resume: Run directory to continue; it brings model, data and recipe along.
+        overrides: Fields of the recipe to change.
+    """
+    changes = given_fields(overrides)
+    if resume and (changes or weights or out or batch):
+        given = [f"--{name.replace('_', '-')}" for name in changes]
+        given += [f"--{name}" for name, value in (("weights", weights), ("out", out), ("batch", batch)) if value]
+        raise UserError(f"a resumed run keeps its recipe and folder; leave out {', '.join(given)}")
+
+    from kinema.training.find_recipe import load_recipe
+    from kinema.training.run import train as run_training
+    from kinema.training.stopping import TrainingStopped
+
+    chosen: Recipe | str | None = (
+        load_recipe(recipe or "finetune").with_fields(changes) if not resume else recipe or None
+    )
+    try:
+        result = run_training(
+            model,
+            data or None,
+            recipe=chosen,
+            weights=weights or None,
+            out=out or None,
+            batch=batch or None,
+            devices=devices,
+            nodes=nodes,
+            accelerator=accelerator,
+            skip_bad=skip_bad,
+            resume=resume or None,
+        )
+    except TrainingStopped as stopped:
+        print(stopped, file=sys.stderr)
+        raise SystemExit(128 + stopped.signal) from None
+    _report(result)
+
+
+def _report(result: TrainResult) -> None:
+    """Print what the run reached, beside the paper where the recipe has one, and what to type next."""
+    best, checkpoint = result.best, result.path / "best.ckpt"
+    print(f"best epoch {best['epoch']} of {len(result.history)}:")
+    names = {"val_top1": "top-1", "val_top5": "top-5", "val_mean_class": "mean class"}
+    for name, shown in names.items():
+        if name in best:
+            print(f"  validation {shown}: {100 * best[name]:.1f} %")
+    for name, value in result.recipe.paper_scores.items():
+        print(f"  the paper has {name}: {value} ({result.recipe.citation})")
+    print(f"saved: {checkpoint}")
+    print(f"next:  kinema evaluate {checkpoint} --data CSV    or    kinema predict {checkpoint} VIDEO")

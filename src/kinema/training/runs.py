@@ -1,0 +1,80 @@
+"""What has been trained: the run directories below a folder, with scores and how their recipes differ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kinema.errors import UserError
+from kinema.training.directory import ABOUT, RECIPE, read_about, read_metrics
+from kinema.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """One run in the list.
+
+    Attributes:
+        path: Run directory.
+        model: Model name.
+        data: Where its videos came from.
+        recipe: What was to be done.
+        num_epochs: Epochs that are finished.
+        best: Row of ``metrics.csv`` with the best monitored score; empty before the first epoch.
+        minutes: Time spent.
+        differences: Recipe fields that differ from the oldest run of the same recipe, with this run's values; the
+            model is not among them.
+    """
+
+    path: Path
+    model: str
+    data: str
+    recipe: Recipe
+    num_epochs: int
+    best: dict[str, float]
+    minutes: float
+    differences: dict[str, Any]
+
+
+def list_runs(folder: str | Path = "runs") -> list[RunSummary]:
+    """List the runs below a folder, oldest first.
+
+    Args:
+        folder: Is searched to any depth; a run directory itself will do.
+
+    Raises:
+        UserError: When the folder does not exist or holds no run.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; give the folder that holds run directories")
+    places = [path.parent for path in folder.rglob(ABOUT) if (path.parent / RECIPE).is_file()]
+    if not places:
+        raise UserError(f"{folder} holds no run directories; `kinema train` makes them")
+    abouts = {place: read_about(place) for place in places}
+    places.sort(key=lambda place: (abouts[place].get("started", ""), place))
+    recipes = {place: Recipe.from_json((place / RECIPE).read_text(encoding="utf-8")) for place in places}
+    oldest: dict[str, dict[str, Any]] = {}
+    for place in places:
+        oldest.setdefault(recipes[place].name, recipes[place].flat())
+    return [_summary(place, abouts[place], recipes[place], oldest[recipes[place].name]) for place in places]
+
+
+def _summary(place: Path, about: dict[str, Any], recipe: Recipe, first: dict[str, Any]) -> RunSummary:
+    rows = read_metrics(place)
+    monitor = f"val_{recipe.train.monitor}"
+    scored = [row for row in rows if monitor in row]
+    best = (min if recipe.train.monitor == "loss" else max)(scored, key=lambda row: row[monitor], default={})
+    return RunSummary(
+        path=place,
+        model=recipe.model,
+        data=about.get("data", ""),
+        recipe=recipe,
+        num_epochs=len(rows),
+        best=best or (rows[-1] if rows else {}),
+        minutes=sum(row.get("seconds", 0.0) for row in rows) / 60,
+        differences={
+            name: value for name, value in recipe.flat().items() if name != "model" and value != first.get(name)
+        },
+    )
