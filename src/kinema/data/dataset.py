@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from kinema.data.crop_boxes import Size
 from kinema.data.manifest import Manifest, Record
 from kinema.data.sampling import Sampler
 from kinema.data.transforms import Augmentation
@@ -18,6 +20,23 @@ from kinema.errors import VideoError
 from kinema.shapes import Clip, FrameIndices
 from kinema.video.decoder import Decoder, open_video
 from kinema.video.scaling import Scaling
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittedScaling(Scaling):
+    """Lets a function decide the size once the decoder knows the video's own.
+
+    Asking the decoder for that size first would decode a frame more, about a tenth of the time of a short clip.
+
+    Attributes:
+        fit: From the displayed (height, width) of the video to the size of the decoded frames.
+    """
+
+    fit: Callable[[Size], Size]
+
+    def target(self, size: Size) -> Size:
+        """See ``Scaling``."""
+        return self.fit(size)
 
 
 class Sample(NamedTuple):
@@ -83,7 +102,7 @@ class ClipDataset(Dataset[Sample]):
         with open_record(record, backend=self.backend) as decoder:
             span = frame_range(record, len(decoder), decoder.fps)
             frames = span.start + self.sampler.sample(len(span), decoder.fps, rng)[0]
-            decoder.scaling = Scaling(size=self.augmentation.decode_size(decoder.size))
+            decoder.scaling = FittedScaling(fit=self.augmentation.decode_size)
             pixels = decoder.frames_at(frames).pixels
         clip = self.augmentation(pixels, rng, flip=record.label not in self.manifest.no_flip)
         return Sample(torch.from_numpy(clip).permute(3, 0, 1, 2), record.label_index, row, frames)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
@@ -151,7 +151,7 @@ class ProcessLoader(DataLoader[Any]):
 def process_loader(
     dataset: Dataset[Any],
     *,
-    order: Any,
+    order: Iterable[Any],
     batched: bool,
     num_workers: int,
     pin_memory: bool,
@@ -185,13 +185,17 @@ def process_loader(
 
 
 def build_loader(
-    dataset: ClipDataset, order: EpochOrder, *, num_workers: int = 0, pin_memory: bool = False
+    dataset: ClipDataset,
+    order: Iterable[list[tuple[int, int]]],
+    *,
+    num_workers: int = 0,
+    pin_memory: bool = False,
 ) -> ProcessLoader:
-    """Build the loader of one epoch of training; iterating gives ``Batch``es.
+    """Build the loader of a training run; iterating gives ``Batch``es.
 
     Args:
         dataset: Where clips come from.
-        order: Which clips meet in which batch.
+        order: Which clips meet in which batch: an ``EpochOrder``, or several epochs of it one after the other.
         num_workers: Processes that decode; 0 decodes in this one.
         pin_memory: Page-locked memory, for copies to a GPU; ignored where there is none.
 

@@ -1,0 +1,97 @@
+"""``kinema data show``: a picture of what the network will see."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from tyro.conf import Positional
+
+if TYPE_CHECKING:
+    from kinema.data.contact_sheet import SheetRow
+    from kinema.data.manifest import Manifest
+    from kinema.training.recipe import Recipe
+
+
+def show(
+    data: Positional[Path],
+    *,
+    out: Path = Path("sheet.png"),
+    recipe: str = "finetune",
+    protocol: str = "",
+    split: Literal["train", "val", "test", "all"] = "all",
+    count: int = 8,
+    frames: int = 0,
+    seed: int = 0,
+) -> None:
+    """Draw a contact sheet of clips after sampling and augmentation: one row per clip, one column per frame.
+
+    Without --protocol the clips are training clips of the recipe's first epoch. With it they are the views of test
+    videos, with frames and crop size taken from the recipe.
+
+    Args:
+        data: A manifest CSV, or a folder of videos.
+        out: The PNG file to write.
+        recipe: Name of a recipe, or file.py:function.
+        protocol: Name of a test protocol, such as clip or uniform-10x3.
+        split: Which videos to choose from.
+        count: How many clips to draw; classes take turns.
+        frames: Frames of a clip; 0 keeps the recipe's.
+        seed: Of the random crops and offsets.
+    """
+    from kinema.data.contact_sheet import save_sheet
+    from kinema.data.manifest import Manifest
+    from kinema.errors import UserError
+    from kinema.recipes import load_recipe
+
+    if count < 1 or frames < 0:
+        raise UserError(f"--count must be at least 1 and --frames at least 0; given {count} and {frames}")
+    chosen = load_recipe(recipe)
+    if frames:
+        chosen = chosen.with_fields({"data.frames": frames})
+    manifest = Manifest.open(data)
+    manifest = manifest if split == "all" else manifest.select(split)
+    rows = _test_rows(manifest, chosen, protocol, count) if protocol else _training_rows(manifest, chosen, count, seed)
+    spec = chosen.data
+    how = f"protocol {protocol}" if protocol else f"{spec.sampling} sampling, {spec.augmentation} crops, seed {seed}"
+    shape = f"{len(rows[0].frames)} frames of {rows[0].pixels.shape[1]}x{rows[0].pixels.shape[2]}"
+    save_sheet(out, rows, title=f"{manifest.name}: {shape}, {how}")
+    print(f"{out}: {len(rows)} clips of {shape}, {how}")
+
+
+def _training_rows(manifest: Manifest, recipe: Recipe, count: int, seed: int) -> list[SheetRow]:
+    from kinema.data.contact_sheet import spread_labels, training_rows
+    from kinema.data.dataset import ClipDataset
+    from kinema.data.sampling import make_sampler
+    from kinema.data.transforms import make_augmentation
+
+    dataset = ClipDataset(
+        manifest,
+        sampler=make_sampler(recipe.data),
+        augmentation=make_augmentation(recipe.data),
+        seed=seed,
+        backend=recipe.data.backend,
+    )
+    return training_rows(dataset, spread_labels(manifest, count))
+
+
+def _test_rows(manifest: Manifest, recipe: Recipe, name: str, count: int) -> list[SheetRow]:
+    from kinema.data.contact_sheet import SheetRow, spread_labels
+    from kinema.evaluation.protocol import protocol
+    from kinema.evaluation.views import ViewDataset
+    from kinema.models.weights import Preprocessing
+    from kinema.training.initial import preprocessing_of
+
+    resolved = protocol(name, preprocessing_of(recipe.data, Preprocessing()))
+    dataset = ViewDataset(manifest, resolved, backend=recipe.data.backend)
+    rows: list[SheetRow] = []
+    for index in spread_labels(manifest, count):
+        views = dataset[index]
+        pixels = views.clips(0, count - len(rows)).permute(0, 2, 3, 4, 1).numpy()
+        for view, clip in enumerate(pixels):
+            note = f"clip {view // views.num_crops + 1}, {resolved.crops[view % views.num_crops]} crop"
+            frames = views.frames[view // views.num_crops]
+            rows.append(SheetRow(manifest[index].label, views.video_id, note, clip, frames))
+        if len(rows) == count:
+            break
+    return rows

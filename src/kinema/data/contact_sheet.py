@@ -1,0 +1,131 @@
+"""A picture of what a network will see: one row per clip, one column per frame."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from kinema.data.dataset import ClipDataset
+from kinema.data.manifest import Manifest
+from kinema.shapes import Pixels
+
+MAX_COLUMNS = 16
+"""Longer clips show this many of their frames, evenly chosen."""
+
+MAX_CELL, MIN_CELL = 160, 48
+"""Largest and smallest side of a picture on the sheet, in pixels."""
+
+HEADER, MARGIN, GAP, CAPTION, TITLE = 200, 16, 4, 18, 34
+"""Pixels of the sheet: column of labels, border, between pictures, line of frame numbers, title."""
+
+DPI = 100
+INK, FAINT = "#1f2328", "#6e7781"
+
+
+class SheetRow(NamedTuple):
+    """One clip on the sheet.
+
+    Attributes:
+        label: Class name, "" when unlabelled.
+        video_id: Of the manifest.
+        note: What else to say, such as the view's number.
+        pixels: Axes ``t h w c``, uint8 RGB: the network's input before it is normalised.
+        frames: Position of each frame in the video, axis ``t``.
+    """
+
+    label: str
+    video_id: str
+    note: str
+    pixels: Pixels
+    frames: np.ndarray
+
+
+def training_rows(dataset: ClipDataset, indices: Sequence[int]) -> list[SheetRow]:
+    """Draw the clips of some videos as the first epoch of training does."""
+    rows = []
+    for index in indices:
+        sample = dataset[0, index]
+        record = dataset.manifest[index]
+        pixels = sample.clip.permute(1, 2, 3, 0).numpy()
+        rows.append(SheetRow(record.label, record.video_id, "", pixels, sample.frames))
+    return rows
+
+
+def spread_labels(manifest: Manifest, count: int) -> list[int]:
+    """Choose rows of a manifest so that classes take turns, each with videos from all over its list."""
+    labels = manifest.labels
+    members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    turns = -(-count // len(members))
+    chosen = [int(rows[place]) for rows in members for place in spread(len(rows), turns)]
+    return [chosen[place] for place in spread(len(chosen), count)]
+
+
+def spread(total: int, count: int) -> list[int]:
+    """Choose up to ``count`` of ``total`` places, evenly: the middles of equal parts."""
+    count = min(total, count)
+    return [(2 * place + 1) * total // (2 * count) for place in range(count)]
+
+
+def draw_sheet(rows: Sequence[SheetRow], *, title: str) -> bytes:
+    """Draw the sheet.
+
+    Args:
+        rows: The clips, at least one.
+        title: A line above them.
+
+    Returns:
+        The bytes of a PNG.
+    """
+    assert rows, "a sheet needs at least one clip"
+    columns = max(min(len(row.pixels), MAX_COLUMNS) for row in rows)
+    cell = max(MIN_CELL, min(MAX_CELL, max(row.pixels.shape[1] for row in rows)))
+    width = 2 * MARGIN + HEADER + columns * (cell + GAP)
+    height = 2 * MARGIN + TITLE + len(rows) * (cell + CAPTION + GAP)
+    canvas = np.full((height, width, 3), 255, np.uint8)
+    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
+    FigureCanvasAgg(figure)
+
+    def write(x: int, y: int, text: str, *, size: float = 8, color: str = INK, weight: str = "normal") -> None:
+        figure.text(x / width, 1 - y / height, text, size=size, color=color, weight=weight, va="top", parse_math=False)
+
+    write(MARGIN, MARGIN, _fitted(title, width - 2 * MARGIN, 10), size=10, weight="bold")
+    for place, row in enumerate(rows):
+        top = MARGIN + TITLE + place * (cell + CAPTION + GAP)
+        write(MARGIN, top, _fitted(row.label or "(unlabelled)", HEADER, 9), size=9, weight="bold")
+        write(MARGIN, top + 18, _fitted(row.video_id.removeprefix(f"{row.label}/"), HEADER, 7), size=7, color=FAINT)
+        write(MARGIN, top + 32, row.note, size=7, color=FAINT)
+        for column, frame in enumerate(spread(len(row.pixels), MAX_COLUMNS)):
+            left = MARGIN + HEADER + column * (cell + GAP)
+            canvas[top : top + cell, left : left + cell] = _picture(row.pixels[frame], cell)
+            write(left + 1, top + cell + 3, str(int(row.frames[frame])), size=7, color=FAINT)
+    figure.figimage(canvas, zorder=-1)
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=DPI)
+    return stream.getvalue()
+
+
+def save_sheet(path: Path, rows: Sequence[SheetRow], *, title: str) -> None:
+    """Draw the sheet into a PNG file, making its folder where needed."""
+    picture = draw_sheet(rows, title=title)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(picture)
+
+
+def _picture(frame: np.ndarray, cell: int) -> np.ndarray:
+    if frame.shape[:2] == (cell, cell):
+        return frame
+    shrinks = frame.shape[0] > cell
+    return cv2.resize(frame, (cell, cell), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_NEAREST)
+
+
+def _fitted(text: str, width: int, size: float) -> str:
+    """Cut the front of a text so that it fits, at about 0.62 of the font size per letter: ends tell videos apart."""
+    letters = max(8, int(width / (0.62 * size * DPI / 72)))
+    return text if len(text) <= letters else f"…{text[1 - letters :]}"
