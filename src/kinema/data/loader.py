@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
@@ -138,9 +139,7 @@ class ProcessLoader(DataLoader[Any]):
     """
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
-        with warnings.catch_warnings():
-            # Python >= 3.12 warns whenever a process with threads forks; torch's idle pool counts.
-            warnings.filterwarnings("ignore", message=".*multi-threaded, use of fork", category=DeprecationWarning)
+        with _expected_warnings_off():
             batches = super().__iter__()
         for batch in batches:
             if isinstance(batch, Failure):
@@ -168,9 +167,7 @@ def process_loader(
         collate: Makes a batch from a list of items (or passes one item on); some may be a ``Failure``.
     """
     fork = num_workers > 0 and "fork" in multiprocessing.get_all_start_methods()
-    with warnings.catch_warnings():
-        # The number of workers is the user's decision; waiting for a network disk can need more than there are cores.
-        warnings.filterwarnings("ignore", message="This DataLoader will create")
+    with _expected_warnings_off():
         return ProcessLoader(
             Guarded(dataset),
             batch_sampler=order if batched else None,
@@ -262,6 +259,17 @@ def to_clip(
     if preprocessing.channel_order == "bgr":
         clips = clips.flip(1)
     return torch.addcmul(-mean / std, clips.to(exact), 1 / (255 * std)).to(dtype)
+
+
+@contextmanager
+def _expected_warnings_off() -> Iterator[None]:
+    """Silence what torch and Python say about choices made on purpose."""
+    with warnings.catch_warnings():
+        # The number of workers is the user's decision: waiting for a network disk can need more than there are cores.
+        warnings.filterwarnings("ignore", message="This DataLoader will create")
+        # Python >= 3.12 warns whenever a process with threads forks; torch's idle pool counts.
+        warnings.filterwarnings("ignore", message=".*multi-threaded, use of fork", category=DeprecationWarning)
+        yield
 
 
 def _calm_worker(worker: int) -> None:

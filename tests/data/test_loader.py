@@ -1,0 +1,216 @@
+"""Batches: the order of an epoch, workers that change nothing, errors from workers, and the step to floating point."""
+
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from make_videos import numbered_frames, write_video
+
+from kinema.data.dataset import ClipDataset, Sample
+from kinema.data.loader import Batch, EpochOrder, Failure, balance_weights, build_loader, collate, to_clip
+from kinema.data.manifest import Manifest, Record
+from kinema.data.sampling import Uniform
+from kinema.data.spec import DataSpec
+from kinema.data.transforms import make_augmentation
+from kinema.errors import UserError, VideoError
+from kinema.models.weights import Preprocessing
+
+
+def order_of(num_samples: int = 23, *, epoch: int = 0, **changes) -> EpochOrder:
+    return EpochOrder(num_samples, **{"batch_size": 6, "seed": 1, "epoch": epoch} | changes)
+
+
+def indices_of(order: EpochOrder) -> list[list[int]]:
+    return [[index for _, index in batch] for batch in order]
+
+
+def test_an_epoch_visits_every_video_once_in_an_order_of_its_own() -> None:
+    first, again, second = indices_of(order_of()), indices_of(order_of()), indices_of(order_of(epoch=1))
+    assert [len(batch) for batch in first] == [6, 6, 6, 5]
+    assert sorted(index for batch in first for index in batch) == list(range(23))
+    assert first == again
+    assert first != second
+    assert first != indices_of(order_of(seed=2))
+    assert all(epoch == 1 for batch in order_of(epoch=1) for epoch, _ in batch)
+
+
+@pytest.mark.parametrize("start", range(5))
+def test_a_restart_goes_on_where_it_stopped(start: int) -> None:
+    resumed = order_of(start_step=start)
+    assert indices_of(resumed) == indices_of(order_of())[start:]
+    assert len(resumed) == len(indices_of(resumed)) == 4 - start
+
+
+@pytest.mark.parametrize("world", [2, 3])
+def test_processes_share_the_batches_of_one_process(world: int) -> None:
+    whole = indices_of(order_of())
+    parts = [indices_of(order_of(rank=rank, world=world)) for rank in range(world)]
+    for step, batch in enumerate(whole):
+        shares = [part[step] for part in parts]
+        assert sorted(index for share in shares for index in share) == sorted(batch)
+        assert max(map(len, shares)) - min(map(len, shares)) <= 1
+        assert min(map(len, shares)) > 0
+
+
+@pytest.mark.parametrize(
+    ("num_samples", "world", "sizes"), [(13, 1, [6, 6, 1]), (13, 2, [6, 7]), (14, 3, [6, 8]), (12, 4, [6, 6])]
+)
+def test_a_last_batch_smaller_than_the_job_joins_the_one_before(num_samples: int, world: int, sizes: list[int]) -> None:
+    orders = [order_of(num_samples, rank=rank, world=world) for rank in range(world)]
+    assert [sum(len(part) for part in step) for step in zip(*orders, strict=True)] == sizes
+    assert {len(order) for order in orders} == {len(sizes)}
+
+
+def test_an_epoch_that_cannot_be_dealt_out_is_refused() -> None:
+    with pytest.raises(UserError, match="1 videos in batches of 6 cannot be dealt out to 2"):
+        order_of(1, world=2)
+    with pytest.raises(UserError, match="one weight"):
+        order_of(5, weights=np.ones(4))
+
+
+def test_balanced_drawing_shows_classes_equally_often() -> None:
+    labels = np.array([0] * 90 + [1] * 9 + [2] + [-1] * 10)
+    weights = balance_weights(labels, 3)
+    drawn = [
+        i for epoch in range(40) for batch in indices_of(order_of(110, epoch=epoch, weights=weights)) for i in batch
+    ]
+    counts = np.bincount(labels[drawn] + 1, minlength=4)
+    assert len(drawn) == 40 * 110
+    assert counts[0] == 0
+    np.testing.assert_allclose(counts[1:] / len(drawn), 1 / 3, atol=0.03)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> ClipDataset:
+    """Nine videos of 24 numbered frames."""
+    folder = tmp_path_factory.mktemp("videos")
+    records = [Record(f"v{i}", f"v{i}.mp4", "ab"[i % 2]) for i in range(9)]
+    for i, record in enumerate(records):
+        write_video(folder / record.path, numbered_frames(24, first=i * 100))
+    manifest = Manifest.from_records(records, classes=("a", "b"), root=folder)
+    return dataset_over(manifest)
+
+
+def dataset_over(manifest: Manifest) -> ClipDataset:
+    augmentation = make_augmentation(DataSpec(crop_size=32, short_side=(36, 48), color_jitter=(15, 35, 25)))
+    return ClipDataset(manifest, sampler=Uniform(4), augmentation=augmentation, seed=5)
+
+
+def batches_of(dataset: ClipDataset, num_workers: int, **changes) -> list[Batch]:
+    order = EpochOrder(len(dataset), **{"batch_size": 4, "seed": 5, "epoch": 2} | changes)
+    return list(build_loader(dataset, order, num_workers=num_workers))
+
+
+def test_workers_change_nothing(dataset: ClipDataset) -> None:
+    alone, two, three = (batches_of(dataset, num_workers) for num_workers in (0, 2, 3))
+    assert [len(batch.labels) for batch in alone] == [4, 4, 1]
+    for other in (two, three):
+        for ours, theirs in zip(alone, other, strict=True):
+            assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+    resumed = batches_of(dataset, 2, start_step=1)
+    assert all(torch.equal(a.clips, b.clips) for a, b in zip(alone[1:], resumed, strict=True))
+
+
+def test_batches_are_uint8_and_channels_last(dataset: ClipDataset) -> None:
+    for num_workers in (0, 1):
+        batch = batches_of(dataset, num_workers)[0]
+        assert batch.clips.dtype == torch.uint8
+        assert batch.clips.shape == (4, 3, 4, 32, 32)
+        assert batch.clips.is_contiguous(memory_format=torch.channels_last_3d)
+        assert batch.labels.dtype == batch.indices.dtype == torch.int64
+        assert batch.labels.tolist() == [index % 2 for index in batch.indices.tolist()]
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_bad_video_surfaces_as_itself(dataset: ClipDataset, tmp_path: Path, num_workers: int) -> None:
+    (tmp_path / "bad.mp4").write_bytes(b"text")
+    records = [*dataset.manifest, Record("the bad one", str(tmp_path / "bad.mp4"), "a")]
+    broken = dataset_over(Manifest.from_records(records, classes=("a", "b"), root=tmp_path))
+    with pytest.raises(VideoError, match="the bad one") as caught:
+        batches_of(broken, num_workers)
+    assert "Traceback" not in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_more_workers_than_cores_are_the_users_choice(dataset: ClipDataset) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(batches_of(dataset, 5)) == 3
+
+
+def test_a_worker_stops_when_the_epoch_is_left(dataset: ClipDataset) -> None:
+    import multiprocessing
+
+    batches = iter(build_loader(dataset, EpochOrder(9, batch_size=2, seed=0, epoch=0), num_workers=2))
+    next(batches)
+    batches.close()
+    for _ in range(50):
+        if not multiprocessing.active_children():
+            break
+        time.sleep(0.1)
+    assert not multiprocessing.active_children()
+
+
+def test_clips_of_different_lengths_need_batches_of_one() -> None:
+    samples = [Sample(torch.zeros(3, t, 2, 2, dtype=torch.uint8), 0, 0, np.arange(t)) for t in (3, 5)]
+    failure = collate(samples)
+    assert isinstance(failure, Failure)
+    assert "3 to 5 frames" in str(failure.error)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_normalising_is_the_written_out_formula(dtype: torch.dtype) -> None:
+    pixels = torch.randint(0, 256, (2, 4, 5, 6, 3), dtype=torch.uint8)
+    wanted = Preprocessing(mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
+    clip = to_clip(pixels.permute(0, 4, 1, 2, 3), wanted, "cpu", dtype)
+    slow = ((pixels.double() / 255 - torch.tensor([0.5, 0.4, 0.3])) / torch.tensor([0.2, 0.3, 0.4])).permute(
+        0, 4, 1, 2, 3
+    )
+    assert clip.dtype == dtype
+    assert clip.shape == (2, 3, 4, 5, 6)
+    assert clip.is_contiguous(memory_format=torch.channels_last_3d)
+    torch.testing.assert_close(clip, slow.to(dtype), atol=1e-6, rtol=0.01 if dtype == torch.bfloat16 else 1e-5)
+
+
+def test_blue_comes_first_where_the_network_wants_that() -> None:
+    """Caffe networks: BGR of 0..255 less the mean of each channel, mean and std in the network's channel order."""
+    pixels = torch.tensor([[250, 120, 10]], dtype=torch.uint8).view(1, 1, 1, 1, 3).permute(0, 4, 1, 2, 3)
+    caffe = Preprocessing(mean=(104 / 255, 117 / 255, 123 / 255), std=(1 / 255,) * 3, channel_order="bgr")
+    torch.testing.assert_close(
+        to_clip(pixels, caffe, "cpu").flatten(), torch.tensor([10 - 104.0, 3.0, 250 - 123.0]), atol=1e-4, rtol=0
+    )
+
+
+def test_a_contiguous_clip_stays_contiguous() -> None:
+    clips = torch.zeros(2, 3, 4, 5, 6, dtype=torch.uint8)
+    assert to_clip(clips, Preprocessing(), "cpu").is_contiguous()
+
+
+def resident_private_kib() -> int:
+    rollup = Path("/proc/self/smaps_rollup")
+    lines = dict(line.split(":", 1) for line in rollup.read_text().splitlines()[1:])
+    return sum(int(lines[name].split()[0]) for name in ("Private_Clean", "Private_Dirty"))
+
+
+class TouchingDataset(ClipDataset):
+    """Reads every row of the manifest and says by how much the process grew."""
+
+    def __getitem__(self, index: tuple[int, int]) -> Sample:
+        before = resident_private_kib()
+        for row in range(len(self.manifest)):
+            self.manifest[row]
+        grown = resident_private_kib() - before
+        return Sample(torch.zeros(3, 1, 1, 1, dtype=torch.uint8), grown, 0, np.zeros(1))
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="needs Linux's memory accounting")
+def test_a_worker_that_touches_a_large_manifest_hardly_grows() -> None:
+    """Rows kept as Python objects would be copied by counting references: 60,000 of them take more than 30 MB."""
+    records = (Record(f"video-{i:07d}", f"folder/video-{i:07d}.mp4", "a") for i in range(60_000))
+    manifest = Manifest.from_records(records, classes=("a",), root="/nowhere")
+    dataset = TouchingDataset(manifest, sampler=Uniform(1), augmentation=make_augmentation(DataSpec()))
+    batch = next(iter(build_loader(dataset, [[(0, 0)]], num_workers=1)))
+    assert batch.labels.item() < 20 * 1024
