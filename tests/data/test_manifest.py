@@ -1,5 +1,6 @@
 """Manifests: reading, writing, selecting, and what a million rows cost."""
 
+import csv
 import logging
 import math
 import multiprocessing
@@ -216,8 +217,14 @@ def growth_in_worker(rows: Manifest | list[Record]) -> float:
 def test_a_worker_shares_the_memory_of_the_manifest(tmp_path: Path) -> None:
     write_large(tmp_path / "m.csv", 100_000)
     start = time.process_time()
+    with (tmp_path / "m.csv").open(newline="") as file:
+        assert sum(1 for _ in csv.reader(file)) == 100_001
+    bare = time.process_time() - start
+    start = time.process_time()
     manifest = Manifest.read(tmp_path / "m.csv")
-    assert time.process_time() - start < 0.5  # in proportion to a million in 5 s
+    # Splitting the lines alone is the yardstick, as the machine may be busy: that takes 0.4 s for a million rows, which
+    # may take 5 s; 3 times as long as splitting is usual.
+    assert time.process_time() - start < 10 * bare
     assert growth_in_worker(manifest) < 10
     assert growth_in_worker(list(manifest)) > 14  # what a list of rows would cost: the measurement can see it
 
