@@ -5,14 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from kinema.models.action_model import ActionModel
 from kinema.models.build import build_model
 from kinema.models.inflate import load_weights
-from kinema.models.layers import ClipMaxPool
-from kinema.models.sites import PoolSpec
-from tests.parity.published import Reference, read_reference
+from published_networks import Reference, read_reference
 
 RESNET50_NL = ["layer2.0", "layer2.2", "layer3.0", "layer3.2", "layer3.4"]
 RENAMED = [
@@ -76,19 +74,21 @@ def test_public_code_agrees(shared_published: Path, network: str, name: str, opt
 
 
 @pytest.mark.parametrize(
-    ("network", "name"),
+    ("network", "name", "last_pool"),
     [
-        ("ibm-i3d_inception_v1", "i3d-inceptionv1"),
-        ("ibm-s3d_inception_v1", "s3d-inceptionv1"),
-        ("ibm-s3d_inception_v1-ts", "s3d-inceptionv1-tp"),
+        ("ibm-i3d_inception_v1", "i3d-inceptionv1", nn.MaxPool3d(3, (1, 2, 2), 1)),
+        ("ibm-s3d_inception_v1", "s3d-inceptionv1", nn.MaxPool3d(2, (1, 2, 2))),
+        ("ibm-s3d_inception_v1-ts", "s3d-inceptionv1-tp", nn.MaxPool3d(2, 2)),
     ],
 )
-def test_public_inception_agrees_with_its_own_padding(shared_published: Path, network: str, name: str) -> None:
-    """The authors' 3-D Inception pads its max-pools evenly, and all four are 3 x 3; here they are put into ours."""
+def test_public_inception_agrees_given_its_pools(
+    shared_published: Path, network: str, name: str, last_pool: nn.Module
+) -> None:
+    """The authors' 3-D Inceptions pad their max-pools evenly; with those pools put in, ours are theirs."""
     model = build_model(name)
-    for number in range(1, 5):
-        pool = model.get_submodule(f"maxpool{number}")
-        assert isinstance(pool, ClipMaxPool)
-        even = PoolSpec(kernel=3, stride=2, padding=1, stride_time=pool.spec.stride_time)
-        setattr(model, f"maxpool{number}", ClipMaxPool(even, kernel_time=pool.kernel_time))
+    stride_time = 2 if name.endswith("-tp") else 1
+    model.maxpool1 = nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1))
+    model.maxpool2 = nn.MaxPool3d(3, (stride_time, 2, 2), 1)
+    model.maxpool3 = nn.MaxPool3d(3, (stride_time, 2, 2), 1)
+    model.maxpool4 = last_pool
     check(model, read_reference(shared_published, network))

@@ -20,7 +20,8 @@ class S3d(TemporalModule):
     Source: "Rethinking Spatiotemporal Feature Learning" (arXiv 1712.04851), in the form of the deep analysis
     (arXiv 2010.11757): the width does not change between the two convolutions.
     Differs from the paper: temporal convolutions start as the identity, as S3D-G's do, so that ImageNet weights give
-    the features they were trained for from the first step.
+    the features they were trained for from the first step (basic blocks aside: there the temporal half begins with a
+    ReLU that the image network does not have).
 
     Args:
         temporal_init: How the temporal convolutions start, ``"identity"`` or ``"kaiming"``.

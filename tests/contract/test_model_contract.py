@@ -1,0 +1,122 @@
+"""What every network has to do, whatever its module and backbone: a new name is held to it without a new test."""
+
+import math
+from collections.abc import Iterator
+
+import pytest
+import torch
+from noisy_models import FRAMES, NUM_CLASSES, SIZE, noisy_model, random_clips
+
+from kinema.models.action_model import ActionModel
+from kinema.models.build import build_model
+from kinema.models.names import MODULES, list_models
+
+# Every module on every kind of backbone; the deeper ResNets are the same code with more blocks. resnettiny has all its
+# names, the others every module with or without -tp and the two whose temporal pooling differs, tsn and i3d, with both.
+KINDS = ("resnettiny", "resnet18", "resnet50", "inceptionv1", "efficientnetlite0")
+HALVED = ("resnet18", "efficientnetlite0")
+RUN = [
+    *list_models("*-resnettiny*"),
+    *(f"{module}-{kind}{'-tp' if kind in HALVED else ''}" for kind in KINDS[1:] for module in MODULES),
+    *(f"{module}-{kind}{'' if kind in HALVED else '-tp'}" for kind in KINDS[1:] for module in ("tsn", "i3d")),
+    *("tsm+nl-resnet50", "i3d+se-inceptionv1", "tam+se-efficientnetlite0-tp"),
+]
+CLOSE = {"rtol": 1e-9, "atol": 1e-9}
+
+
+@pytest.fixture(scope="module", params=RUN)
+def model(request: pytest.FixtureRequest) -> Iterator[ActionModel]:
+    torch.set_grad_enabled(True)
+    return noisy_model(request.param)
+
+
+def test_order_and_batch(model: ActionModel) -> None:
+    """Shuffled frames change the scores of exactly the models that see order; a row does not depend on its batch."""
+    clips = random_clips(2)
+    shuffled = clips[:1, :, torch.tensor([3, 7, 0, 5, 1, 6, 4, 2])]
+    with torch.inference_mode():
+        scores = model(torch.cat([clips, shuffled]))
+        alone = model(clips[1:])
+    assert scores.shape == (3, NUM_CLASSES)
+    torch.testing.assert_close(scores[1:2], alone, **CLOSE)
+    difference = ((scores[0] - scores[2]).abs().max() / scores[0].abs().max()).item()
+    if model.order_blind:
+        assert difference < 1e-10
+    else:
+        assert difference > 1e-6
+
+
+def test_gradient_reaches_every_parameter(model: ActionModel) -> None:
+    model.zero_grad()
+    model(random_clips(1)).square().sum().backward()
+    for name, parameter in model.named_parameters():
+        # a bias on the keys adds the same to every score before the softmax, so its true gradient is zero
+        if not name.endswith("after.phi.bias"):
+            assert parameter.grad is not None, name
+            assert parameter.grad.abs().max() > 1e-14, name
+    model.zero_grad()
+
+
+@pytest.fixture(scope="module", params=list_models("*-resnettiny*"))
+def tiny(request: pytest.FixtureRequest) -> ActionModel:
+    return noisy_model(request.param)
+
+
+@pytest.mark.parametrize("frames", [1, 5, 8, 16])
+def test_any_number_of_frames_and_size(tiny: ActionModel, frames: int) -> None:
+    clip = random_clips(1, frames=frames, size=SIZE + 9)[..., :SIZE]
+    with torch.inference_mode():
+        features = tiny.features(clip)
+        scores = tiny(clip)
+    assert features.shape[:3] == (1, tiny.num_features, math.ceil(frames / tiny.temporal_stride))
+    assert scores.shape == (1, NUM_CLASSES)
+    assert scores.isfinite().all()
+
+
+def test_physical_order_of_the_clip_does_not_matter(tiny: ActionModel) -> None:
+    clip = random_clips(2)
+    with torch.inference_mode():
+        scores = tiny(clip)
+        torch.testing.assert_close(tiny(clip.contiguous(memory_format=torch.channels_last_3d)), scores, **CLOSE)
+        frames_first = clip.transpose(1, 2).contiguous().transpose(1, 2)
+        torch.testing.assert_close(tiny(frames_first), scores, **CLOSE)
+        assert torch.equal(tiny(clip), scores)  # evaluation draws nothing at random
+
+
+def test_state_survives_a_round_trip(tiny: ActionModel) -> None:
+    again = build_model(tiny.name, num_classes=NUM_CLASSES).double().eval()
+    clip = random_clips(1)
+    with torch.inference_mode():
+        assert not torch.equal(again(clip), tiny(clip))
+        again.load_state_dict(tiny.state_dict())
+        assert torch.equal(again(clip), tiny(clip))
+
+
+def test_training_mode_trains(tiny: ActionModel) -> None:
+    """One float32 step through batch norm in training mode; afterwards the running statistics have moved."""
+    trained = build_model(tiny.name, num_classes=NUM_CLASSES).train()
+    before = trained.get_buffer("bn1.running_mean").clone()
+    scores = trained(random_clips(2).float())
+    assert scores.dtype == torch.float32
+    scores.sum().backward()
+    assert all(parameter.grad is not None for parameter in trained.parameters())
+    assert not torch.equal(trained.get_buffer("bn1.running_mean"), before)
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_runs_on_the_meta_device(name: str) -> None:
+    with torch.device("meta"):
+        model = build_model(name, num_classes=NUM_CLASSES)
+        features = model.features(torch.empty(2, 3, FRAMES, 64, 64))
+        scores = model.fc(features)
+    assert features.shape[2] == FRAMES // model.temporal_stride
+    assert scores.shape == (2, NUM_CLASSES)
+    assert scores.device.type == "meta"
+
+
+def test_parameter_free_modules_add_no_keys() -> None:
+    with torch.device("meta"):
+        tsn, tsm, i3d = (build_model(f"{module}-resnet50").state_dict() for module in ("tsn", "tsm", "i3d"))
+    assert list(tsn) == list(tsm) == list(i3d)
+    for key, value in i3d.items():
+        assert value.ndim == (5 if tsn[key].ndim == 4 else tsn[key].ndim)
