@@ -1,0 +1,212 @@
+"""Evaluate a trained network on data sets under a protocol."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias, TypedDict, Unpack, overload
+
+from kinema.data.manifest import Manifest
+from kinema.errors import UserError
+from kinema.evaluation.processes import Process, joined_process, launched_from_outside, run_in_processes
+from kinema.evaluation.protocol import protocol as find_protocol
+from kinema.evaluation.scores import ScoreTable
+from kinema.evaluation.scoring import score_dataset
+from kinema.evaluation.sharing import NUM_WORKERS
+from kinema.evaluation.views import ViewDataset
+from kinema.models.trained import TrainedModel, load
+
+Data: TypeAlias = str | Path | Manifest
+
+log = logging.getLogger("kinema")
+
+
+class _Job(NamedTuple):
+    """What every process of an evaluation is told."""
+
+    checkpoint: str | Path | TrainedModel
+    data: tuple[Data, ...]
+    protocol: str
+    reverse: bool
+    split: str
+    backend: str
+    batch_views: int | None
+    num_workers: int
+    skip_bad: bool
+    progress: bool
+
+
+class _Options(TypedDict, total=False):
+    """The keywords of ``evaluate``, for its two signatures."""
+
+    protocol: str
+    reverse: bool
+    split: str
+    device: str
+    devices: int
+    precision: str
+    backend: str
+    batch_views: int | None
+    num_workers: int
+    skip_bad: bool
+    progress: bool
+
+
+@overload
+def evaluate(  # pyrefly: ignore[inconsistent-overload]  (it takes a TypedDict for one with unknown keys)
+    checkpoint: str | Path | TrainedModel, data: Data, **options: Unpack[_Options]
+) -> ScoreTable: ...
+@overload
+def evaluate(  # pyrefly: ignore[inconsistent-overload]
+    checkpoint: str | Path | TrainedModel, data: Sequence[Data], **options: Unpack[_Options]
+) -> list[ScoreTable]: ...
+def evaluate(
+    checkpoint: str | Path | TrainedModel,
+    data: Data | Sequence[Data],
+    *,
+    protocol: str = "clip",
+    reverse: bool = False,
+    split: str = "test",
+    device: str = "auto",
+    devices: int = 1,
+    precision: str = "fp32",
+    backend: str = "auto",
+    batch_views: int | None = None,
+    num_workers: int = NUM_WORKERS,
+    skip_bad: bool = False,
+    progress: bool = False,
+) -> ScoreTable | list[ScoreTable]:
+    """Score a trained network on the videos of one or several data sets.
+
+    Every video is decoded once, however many views it has, and counts exactly once, on any number of processes.
+    Processes that torchrun started share the videos, and all return the whole table.
+
+    Args:
+        checkpoint: A checkpoint file, a run directory, or what ``kinema.load`` returned.
+        data: A manifest, its CSV, or a folder of class folders; or a list of these, such as official splits.
+        protocol: Name, see ``kinema.evaluation.protocol.protocol``; frames and crop come from the checkpoint.
+        reverse: Play every clip backwards.
+        split: ``train``, ``val``, ``all``, or ``test``; ``val`` stands in for absent test videos, and a note says so.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        devices: Processes to start on this machine, each with a GPU of its own where there are GPUs. A script that
+            asks for more than one must guard its main part by ``if __name__ == "__main__"``.
+        precision: ``fp32``, ``bf16`` or ``fp16`` inside the network.
+        backend: Decoder, see ``kinema.open_video``.
+        batch_views: Views of a batch; None fits it to the memory.
+        num_workers: Processes that decode, for each of ``devices``.
+        skip_bad: Leave out videos that cannot be read; otherwise they are an error, after all others were tried.
+        progress: Show a progress bar on standard error, when that is a terminal.
+
+    Returns:
+        A table; a list of tables when ``data`` is a list.
+
+    Raises:
+        UserError: What is given is wrong, or videos cannot be read; the message lists them.
+    """
+    several = isinstance(data, Sequence) and not isinstance(data, str)
+    listed: tuple[Data, ...] = tuple(data) if several else (data,)  # pyrefly: ignore
+    how = protocol, reverse, split, backend, batch_views, num_workers, skip_bad, progress
+    tables = _start(_Job(checkpoint, listed, *how), device, devices, precision)
+    return tables if several else tables[0]
+
+
+def _start(job: _Job, device: str, devices: int, precision: str) -> list[ScoreTable]:
+    """Do a job in this process, or in several."""
+    if not job.data:
+        raise UserError("there is no data to evaluate on; give a manifest or a folder.")
+    if devices < 1:
+        raise UserError(f"devices is {devices}; it must be at least 1.")
+    if devices > 1 and not launched_from_outside():
+        return run_in_processes(devices, device, precision, _evaluate_job, job)
+    with joined_process(device, precision) as process:
+        return _evaluate_job(process, job)
+
+
+def select_split(manifest: Manifest, split: str, *, aloud: bool = True) -> tuple[Manifest, str]:
+    """Take the videos of a split; validation videos stand in for missing test videos.
+
+    Args:
+        manifest: All videos.
+        split: ``train``, ``val``, ``test`` or ``all``.
+        aloud: Note the stand-in on the log.
+
+    Returns:
+        The videos, and the split that they are of.
+    """
+    if split == "all":
+        return manifest, split
+    if split == "test" and "test" not in manifest.splits and "val" in manifest.splits:
+        if aloud:
+            log.warning("%s has no test videos; its validation videos are evaluated.", manifest.name)
+        split = "val"
+    return manifest.select(split=split), split
+
+
+def _evaluate_job(process: Process, job: _Job) -> list[ScoreTable]:
+    """Evaluate on one data set after the other; the body of each process."""
+    trained = load_on(job.checkpoint, process)
+    chosen = [select_split(Manifest.open(data), job.split, aloud=process.rank == 0) for data in job.data]
+    resolved = find_protocol(job.protocol, trained.preprocessing)
+    tables = []
+    for manifest, split in chosen:
+        start = time.monotonic()
+        dataset = ViewDataset(manifest, resolved, backend=job.backend, reverse=job.reverse)
+        num_own = len(range(process.rank, len(dataset), process.world))
+        with progress_bar(num_own, "Evaluating", shown=job.progress and process.rank == 0) as advance:
+            table = score_dataset(
+                trained.model,
+                dataset,
+                classes=trained.classes,
+                preprocessing=trained.preprocessing,
+                process=process,
+                batch_views=job.batch_views,
+                num_workers=job.num_workers,
+                skip_bad=job.skip_bad,
+                advance=advance,
+            )
+        more = origin(trained, manifest, split) | {"seconds": round(time.monotonic() - start, 3)}
+        tables.append(replace(table, meta={**table.meta, **more}))
+    return tables
+
+
+def load_on(checkpoint: str | Path | TrainedModel, process: Process) -> TrainedModel:
+    """Load a checkpoint onto a process's device; a model in memory is moved there."""
+    if not isinstance(checkpoint, TrainedModel):
+        return load(checkpoint, device=process.device)
+    checkpoint.model.to(process.device)
+    return checkpoint
+
+
+def origin(trained: TrainedModel, manifest: Manifest, split: str) -> dict[str, Any]:
+    """What a saved result says about where it comes from; JSON values."""
+    from kinema import __version__
+
+    return {
+        "model": trained.model.tag,
+        "checkpoint": trained.path,
+        "weights_sha256": trained.weights_sha256,
+        "data": manifest.name,
+        "split": split,
+        "manifest_sha256": manifest.digest(),
+        "kinema_version": __version__,
+    }
+
+
+@contextmanager
+def progress_bar(total: int, title: str, *, shown: bool) -> Iterator[Callable[[], object]]:
+    """Show a bar on standard error inside the block; gives the function that moves it by one video."""
+    if not shown:
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda: bar.advance(task)
