@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from kinema.data.validate import some_of
 from kinema.errors import UserError, one_of
 from kinema.evaluation import metrics
 from kinema.evaluation.array_file import read_arrays, write_arrays
@@ -72,7 +73,7 @@ class ScoreTable:
             raise UserError(f"clip_hits must have shape ({num_videos}, 2), not {self.clip_hits.shape}.")
         unique, counts = np.unique(self.ids, return_counts=True)
         if len(unique) != num_videos:
-            raise UserError(f"video ids must be unique; these repeat: {_some(unique[counts > 1])}.")
+            raise UserError(f"video ids must be unique; these repeat: {some_of(unique[counts > 1].tolist(), 5)}.")
         if len(set(self.classes)) != len(self.classes):
             raise UserError("class names must be unique.")
 
@@ -81,19 +82,19 @@ class ScoreTable:
         if broken.any():
             raise UserError(
                 f"{int(broken.sum())} of {len(self)} videos have scores that are not finite numbers: "
-                f"{_some(self.ids[broken])}. The weights or the precision of the run are at fault."
+                f"{some_of(self.ids[broken].tolist(), 5)}. The weights or the precision of the run are at fault."
             )
         wrong = (self.labels < -1) | (self.labels >= len(self.classes))
         if wrong.any():
             raise UserError(
                 f"labels must lie between 0 and {len(self.classes) - 1} (or be -1, unknown); "
-                f"not so for {_some(self.ids[wrong])}."
+                f"not so for {some_of(self.ids[wrong].tolist(), 5)}."
             )
         if self.kind == "probabilities":
             off = (self.scores < -1e-4).any(axis=1) | (np.abs(self.scores.sum(axis=1) - 1) > 1e-2)
             if off.any():
                 raise UserError(
-                    f"probabilities must be at least 0 and sum to 1; not so for {_some(self.ids[off])}. "
+                    f"probabilities must be at least 0 and sum to 1; not so for {some_of(self.ids[off].tolist(), 5)}. "
                     "If these are scores before a softmax, their kind is 'logits'."
                 )
 
@@ -181,8 +182,3 @@ def softmax(scores: np.ndarray) -> np.ndarray:
     wide = scores.astype(np.float64)
     wide = np.exp(wide - wide.max(axis=-1, keepdims=True))
     return (wide / wide.sum(axis=-1, keepdims=True)).astype(np.float32)
-
-
-def _some(values: Sequence[str] | np.ndarray, count: int = 5) -> str:
-    shown = ", ".join(str(value) for value in values[:count])
-    return shown if len(values) <= count else f"{shown} and {len(values) - count} more"

@@ -9,12 +9,13 @@ import numpy as np
 from torch import nn
 
 from kinema.data.manifest import Manifest
+from kinema.data.validate import some_of
 from kinema.errors import UserError
 from kinema.evaluation.batching import ComputedViews
 from kinema.evaluation.metrics import ranks
 from kinema.evaluation.processes import Process, ScoringProcess
 from kinema.evaluation.scores import ScoreTable, softmax
-from kinema.evaluation.sharing import NUM_WORKERS, compute_on, evaluating, list_some, reduce_videos
+from kinema.evaluation.sharing import NUM_WORKERS, compute_on, evaluating, reduce_videos
 from kinema.evaluation.views import ViewDataset
 
 if TYPE_CHECKING:
@@ -100,8 +101,8 @@ def align_labels(manifest: Manifest, classes: Sequence[str]) -> np.ndarray:
     unknown = [name for name in named if name not in places]
     if unknown:
         raise UserError(
-            f"{manifest.name} has classes that the model does not know: {list_some(unknown)}. "
-            f"The model knows {list_some(classes)}."
+            f"{manifest.name} has classes that the model does not know: {some_of(unknown, 8)}. "
+            f"The model knows {some_of(classes, 8)}."
         )
     table = np.array([*(places.get(name, -1) for name in manifest.classes), -1], dtype=np.int64)
     return table[labels]  # label -1 reads the last entry

@@ -131,12 +131,6 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = True
 
 
-def list_some(names: Sequence[str], count: int = 8) -> str:
-    """The first names, and how many more there are."""
-    shown = ", ".join(names[:count])
-    return shown if len(names) <= count else f"{shown} and {len(names) - count} more"
-
-
 def _report(dataset: ViewDataset, failures: Sequence[BadVideo], *, skip_bad: bool, aloud: bool) -> None:
     """Raise, or say, that videos could not be read."""
     if not failures:
