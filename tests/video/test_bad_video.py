@@ -138,6 +138,22 @@ def test_a_rejected_packet_is_not_counted_and_later_frames_move_up(tmp_path, whe
             assert read_numbers(video.frames_at(range(len(video))).pixels) == expected
 
 
+@pytest.mark.parametrize(("codec", "suffix"), [("libvpx-vp9", "webm"), ("libx264", "mp4"), ("libx265", "mkv")])
+def test_a_tail_that_cannot_be_decoded_is_not_counted(tmp_path, codec, suffix):
+    options = {"x265-params": "log-level=none"} if codec == "libx265" else {}
+    path = write_video(tmp_path / f"a.{suffix}", numbered_frames(40), codec=codec, gop=12, options=options)
+    for start, size in packet_places(path)[-2:]:
+        overwrite(path, start + size - 6, b"\xff" * 6)  # the packet's own lengths stay right
+        if codec == "libvpx-vp9":
+            overwrite(path, start + 4, b"\xff" * min(size, 12))
+    expected = skipping_decode(path)
+    with open_video(path) as video:
+        assert len(video) == len(expected)
+        assert read_numbers(video.frames_at(range(30)).pixels) == expected[:30] == list(range(30))
+    if codec == "libvpx-vp9":
+        assert len(expected) < 40, "the damage must show"
+
+
 def test_a_wrong_count_from_a_manifest_is_reported(tmp_path):
     path = write_video(tmp_path / "a.mp4", numbered_frames(30))
     with (

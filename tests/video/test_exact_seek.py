@@ -17,6 +17,7 @@ SEEKING_KINDS = [
     "h264-edit-list",
     "h264-uneven",
     "hevc-open-gop",
+    "hevc-leading",
     "vp8",
     "vp9",
     "av1",
@@ -79,7 +80,7 @@ def test_seeking_is_used_where_it_is_exact(kind, video_of_kind):
     assert 0 < len(decoded) < 35, "the last frame was reached by decoding nearly all before it"
 
 
-@pytest.mark.parametrize("kind", ["h264-closed-gop", "mpeg4-b-avi", "gif", "h264-intra-refresh"])
+@pytest.mark.parametrize("kind", ["h264-closed-gop", "mpeg4-b-avi", "gif", "h264-intra-refresh-large"])
 def test_chunks_of_a_long_read_join_without_gap(kind, video_of_kind):
     with open_video(video_of_kind(kind)) as video:
         chunks = list(video.iter_frames(chunk=7))
@@ -113,6 +114,28 @@ def test_torchcodec_really_decodes_where_it_agrees(video_of_kind, torchcodec_loa
         len(video)
         monkeypatch.setattr("kinema.video.pyav.PyAVDecoder._decode", None)
         assert read_numbers(video.frames_at([40, 7]).pixels) == [40, 7]
+
+
+def test_hidden_vp8_frames_are_not_counted(video_of_kind, tmp_path):
+    path = tmp_path / "hidden.webm"
+    with av.open(str(video_of_kind("vp8"))) as read, av.open(str(path), "w") as write:
+        stream = read.streams.video[0]
+        copy = write.add_stream_from_template(stream)
+        for number, packet in enumerate(read.demux(stream)):
+            if packet.size:
+                data = bytearray(bytes(packet))
+                if number % 10 == 5:
+                    data[0] &= 0xEF  # the bit that says "show this frame"
+                changed = av.Packet(bytes(data))
+                changed.pts, changed.dts, changed.time_base = packet.pts, packet.dts, packet.time_base
+                changed.is_keyframe, changed.stream = packet.is_keyframe, copy
+                write.mux(changed)
+    numbers = [read_number(pixels) for _, pixels in plain_decode(path)]
+    assert numbers == [number for number in range(61) if number % 10 != 5]
+    with open_video(path) as video:
+        assert len(video) == len(numbers)
+        assert read_numbers(video.frames_at([50, 20, 33]).pixels) == [numbers[50], numbers[20], numbers[33]]
+        assert video._walk._can_seek
 
 
 def test_times_are_those_of_the_container(video_of_kind):

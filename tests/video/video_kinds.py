@@ -19,7 +19,8 @@ KINDS: dict[str, tuple[str, dict]] = {
     "h264-intra": ("mp4", {"gop": 1}),
     "h264-one-gop": ("mp4", {"gop": 250, "options": {"x264-params": "scenecut=0"}}),
     "h264-no-b": ("mov", {"gop": 10, "options": {"bf": "0"}}),
-    "h264-intra-refresh": ("mp4", {"gop": 12, "options": {"x264-params": "intra-refresh=1"}}),
+    # Large enough that a refresh takes many frames: after a seek the decoder gives none before it is complete.
+    "h264-intra-refresh-large": ("mp4", {"gop": 12, "options": {"x264-params": "intra-refresh=1:bframes=3"}}),
     "h264-ts": ("ts", {"gop": 12}),
     "h264-flv": ("flv", {"gop": 12}),
     "h264-avi": ("avi", {"gop": 12, "options": {"bf": "2"}}),
@@ -35,6 +36,11 @@ KINDS: dict[str, tuple[str, dict]] = {
     "hevc-open-gop": (
         "mp4",
         {"codec": "libx265", "options": {"x265-params": f"{QUIET_X265}:keyint=12:min-keyint=12:open-gop=1:bframes=3"}},
+    ),
+    # Frames stored after a key frame, shown before it, and decodable without what came earlier.
+    "hevc-leading": (
+        "mp4",
+        {"codec": "libx265", "options": {"x265-params": f"{QUIET_X265}:keyint=12:min-keyint=12:radl=2:open-gop=0"}},
     ),
     "hevc-closed-gop-mkv": (
         "mkv",
@@ -59,6 +65,9 @@ KINDS: dict[str, tuple[str, dict]] = {
     "gif": ("gif", {"codec": "gif", "pix_fmt": "rgb8"}),
 }
 
+SIZES = {"odd": (51, 67), "large": (192, 256)}
+"""Height and width of the kinds whose name ends so."""
+
 FIRST_SHOWN = {"h264-edit-list": 20}
 """The number of the first frame that is shown, where it is not 0."""
 
@@ -71,6 +80,6 @@ def shown_numbers(kind: str) -> list[int]:
 def make_kind(folder: Path, kind: str, num_frames: int = NUM_FRAMES) -> Path:
     """Write the video ``kind`` with numbered frames into ``folder``."""
     suffix, options = KINDS[kind]
-    height, width = (51, 67) if kind.endswith("odd") else (48, 64)
+    height, width = SIZES.get(kind.rsplit("-", 1)[-1], (48, 64))
     frames: np.ndarray = numbered_frames(num_frames, height, width)
     return write_video(folder / f"{kind}.{suffix}", frames, **options)
