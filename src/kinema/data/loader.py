@@ -141,10 +141,15 @@ class ProcessLoader(DataLoader[Any]):
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         with _expected_warnings_off():
             batches = super().__iter__()
-        for batch in batches:
-            if isinstance(batch, Failure):
-                raise batch.error
-            yield batch
+        try:
+            for batch in batches:
+                if isinstance(batch, Failure):
+                    raise batch.error
+                yield batch
+        finally:
+            # Now, not when the garbage collector finds the traceback: by then the workers' queues would be closed,
+            # the workers would miss the word to stop, and torch waits 5 seconds for each of them.
+            del batches
 
 
 def process_loader(
