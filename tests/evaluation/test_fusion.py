@@ -72,7 +72,7 @@ def test_labels_fill_each_other():
         (
             [RGB, table(FLOW.scores, ids=["a", "c"])],
             [],
-            r"videos of table 2.*1 are missing \(b\); 1 are only there \(c\)",
+            r"of table 2.*1 are missing \(b\); 1 are only there \(c\)",
         ),
         ([RGB, FLOW.select([0])], [], r"1 are missing \(b\)"),
         ([RGB, replace(FLOW, classes=("run", "jump", "stand"))], [], r"classes of table 2 \(flow\).*missing \(sit\)"),

@@ -11,7 +11,6 @@ import numpy as np
 from kinema.data.validate import some_of
 from kinema.errors import UserError
 from kinema.evaluation.scores import ScoreTable
-from kinema.evaluation.sharing import list_some
 
 
 def fuse(tables: Sequence[ScoreTable], weights: Sequence[float] = (), *, allow_mixed: bool = False) -> ScoreTable:
