@@ -1,5 +1,6 @@
 """A file that is no video gives one plain message; a damaged one gives the frames that can be decoded."""
 
+import itertools
 import pickle
 import sys
 
@@ -9,6 +10,7 @@ import pytest
 from make_videos import numbered_frames, read_number, read_numbers, write_audio_only, write_video
 
 from kinema.errors import MissingExtraError, UserError, VideoError
+from kinema.video.cursor import FrameCursor
 from kinema.video.decoder import open_video
 
 
@@ -136,6 +138,28 @@ def test_a_rejected_packet_is_not_counted_and_later_frames_move_up(tmp_path, whe
             assert last == [expected[-1]]
             assert len(video) == len(expected)
             assert read_numbers(video.frames_at(range(len(video))).pixels) == expected
+
+
+def test_a_read_error_ends_the_video_and_gives_up_the_frames_in_flight(tmp_path):
+    path = write_video(tmp_path / "a.mp4", numbered_frames(60), gop=12, options={"bf": "2"})
+
+    class FailingContainer:
+        def __init__(self, container):
+            self.container = container
+
+        def demux(self, stream):
+            yield from itertools.islice(self.container.demux(stream), 30)
+            raise av.error.InvalidDataError(1, "disk failure", str(path))
+
+        def close(self):
+            self.container.close()
+
+    cursor = FrameCursor(path, 1)
+    cursor.container = FailingContainer(cursor.container)
+    numbers = [read_number(frame.to_ndarray(format="rgb24")) for frame in cursor.frames()]
+    cursor.close()
+    assert len(numbers) == 30
+    assert numbers[:25] == list(range(25))
 
 
 @pytest.mark.parametrize(("codec", "suffix"), [("libvpx-vp9", "webm"), ("libx264", "mp4"), ("libx265", "mkv")])

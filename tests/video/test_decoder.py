@@ -3,9 +3,11 @@
 import gc
 import logging
 import os
+import sys
 import threading
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -122,10 +124,17 @@ def test_auto_says_once_which_backend_reads(tmp_path, caplog):
     with caplog.at_level(logging.INFO, logger="kinema"):
         for _ in range(3):
             open_video(path).close()
-    assert [record.message for record in caplog.records if "read with" in record.message] == [
-        record.message for record in caplog.records if "PyAV" in record.message
-    ]
-    assert sum("PyAV" in record.message for record in caplog.records) == 1
+    assert [record.message for record in caplog.records] == [f"video files are read with PyAV {av.__version__}"]
+
+
+def test_a_broken_pyav_is_reported_plainly(tmp_path, monkeypatch):
+    path = write_video(tmp_path / "a.mp4", numbered_frames(3))
+    decoder_module._file_backend.cache_clear()
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "av", None)
+        with pytest.raises(UserError, match="PyAV, which reads video files, does not load"):
+            open_video(path)
+    open_video(path).close()
 
 
 def test_iter_frames_refuses_impossible_ranges(tmp_path):

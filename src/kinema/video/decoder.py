@@ -17,7 +17,7 @@ from typing import Self
 
 import numpy as np
 
-from kinema.errors import VideoError, one_of
+from kinema.errors import UserError, VideoError, one_of
 from kinema.video.frames import Frames
 from kinema.video.scaling import Scaling
 
@@ -163,7 +163,7 @@ def open_video(
     Raises:
         VideoError: When the path is missing, is no video, holds no picture, or no frame of it can be decoded.
         MissingExtraError: When ``backend`` needs a package that does not load.
-        UserError: When ``backend`` is unknown or the sizes make no sense.
+        UserError: When ``backend`` is unknown, the sizes make no sense, or PyAV itself does not load.
     """
     one_of("video backend", backend, BACKENDS)
     path, scaling = Path(path), Scaling(short_side=short_side, size=size)
@@ -191,11 +191,16 @@ def open_video(
 
 @cache
 def _file_backend() -> str:
-    """The backend for files that really loads on this machine; says once which one it is."""
+    """The backend for files where none is asked for; says once which one it is.
+
+    PyAV also tells torchcodec which frame is which, so without it no file can be read.
+    """
     try:
         import av
     except (ImportError, OSError) as error:
-        _log.warning("PyAV does not load (%s); videos are read with torchcodec", error)
-        return "torchcodec"
-    _log.info("videos are read with PyAV %s", av.__version__)
+        raise UserError(
+            f"PyAV, which reads video files, does not load ({error}); "
+            "install it again with: pip install --force-reinstall av"
+        ) from error
+    _log.info("video files are read with PyAV %s", av.__version__)
     return "pyav"
