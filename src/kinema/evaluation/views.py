@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from kinema.data.manifest import Manifest
 from kinema.errors import VideoError
 from kinema.evaluation.protocol import EvalProtocol
 from kinema.shapes import Clip, FrameIndices
+from kinema.video.decoder import Decoder
 from kinema.video.scaling import Scaling
 
 MAX_BYTES = 2 << 30
@@ -123,34 +124,52 @@ class ViewDataset(Dataset[VideoViews]):
         Raises:
             VideoError: The video cannot be read, or its frames need more than ``max_bytes``; the message has its id.
         """
-        protocol, record = self.protocol, self.manifest[index]
+        record = self.manifest[index]
         with open_record(record, backend=self.backend) as decoder:
             span = frame_range(record, len(decoder), decoder.fps)
-            frames = span.start + protocol.sampler.sample(len(span), decoder.fps)
-            if self.reverse:
-                frames = frames[:, ::-1]
-            distinct, places = np.unique(frames, return_inverse=True)
-            size = resized(decoder.size, protocol.resize, protocol.crop_size)
-            num_bytes = len(distinct) * size[0] * size[1] * 3
-            if num_bytes > self.max_bytes:
-                raise VideoError(
-                    record.path,
-                    f"{len(distinct)} frames under protocol {protocol.name} need {num_bytes / 2**30:.1f} GiB of "
-                    f"{self.max_bytes / 2**30:.1f} GiB; use a protocol with fewer frames, or set start and end",
-                )
-            crops = tuple(named_crop(name, size, protocol.crop_size) for name in protocol.crops)
-            decoder.scaling = Scaling(size=size)
-            pixels = torch.from_numpy(decoder.frames_at(distinct).pixels)
-        pixels, crops = _covered(pixels, crops)
-        return VideoViews(
-            video_id=record.video_id,
-            index=index,
-            label=record.label_index,
-            pixels=pixels,
-            places=torch.from_numpy(places.reshape(frames.shape)),
-            frames=frames,
-            crops=crops,
+            views = read_views(decoder, span, self.protocol, reverse=self.reverse, max_bytes=self.max_bytes)
+        return replace(views, video_id=record.video_id, index=index, label=record.label_index)
+
+
+def read_views(
+    decoder: Decoder, span: range, protocol: EvalProtocol, *, reverse: bool = False, max_bytes: int = MAX_BYTES
+) -> VideoViews:
+    """Decode the frames that any view of a stretch of a video has; the result names no row of a manifest yet.
+
+    Args:
+        decoder: The open video; it is left set to the size that the protocol asks for.
+        span: The frames that make the stretch.
+        protocol: Clips, size and crops.
+        reverse: Play every clip backwards.
+        max_bytes: Most memory for the frames.
+
+    Raises:
+        VideoError: The frames cannot be decoded, or need more than ``max_bytes``.
+    """
+    frames = span.start + protocol.sampler.sample(len(span), decoder.fps)
+    if reverse:
+        frames = frames[:, ::-1]
+    distinct, places = np.unique(frames, return_inverse=True)
+    size = resized(decoder.size, protocol.resize, protocol.crop_size)
+    num_bytes = len(distinct) * size[0] * size[1] * 3
+    if num_bytes > max_bytes:
+        raise VideoError(
+            decoder.path,
+            f"{len(distinct)} frames under protocol {protocol.name} need {num_bytes / 2**30:.1f} GiB of "
+            f"{max_bytes / 2**30:.1f} GiB; use a protocol with fewer frames, or set start and end",
         )
+    crops = tuple(named_crop(name, size, protocol.crop_size) for name in protocol.crops)
+    decoder.scaling = Scaling(size=size)
+    pixels, crops = _covered(torch.from_numpy(decoder.frames_at(distinct).pixels), crops)
+    return VideoViews(
+        video_id="",
+        index=-1,
+        label=-1,
+        pixels=pixels,
+        places=torch.from_numpy(places.reshape(frames.shape)),
+        frames=frames,
+        crops=crops,
+    )
 
 
 def build_view_loader(
