@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -109,7 +109,7 @@ class ClipDataset(Dataset[Sample]):
 
 
 @contextmanager
-def open_record(record: Record, *, backend: str = "auto") -> Iterator[Decoder]:
+def open_record(record: Record, *, backend: str = "auto") -> Generator[Decoder, None, None]:
     """Open the video of a manifest row; a failure inside the block names the row's id.
 
     Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -259,15 +259,17 @@ def to_clip(
     assert clips.dtype == torch.uint8, "clips are uint8 until they are on the device"
     clips = clips.to(device, non_blocking=True)
     exact = torch.promote_types(dtype, torch.float32)  # rounded to 16 bits, the factors would be off by up to 0.4 %
-    std = torch.tensor(preprocessing.std, device=device, dtype=exact).view(1, -1, 1, 1, 1)
-    mean = torch.tensor(preprocessing.mean, device=device, dtype=exact).view(1, -1, 1, 1, 1)
+    std = torch.tensor(preprocessing.std, dtype=exact).view(1, -1, 1, 1, 1)
+    mean = torch.tensor(preprocessing.mean, dtype=exact).view(1, -1, 1, 1, 1)
+    # Without non_blocking every batch would wait here for all work that the GPU still has to do.
+    offset, scale = (factor.to(device, non_blocking=True) for factor in (-mean / std, 1 / (255 * std)))
     if preprocessing.channel_order == "bgr":
         clips = clips.flip(1)
-    return torch.addcmul(-mean / std, clips.to(exact), 1 / (255 * std)).to(dtype)
+    return torch.addcmul(offset, clips.to(exact), scale).to(dtype)
 
 
 @contextmanager
-def _expected_warnings_off() -> Iterator[None]:
+def _expected_warnings_off() -> Generator[None, None, None]:
     """Silence what torch and Python say about choices made on purpose."""
     with warnings.catch_warnings():
         # The number of workers is the user's decision: waiting for a network disk can need more than there are cores.

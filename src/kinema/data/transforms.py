@@ -42,7 +42,7 @@ class Augmentation:
             box = named_crop("center", pixels.shape[1:3], spec.crop_size).box
         else:
             box = BOXES[spec.augmentation](pixels.shape[1:3], spec, rng)
-        mirrored = bool(rng.random() < 0.5) and spec.flip and flip
+        mirrored = rng.random() < 0.5 and spec.flip and flip
         out = crop_resized(pixels, box, (spec.crop_size, spec.crop_size), mirrored=mirrored)
         return jitter_color(out, spec.color_jitter, rng)
 
