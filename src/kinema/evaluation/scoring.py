@@ -15,7 +15,7 @@ from kinema.evaluation.batching import ComputedViews
 from kinema.evaluation.metrics import ranks
 from kinema.evaluation.processes import Process, ScoringProcess
 from kinema.evaluation.scores import ScoreTable, softmax
-from kinema.evaluation.sharing import NUM_WORKERS, compute_on, evaluating, reduce_videos
+from kinema.evaluation.sharing import NUM_WORKERS, Reduce, compute_on, evaluating, reduce_videos
 from kinema.evaluation.views import ViewDataset
 
 if TYPE_CHECKING:
@@ -58,18 +58,11 @@ def score_dataset(
     """
     process = process or ScoringProcess()
     labels = align_labels(dataset.manifest, classes)
-    averages = dataset.protocol.averages
-
-    def reduce(views: ComputedViews) -> tuple[np.ndarray, ...]:
-        scores = softmax(views.rows) if averages == "probabilities" else views.rows
-        by_clip = scores.reshape(views.video.num_clips, views.video.num_crops, -1).mean(axis=1, dtype=np.float64)
-        return by_clip.mean(axis=0).astype(np.float32), _clip_hits(by_clip, int(labels[views.video.index]))
-
     with evaluating(model):
         found = reduce_videos(
             dataset,
             compute_on(process, model, model, preprocessing),
-            reduce,
+            _averaging(dataset.protocol.averages, labels),
             process,
             batch_views=batch_views,
             num_workers=num_workers,
@@ -82,7 +75,7 @@ def score_dataset(
         ids=np.array([ids[index] for index in found.indices], dtype=np.str_),
         scores=scores,
         labels=labels[found.indices],
-        kind=averages,
+        kind=dataset.protocol.averages,
         classes=tuple(classes),
         clip_hits=clip_hits,
         meta={"protocol": dataset.protocol.name, "reverse": dataset.reverse, "left_out": found.left_out},
@@ -106,6 +99,17 @@ def align_labels(manifest: Manifest, classes: Sequence[str]) -> np.ndarray:
         )
     table = np.array([*(places.get(name, -1) for name in manifest.classes), -1], dtype=np.int64)
     return table[labels]  # label -1 reads the last entry
+
+
+def _averaging(averages: str, labels: np.ndarray) -> Reduce:
+    """Build the step from the scores of a video's views to their average and the video's clip hits."""
+
+    def reduce(views: ComputedViews) -> tuple[np.ndarray, ...]:
+        scores = softmax(views.rows) if averages == "probabilities" else views.rows
+        by_clip = scores.reshape(views.video.num_clips, views.video.num_crops, -1).mean(axis=1, dtype=np.float64)
+        return by_clip.mean(axis=0).astype(np.float32), _clip_hits(by_clip, int(labels[views.video.index]))
+
+    return reduce
 
 
 def _clip_hits(scores: np.ndarray, label: int) -> np.ndarray:

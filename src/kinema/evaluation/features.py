@@ -1,0 +1,150 @@
+"""Pooled features of videos: what a network sees before it decides on a class."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from kinema.data.manifest import Manifest
+from kinema.errors import UserError
+from kinema.evaluation.array_file import read_arrays, write_arrays
+from kinema.evaluation.batching import ComputedViews
+from kinema.evaluation.processes import joined_process
+from kinema.evaluation.protocol import protocol as find_protocol
+from kinema.evaluation.run import load_on, origin, progress_bar, select_split
+from kinema.evaluation.sharing import NUM_WORKERS, compute_on, evaluating, reduce_videos
+from kinema.evaluation.views import ViewDataset
+from kinema.models.action_model import ActionModel
+from kinema.models.trained import TrainedModel
+from kinema.shapes import Clip
+
+CONTENT = "kinema features"
+FORMAT = 1
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureTable:
+    """One feature vector per video.
+
+    Attributes:
+        ids: Video ids, axes ``videos``.
+        features: Maps averaged over time, space and a video's views, float32, axes ``videos d``.
+        labels: Class indices into ``classes``, int64, axes ``videos``; -1 where unlabelled.
+        classes: Class names of the data set.
+        meta: Where the features come from; JSON values.
+    """
+
+    ids: np.ndarray
+    features: np.ndarray
+    labels: np.ndarray
+    classes: tuple[str, ...]
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        assert self.features.ndim == 2, "features have axes videos, d"
+        assert len(self.ids) == len(self.features) == len(self.labels), "one row for each video"
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __repr__(self) -> str:
+        return f"FeatureTable({len(self)} videos x {self.features.shape[1]} features, model {self.meta.get('model')})"
+
+    def save(self, path: str | Path) -> Path:
+        """Write an ``.npz`` with the arrays ids, features, labels, classes, and a JSON header with ``meta``."""
+        arrays = {
+            "ids": self.ids,
+            "features": self.features,
+            "labels": self.labels,
+            "classes": np.array(self.classes, dtype=np.str_),
+        }
+        return write_arrays(path, {"content": CONTENT, "format": FORMAT, "meta": self.meta}, arrays)
+
+    @classmethod
+    def load(cls, path: str | Path) -> FeatureTable:
+        """Read what :meth:`save` wrote; runs no code from the file.
+
+        Raises:
+            UserError: The file is missing, damaged or holds something else.
+        """
+        header, arrays = read_arrays(path, content=CONTENT, newest=FORMAT)
+        try:
+            names = tuple(str(name) for name in arrays["classes"])
+            return cls(arrays["ids"], arrays["features"], arrays["labels"], names, header["meta"])
+        except KeyError as error:
+            raise UserError(f"{path}: the features lack {error}.") from error
+
+
+def features(
+    checkpoint: str | Path | TrainedModel,
+    data: str | Path | Manifest,
+    *,
+    protocol: str = "clip",
+    split: str = "all",
+    device: str = "auto",
+    precision: str = "fp32",
+    backend: str = "auto",
+    batch_views: int | None = None,
+    num_workers: int = NUM_WORKERS,
+    skip_bad: bool = False,
+    progress: bool = False,
+) -> FeatureTable:
+    """Compute the pooled features of every video of a data set, whatever its classes are, or none.
+
+    Processes that torchrun started share the videos, and all return the whole table.
+
+    Args:
+        checkpoint: A checkpoint file, a run directory, or what ``kinema.load`` returned.
+        data: A manifest, its CSV, or a folder of videos.
+        protocol: Name of the protocol; the features of a video's views are averaged.
+        split: ``train``, ``val``, ``test`` or ``all``.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        precision: ``fp32``, ``bf16`` or ``fp16`` inside the network.
+        backend: Decoder, see ``kinema.open_video``.
+        batch_views: Views of a batch; None fits it to the memory.
+        num_workers: Processes that decode.
+        skip_bad: Leave out videos that cannot be read.
+        progress: Show a progress bar on standard error, when that is a terminal.
+
+    Raises:
+        UserError: What is given is wrong, or videos cannot be read; the message lists them.
+    """
+    start = time.monotonic()
+    with joined_process(device, precision) as process:
+        trained = load_on(checkpoint, process)
+        manifest, split = select_split(Manifest.open(data), split, aloud=process.rank == 0)
+        dataset = ViewDataset(manifest, find_protocol(protocol, trained.preprocessing), backend=backend)
+        num_own = len(range(process.rank, len(dataset), process.world))
+        with (
+            evaluating(trained.model),
+            progress_bar(num_own, "Computing features", shown=progress and process.rank == 0) as advance,
+        ):
+            found = reduce_videos(
+                dataset,
+                compute_on(process, pooled_features(trained.model), trained.model, trained.preprocessing),
+                _mean_over_views,
+                process,
+                batch_views=batch_views,
+                num_workers=num_workers,
+                skip_bad=skip_bad,
+                advance=advance,
+            )
+    more = {"protocol": protocol, "left_out": found.left_out, "seconds": round(time.monotonic() - start, 3)}
+    ids = np.array(manifest.video_ids, dtype=np.str_)[found.indices]
+    meta = origin(trained, manifest, split) | more
+    return FeatureTable(ids, found.columns[0], manifest.labels[found.indices], manifest.classes, meta)
+
+
+def pooled_features(model: ActionModel) -> Callable[[Clip], torch.Tensor]:
+    """The part of a model before its head: clips to maps averaged over time and space, float32, axes ``b d``."""
+    return lambda clip: model.features(clip).float().mean(dim=(2, 3, 4))
+
+
+def _mean_over_views(views: ComputedViews) -> tuple[np.ndarray, ...]:
+    return (views.rows.mean(axis=0, dtype=np.float64).astype(np.float32),)

@@ -1,0 +1,190 @@
+"""Name the action in video files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kinema.data.folder import VIDEO_SUFFIXES, list_folder
+from kinema.data.manifest import Manifest, Record
+from kinema.data.validate import some_of
+from kinema.errors import UserError, VideoError
+from kinema.evaluation.batching import BadVideo, compute_views
+from kinema.evaluation.processes import ScoringProcess, find_device
+from kinema.evaluation.protocol import protocol as find_protocol
+from kinema.evaluation.run import load_on
+from kinema.evaluation.scores import softmax
+from kinema.evaluation.sharing import compute_on, evaluating, numbered
+from kinema.evaluation.views import VideoViews, ViewDataset, build_view_loader
+from kinema.models.trained import TrainedModel
+
+Videos = str | Path | Sequence[str | Path]
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a network thinks of one video.
+
+    Attributes:
+        path: The video.
+        probabilities: Of all classes, float32, axis ``classes``; sums to 1.
+        classes: Class names.
+        top: The best classes and their probabilities, best first.
+        views: What the network saw; ``views.clips(0, 1)`` are the pixels of the first view.
+    """
+
+    path: str
+    probabilities: np.ndarray
+    classes: tuple[str, ...]
+    top: tuple[tuple[str, float], ...]
+    views: VideoViews = field(repr=False)
+
+    @property
+    def label(self) -> str:
+        """The best class."""
+        return self.top[0][0]
+
+    def __repr__(self) -> str:
+        best = ", ".join(f"{name} {probability:.3f}" for name, probability in self.top)
+        return f"Prediction({self.path!r}: {best})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Path and best classes as JSON types."""
+        return {"video": self.path, "top": [{"class": name, "probability": share} for name, share in self.top]}
+
+
+def predict(
+    checkpoint: str | Path | TrainedModel,
+    videos: Videos,
+    *,
+    top: int = 5,
+    protocol: str = "clip",
+    device: str = "auto",
+    precision: str = "fp32",
+    backend: str = "auto",
+    batch_views: int | None = None,
+    num_workers: int = 0,
+    skip_bad: bool = False,
+) -> list[Prediction]:
+    """Name the action in one video, in several, or in every video of a folder.
+
+    Args:
+        checkpoint: A checkpoint file, a run directory, or what ``kinema.load`` returned.
+        videos: Files, folders of videos (searched all the way down), folders of images; one or a list.
+        top: How many classes to name for each video.
+        protocol: Name of the protocol; more views give steadier answers.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        precision: ``fp32``, ``bf16`` or ``fp16`` inside the network.
+        backend: Decoder, see ``kinema.open_video``.
+        batch_views: Views of a batch; None fits it to the memory.
+        num_workers: Processes that decode; worth their start for many videos.
+        skip_bad: Leave out videos that cannot be read.
+
+    Returns:
+        One prediction for each video, in the order given.
+
+    Raises:
+        UserError: What is given is wrong, or videos cannot be read; the message lists them.
+    """
+    process = ScoringProcess(find_device(device), precision=precision)
+    trained = load_on(checkpoint, process)
+    answers: list[Prediction] = []
+    bad: list[VideoError] = []
+    for answer in predictions(
+        trained,
+        find_videos(videos),
+        process,
+        top=top,
+        protocol=protocol,
+        backend=backend,
+        batch_views=batch_views,
+        num_workers=num_workers,
+    ):
+        if isinstance(answer, VideoError):
+            bad.append(answer)
+        else:
+            answers.append(answer)
+    if bad and not skip_bad:
+        raise UserError(f"{len(bad)} of {len(bad) + len(answers)} videos cannot be read: {some_of([*map(str, bad)])}")
+    return answers
+
+
+def predictions(
+    trained: TrainedModel,
+    paths: Sequence[Path],
+    process: ScoringProcess,
+    *,
+    top: int = 5,
+    protocol: str = "clip",
+    backend: str = "auto",
+    batch_views: int | None = None,
+    num_workers: int = 0,
+) -> Iterator[Prediction | VideoError]:
+    """Predict one video after another: an answer, or why there is none, as soon as it is known; see :func:`predict`."""
+    if top < 1:
+        raise UserError(f"top is {top}; it must be at least 1.")
+    resolved = find_protocol(protocol, trained.preprocessing)
+    records = [Record(str(path), str(path)) for path in paths]
+    dataset = ViewDataset(Manifest.from_records(records, classes=(), root=Path()), resolved, backend=backend)
+    loader = build_view_loader(dataset, num_workers=min(num_workers, len(paths)))
+    compute = compute_on(process, trained.model, trained.model, trained.preprocessing)
+    with evaluating(trained.model):
+        results = compute_views(
+            numbered(loader, range(len(paths))), compute, batch_views=batch_views, device=process.device
+        )
+        for result in results:
+            if isinstance(result, BadVideo):
+                # The id is the path here, and saying it twice helps nobody.
+                reason = result.error.reason.removesuffix(f" (video {paths[result.index]})")
+                yield VideoError(result.error.path, reason)
+                continue
+            shares = probabilities_of(result.rows, resolved.averages)
+            best = best_classes(shares, trained.classes, top)
+            yield Prediction(str(paths[result.video.index]), shares, trained.classes, best, result.video)
+
+
+def probabilities_of(rows: np.ndarray, averages: str) -> np.ndarray:
+    """Average a video's views (logits, axes ``v classes``) as a protocol says; probabilities, axis ``classes``."""
+    if averages == "probabilities":
+        return softmax(rows).mean(axis=0)
+    return softmax(rows.mean(axis=0))
+
+
+def best_classes(shares: np.ndarray, classes: Sequence[str], count: int) -> tuple[tuple[str, float], ...]:
+    """The ``count`` most probable classes with their probabilities, best first."""
+    order = np.argsort(-shares, kind="stable")[:count]
+    return tuple((classes[index], float(shares[index])) for index in order)
+
+
+def find_videos(videos: Videos) -> list[Path]:
+    """List the videos that files and folders stand for, each once, in the order given, folders in alphabetical order.
+
+    A file is taken as it is, whatever its name ends with; of a folder those files that have a video's ending, and
+    folders of images.
+
+    Raises:
+        UserError: A folder has no videos, or nothing is given.
+    """
+    given = [videos] if isinstance(videos, str | Path) else list(videos)
+    if not given:
+        raise UserError("there are no videos to predict; give files or folders.")
+    found: list[Path] = []
+    for path in map(Path, given):
+        inside = _videos_below(path) if path.is_dir() else [path]
+        if not inside:
+            raise UserError(f"{path}: no videos found; endings known: {' '.join(sorted(VIDEO_SUFFIXES))}")
+        found += inside
+    return list(dict.fromkeys(found))
+
+
+def _videos_below(folder: Path) -> list[Path]:
+    tree = list_folder(folder)
+    if tree.is_frame_folder:
+        return [folder]
+    return [folder / name for name in tree.videos] + [
+        path for name in tree.folders for path in _videos_below(folder / name)
+    ]
