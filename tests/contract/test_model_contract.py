@@ -106,8 +106,9 @@ def test_training_mode_trains(tiny: ActionModel) -> None:
 @pytest.mark.parametrize("name", list_models())
 def test_runs_on_the_meta_device(name: str) -> None:
     with torch.device("meta"):
-        model = build_model(name, num_classes=NUM_CLASSES)
-        features = model.features(torch.empty(2, 3, FRAMES, 64, 64))
+        model = build_model(name, num_classes=NUM_CLASSES).eval()
+    with torch.inference_mode():
+        features = model.features(torch.empty(2, 3, FRAMES, 64, 64, device="meta"))
         scores = model.fc(features)
     assert features.shape[2] == FRAMES // model.temporal_stride
     assert scores.shape == (2, NUM_CLASSES)

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from published_networks import Reference, read_reference
 from torch import Tensor, nn
 
 from kinema.models.action_model import ActionModel
 from kinema.models.build import build_model
 from kinema.models.inflate import load_weights
-from published_networks import Reference, read_reference
 
 RESNET50_NL = ["layer2.0", "layer2.2", "layer3.0", "layer3.2", "layer3.4"]
 RENAMED = [

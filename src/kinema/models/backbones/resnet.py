@@ -126,25 +126,27 @@ class _BlockPlace:
 class _ResidualBlock(nn.Module):
     """Shortcut, temporal pooling and the three free places, which both kinds of block share."""
 
+    downsample: nn.Module | None
+    branch_end: nn.Module
+    after: nn.Module
+
     def __init__(self, place: _BlockPlace, placed: PlacedModule) -> None:
         super().__init__()
         conv_strides = place.halves_time and placed.strides_time(place.unit)
         self.stride_time = 2 if conv_strides else 1
         self.time_pool = TemporalMaxPool() if place.halves_time and not conv_strides else nn.Identity()
         self.mix = placed.mix(place.site(place.in_channels), place.unit)
-        self.branch_end = placed.branch_end(place.site(place.out_channels), place.unit)
-        self.after = placed.after(place.site(place.out_channels), place.unit)
-        self.downsample: nn.Module | None = None
+
+    def end(self, place: _BlockPlace, placed: PlacedModule) -> None:
+        """Add what follows the convolutions; last, as in torchvision's order of keys."""
+        self.downsample = None
         if place.stride > 1 or place.in_channels != place.out_channels:
             shortcut = place.conv(
-                place.in_channels,
-                place.out_channels,
-                1,
-                role="shortcut",
-                stride=place.stride,
-                in_time=self.stride_time,
+                place.in_channels, place.out_channels, 1, role="shortcut", stride=place.stride, in_time=self.stride_time
             )
             self.downsample = nn.Sequential(placed.conv(shortcut, place.unit), ClipBatchNorm(place.out_channels))
+        self.branch_end = placed.branch_end(place.site(place.out_channels), place.unit)
+        self.after = placed.after(place.site(place.out_channels), place.unit)
 
     def branch(self, clip: Tensor) -> Tensor:
         raise NotImplementedError
@@ -172,6 +174,7 @@ class BasicBlock(_ResidualBlock):
         self.conv2 = placed.conv(spec2, place.unit)
         self.bn2 = ClipBatchNorm(place.planes)
         self.activated2 = placed.activated(spec2, place.unit)
+        self.end(place, placed)
 
     def branch(self, clip: Tensor) -> Tensor:
         """The residual branch up to the addition."""
@@ -196,6 +199,7 @@ class Bottleneck(_ResidualBlock):
         self.conv3 = placed.conv(spec3, place.unit)
         self.bn3 = ClipBatchNorm(place.out_channels)
         self.activated3 = placed.activated(spec3, place.unit)
+        self.end(place, placed)
 
     def branch(self, clip: Tensor) -> Tensor:
         """The residual branch up to the addition."""
