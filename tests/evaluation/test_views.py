@@ -15,7 +15,7 @@ from kinema.data.spec import DataSpec
 from kinema.data.transforms import crops, make_augmentation
 from kinema.errors import VideoError
 from kinema.evaluation.protocol import EvalProtocol
-from kinema.evaluation.views import VideoViews, ViewDataset, build_view_loader
+from kinema.evaluation.views import VideoViews, ViewDataset, build_view_loader, read_views
 from kinema.video.decoder import Decoder, open_video
 
 
@@ -111,6 +111,13 @@ def test_segments_are_tested_alone(manifest: Manifest) -> None:
     record = manifest[0]._replace(start=0.4, end=0.8)
     part = Manifest.from_records([record], classes=manifest.classes, root=manifest.root)
     assert ViewDataset(part, protocol_of(All()))[0].frames.tolist() == [list(range(10, 20))]
+
+
+def test_windows_of_one_open_video_are_read_in_turn(manifest: Manifest) -> None:
+    with open_video(manifest[0].path) as decoder:
+        for start in (0, 25, 10):
+            views = read_views(decoder, range(start, start + 20), protocol_of(Dense(4, stride=2)))
+            assert read_numbers(pixels_of(views.clips())[0]) == [start, start + 2, start + 4, start + 6]
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
