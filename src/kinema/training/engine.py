@@ -73,10 +73,14 @@ class Engine:
         sum_dtype: For sums over an epoch; the widest that the device has.
     """
 
+    device: torch.device
+    rank: int
+    world: int
+
     def __init__(self, fabric: Fabric, scaler: torch.amp.GradScaler | None, precision: str) -> None:
         self._fabric = fabric
         self.scaler = scaler
-        self.device: torch.device = fabric.device
+        self.device: torch.device = torch.device(fabric.device)
         self.rank: int = fabric.global_rank
         self.world: int = fabric.world_size
         self.dtype = torch.float64 if precision == "fp64" else torch.float32

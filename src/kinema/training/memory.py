@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from kinema.errors import UserError
+from kinema.evaluation.batching import is_out_of_memory
 
 if TYPE_CHECKING:
     from kinema.data.loader import Batch
@@ -37,11 +38,6 @@ def explained(run: Run, batch: Batch) -> Iterator[None]:
         failed = True  # the error holds the step's tensors; they are freed once this block is left
     if failed:
         raise out_of_memory_error(run, batch.clips.shape)
-
-
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether an error says that an allocation failed, on an accelerator or on the host."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def out_of_memory_error(run: Run, shape: torch.Size) -> UserError:
