@@ -39,7 +39,7 @@ def show(
         frames: Frames of a clip; 0 keeps the recipe's.
         seed: Of the random crops and offsets.
     """
-    from kinema.data.contact_sheet import save_sheet
+    from kinema.data.contact_sheet import MAX_COLUMNS, save_sheet
     from kinema.data.manifest import Manifest
     from kinema.errors import UserError
     from kinema.recipes import load_recipe
@@ -55,7 +55,8 @@ def show(
     spec = chosen.data
     how = f"protocol {protocol}" if protocol else f"{spec.sampling} sampling, {spec.augmentation} crops, seed {seed}"
     shape = f"{len(rows[0].frames)} frames of {rows[0].pixels.shape[1]}x{rows[0].pixels.shape[2]}"
-    save_sheet(out, rows, title=f"{manifest.name}: {shape}, {how}")
+    some = f" ({MAX_COLUMNS} of them shown)" if len(rows[0].frames) > MAX_COLUMNS else ""
+    save_sheet(out, rows, title=f"{manifest.name}: {shape}{some}, {how}")
     print(f"{out}: {len(rows)} clips of {shape}, {how}")
 
 
