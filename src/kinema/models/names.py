@@ -66,11 +66,11 @@ class ModelName:
 
     def __post_init__(self) -> None:
         """Check every word, so that a name that exists can be built."""
+        if self.backbone not in BACKBONES:
+            raise unknown_name("backbone", self.backbone, BACKBONES, f"Known: {', '.join(BACKBONES)}.")
         for module in self.modules:
             if module not in MODULES:
                 raise unknown_name("temporal module", module, MODULES, f"Known: {', '.join(MODULES)}.")
-        if self.backbone not in BACKBONES:
-            raise unknown_name("backbone", self.backbone, BACKBONES, f"Known: {', '.join(BACKBONES)}.")
         if not self.modules or len(set(self.modules)) < len(self.modules):
             raise UserError(f"a model needs at least one temporal module and each at most once, got {self.modules}")
         if "tsn" in self.modules and len(self.modules) > 1:

@@ -178,34 +178,42 @@ def read_state_dict(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
     Raises:
         CheckpointError: The file is missing, truncated, of another kind, or would run code.
     """
-    import pickle
-    import zipfile
-
-    import numpy as np
-    import torch
+    from torch import Tensor
 
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"{path}: there is no such weights file; known tags: {', '.join(TAGS)}")
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            content: Any = load_file(path)
-        elif path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as arrays:
-                content = {key: torch.from_numpy(arrays[key]) for key in arrays}
-        else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(f"{path}: holds more than tensors and plain values, or is no weights file") from error
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise CheckpointError(f"{path}: cannot be read as weights, it may be truncated ({error})") from error
+    content = _read_content(path)
     if not isinstance(content, Mapping):
         raise CheckpointError(f"{path}: holds a {type(content).__name__}, not a dictionary of tensors")
     inner = content.get("state_dict")
     rest = {} if inner is None else {key: value for key, value in content.items() if key != "state_dict"}
     tensors = content if inner is None else inner
-    if not isinstance(tensors, Mapping) or not all(isinstance(value, torch.Tensor) for value in tensors.values()):
+    if not isinstance(tensors, Mapping) or not all(isinstance(value, Tensor) for value in tensors.values()):
         raise CheckpointError(f"{path}: holds no dictionary of tensors")
     return {str(key).removeprefix("module."): value for key, value in tensors.items()}, rest
+
+
+def _read_content(path: Path) -> Any:
+    import pickle
+    import warnings
+    import zipfile
+
+    import numpy as np
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as arrays:
+                return {key: torch.from_numpy(arrays[key]) for key in arrays}
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Detected pickle protocol")  # old files; refused if unsafe
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(f"{path}: holds more than tensors and plain values, or is no weights file") from error
+    except (OSError, EOFError, RuntimeError, ValueError, KeyError, zipfile.BadZipFile, SafetensorError) as error:
+        raise CheckpointError(f"{path}: cannot be read as weights, it may be truncated ({error})") from error
