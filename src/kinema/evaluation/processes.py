@@ -116,6 +116,11 @@ def launched_from_outside() -> bool:
     return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "MASTER_ADDR" in os.environ and "RANK" in os.environ
 
 
+def is_first_process() -> bool:
+    """Whether this process prints and writes files: it is alone, or the first of those that torchrun started."""
+    return not launched_from_outside() or os.environ["RANK"] == "0"
+
+
 @contextmanager
 def joined_process(device: str, precision: str) -> Iterator[ScoringProcess]:
     """Take part in a job that torchrun started; alone otherwise. A group that exists already is used and kept."""

@@ -1,0 +1,109 @@
+"""``kinema evaluate``: accuracies of a trained model under a protocol."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tyro.conf import Positional
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kinema.evaluation.scores import ScoreTable
+
+
+def evaluate(
+    checkpoint: Positional[str],
+    *,
+    data: tuple[str, ...],
+    protocol: str = "clip",
+    reverse: bool = False,
+    split: str = "test",
+    out: Path | None = None,
+    classes: bool = False,
+    json: bool = False,
+    device: str = "auto",
+    devices: int = 1,
+    precision: str = "fp32",
+    backend: str = "auto",
+    batch_views: int | None = None,
+    num_workers: int = 2,
+    skip_bad: bool = False,
+) -> None:
+    """Evaluate a trained model on videos, print its accuracies and save its scores.
+
+    Args:
+        checkpoint: Checkpoint file or run directory.
+        data: Manifest CSV or folder; several official splits at once give each and their average.
+        protocol: clip, uniform-MxC, dense-MxC (M clips, C crops), r2plus1d-10, r2plus1d-10-random, sports1m-100,
+            two-stream-25x10, all-frames, mfnet-M or image.
+        reverse: Play every clip backwards.
+        split: test (val where there is no test), val, train or all.
+        out: File for the scores; for several data sets a folder. By default they lie beside the checkpoint.
+        classes: Print the accuracy of each class too.
+        json: Print JSON instead of tables.
+        device: auto, cpu, cuda or cuda:N.
+        devices: Processes on this machine, each with a GPU of its own where there are any.
+        precision: fp32, bf16 or fp16.
+        backend: auto, pyav, torchcodec or frames.
+        batch_views: Views in a batch; fitted to the memory when not given.
+        num_workers: Processes that decode, for each device.
+        skip_bad: Leave out videos that cannot be read, instead of stopping.
+    """
+    from kinema.evaluation.processes import is_first_process
+    from kinema.evaluation.run import evaluate as evaluate_all
+
+    tables = evaluate_all(
+        checkpoint,
+        list(data),
+        protocol=protocol,
+        reverse=reverse,
+        split=split,
+        device=device,
+        devices=devices,
+        precision=precision,
+        backend=backend,
+        batch_views=batch_views,
+        num_workers=num_workers,
+        skip_bad=skip_bad,
+        progress=True,
+    )
+    if is_first_process():
+        _print(tables, with_classes=classes, as_json=json)
+        for table, path in zip(tables, score_paths(tables, out), strict=True):
+            print(f"scores: {table.save(path)}", file=sys.stderr)
+
+
+def score_paths(tables: Sequence[ScoreTable], out: Path | None) -> list[Path]:
+    """Where the tables go: ``out`` itself for one, else files named by data, split and protocol, each another."""
+    if out is not None and len(tables) == 1 and out.suffix == ".npz":
+        return [out]
+    paths: list[Path] = []
+    for table in tables:
+        source, data = Path(table.meta["checkpoint"]), Path(table.meta["data"]).resolve()
+        name = "-".join([source.stem, data.stem, table.meta["split"], table.meta["protocol"]])
+        name += "-reversed" if table.meta["reverse"] else ""
+        path = (out or source.parent) / f"{name}.npz"
+        number = 2
+        while path in paths:
+            path = path.with_name(f"{name}-{number}.npz")
+            number += 1
+        paths.append(path)
+    return paths
+
+
+def _print(tables: Sequence[ScoreTable], *, with_classes: bool, as_json: bool) -> None:
+    from kinema.cli.score_tables import print_classes, print_json, print_tables
+
+    if as_json:
+        print_json(tables, with_classes=with_classes)
+        return
+    meta = tables[0].meta
+    backwards = ", frames reversed" if meta["reverse"] else ""
+    names = [f"{Path(table.meta['data']).name} ({table.meta['split']})" for table in tables]
+    print_tables(tables, names, title=f"{meta['model']}, protocol {meta['protocol']}{backwards}")
+    for table, name in zip(tables, names, strict=True):
+        if with_classes and table.num_labelled:
+            print_classes(table, title=name)

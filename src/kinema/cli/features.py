@@ -1,0 +1,62 @@
+"""``kinema features``: pooled features of videos."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from tyro.conf import Positional
+
+
+def features(
+    checkpoint: Positional[str],
+    *,
+    data: str,
+    out: Path,
+    protocol: str = "clip",
+    split: str = "all",
+    device: str = "auto",
+    precision: str = "fp32",
+    backend: str = "auto",
+    batch_views: int | None = None,
+    num_workers: int = 2,
+    skip_bad: bool = False,
+) -> None:
+    """Write the pooled features of videos to an npz file: ids, features, labels and classes.
+
+    Args:
+        checkpoint: Checkpoint file or run directory.
+        data: Manifest CSV or folder; labels are not needed.
+        out: The npz file.
+        protocol: The features of a video's views are averaged; names as for "kinema evaluate".
+        split: train, val, test or all.
+        device: auto, cpu, cuda or cuda:N.
+        precision: fp32, bf16 or fp16.
+        backend: auto, pyav, torchcodec or frames.
+        batch_views: Views in a batch; fitted to the memory when not given.
+        num_workers: Processes that decode.
+        skip_bad: Leave out videos that cannot be read, instead of stopping.
+    """
+    from kinema.errors import UserError
+    from kinema.evaluation.features import features as compute
+    from kinema.evaluation.processes import is_first_process
+
+    if out.suffix != ".npz":
+        raise UserError(f"--out is {out}; features are written as .npz, so name it {out.with_suffix('.npz').name}.")
+    table = compute(
+        checkpoint,
+        data,
+        protocol=protocol,
+        split=split,
+        device=device,
+        precision=precision,
+        backend=backend,
+        batch_views=batch_views,
+        num_workers=num_workers,
+        skip_bad=skip_bad,
+        progress=True,
+    )
+    if is_first_process():
+        table.save(out)
+        print(f"{out}: {len(table)} videos x {table.features.shape[1]} features")
+        print(f"labelled: {(table.labels >= 0).sum()} of {len(table)}", file=sys.stderr)

@@ -1,0 +1,167 @@
+"""``kinema predict``: name the action in video files."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tyro.conf import Positional
+
+from kinema.errors import UserError, VideoError
+
+if TYPE_CHECKING:
+    from kinema.evaluation.predict import Prediction
+    from kinema.evaluation.timeline import Timeline
+
+
+def predict(
+    checkpoint: Positional[str],
+    videos: Positional[tuple[Path, ...]],
+    *,
+    top: int = 5,
+    protocol: str = "clip",
+    json: bool = False,
+    csv: bool = False,
+    window: float | None = None,
+    step: float | None = None,
+    strip: Path | None = None,
+    plot: Path | None = None,
+    device: str = "auto",
+    precision: str = "fp32",
+    backend: str = "auto",
+    batch_views: int | None = None,
+    num_workers: int = 0,
+) -> None:
+    """Name the action in videos. One that cannot be read is reported, and the others are answered all the same.
+
+    Args:
+        checkpoint: Checkpoint file or run directory.
+        videos: Files, folders of videos, or folders of images.
+        top: How many classes to name.
+        protocol: clip is fastest; uniform-10x3 and others as for "kinema evaluate" are steadier.
+        json: Print JSON, one object a line.
+        csv: Print CSV.
+        window: Slide a window of this many seconds over each video and print what happens when.
+        step: Seconds that the window moves; half of it when not given.
+        strip: Draw the frames with the answer as a PNG here; for several videos a folder.
+        plot: Draw the timeline of --window as a PNG here; for several videos a folder.
+        device: auto, cpu, cuda or cuda:N.
+        precision: fp32, bf16 or fp16.
+        backend: auto, pyav, torchcodec or frames.
+        batch_views: Views in a batch; fitted to the memory when not given.
+        num_workers: Processes that decode; worth their start for many videos.
+    """
+    _check_combination(json and csv, window=window, step=step, strip=strip, plot=plot)
+    from kinema.evaluation.predict import find_videos, predictions
+    from kinema.evaluation.processes import ScoringProcess, find_device
+    from kinema.evaluation.run import load_on
+
+    paths = find_videos(videos)
+    process = ScoringProcess(find_device(device), precision=precision)
+    trained = load_on(checkpoint, process)
+    options: dict[str, Any] = {"protocol": protocol, "backend": backend, "batch_views": batch_views}
+    if window is None:
+        answers = predictions(trained, paths, process, top=top, num_workers=num_workers, **options)
+    else:
+        options |= {"window_sec": window, "step_sec": step, "device": device, "precision": precision}
+        answers = _timelines(trained, paths, options)
+    form = "json" if json else "csv" if csv else "text"
+    bad = _print_answers(answers, form, picture=strip or plot, many=len(paths) > 1)
+    if bad:
+        raise UserError(f"{len(bad)} of {len(paths)} videos gave no answer: {', '.join(bad)}")
+
+
+def _check_combination(
+    both_forms: bool, *, window: float | None, step: float | None, strip: Path | None, plot: Path | None
+) -> None:
+    if both_forms:
+        raise UserError("--json and --csv exclude each other; give one of them.")
+    if window is None and (step is not None or plot is not None):
+        raise UserError("--step and --plot belong to a timeline; add --window SECONDS.")
+    if window is not None and strip is not None:
+        raise UserError("--strip shows the answer for a whole video; with --window use --plot.")
+
+
+def _timelines(trained: Any, paths: Iterable[Path], options: dict[str, Any]) -> Iterator[Timeline | VideoError]:
+    """Follow one video after the other; one that cannot be read gives its error."""
+    from kinema.evaluation.timeline import timeline
+
+    for path in paths:
+        try:
+            yield timeline(trained, path, **options)
+        except VideoError as error:
+            yield error
+
+
+def _print_answers(
+    answers: Iterable[Prediction | Timeline | VideoError], form: str, *, picture: Path | None, many: bool
+) -> list[str]:
+    """Print answers as they come; gives the paths of the videos that have none."""
+    bad: list[str] = []
+    pictures: set[Path] = set()
+    num_printed = 0
+    for answer in answers:
+        if isinstance(answer, VideoError):
+            print(f"error: {answer}", file=sys.stderr, flush=True)
+            bad.append(answer.path)
+            continue
+        _print_one(answer, form, is_first=num_printed == 0)
+        num_printed += 1
+        if picture is not None:
+            path = _picture_path(answer.path, picture, pictures, many=many)
+            print(f"picture: {_draw(answer, path)}", file=sys.stderr)
+    return bad
+
+
+def _print_one(answer: Prediction | Timeline, form: str, *, is_first: bool) -> None:
+    """Print an answer as text, as a line of JSON, or as rows of CSV under a head."""
+    import csv
+    import json
+
+    content = answer.to_dict()
+    rows = content["segments"] if "segments" in content else content["top"]
+    if form == "json":
+        print(json.dumps(content), flush=True)
+    elif form == "csv":
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        if is_first:
+            writer.writerow(["video", *rows[0]])
+        writer.writerows([content["video"], *row.values()] for row in rows)
+        sys.stdout.flush()
+    else:
+        print(content["video"])
+        for row in rows:
+            when = f"{_clock(row['start_sec'])} - {_clock(row['end_sec'])}  " if "start_sec" in row else ""
+            print(f"  {when}{100 * row['probability']:5.1f} %  {row['class']}")
+        sys.stdout.flush()
+
+
+def _clock(seconds: float) -> str:
+    """Hours, minutes and seconds, such as 1:02:03.4; hours only when there are some."""
+    tenths = round(seconds * 10)
+    minutes, tenths = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    clock = f"{minutes:02d}:{tenths // 10:02d}.{tenths % 10}"
+    return f"{hours}:{clock}" if hours else clock
+
+
+def _picture_path(video: str, wanted: Path, taken: set[Path], *, many: bool) -> Path:
+    """The picture of a video: the file asked for, or one of the video's name in the folder asked for."""
+    if not many and wanted.suffix:
+        return wanted
+    name = Path(video).stem
+    path, number = wanted / f"{name}.png", 1
+    while path in taken:
+        number += 1
+        path = wanted / f"{name}-{number}.png"
+    taken.add(path)
+    return path
+
+
+def _draw(answer: Prediction | Timeline, path: Path) -> Path:
+    from kinema.evaluation.predict import Prediction
+    from kinema.report.answers import plot_strip, plot_timeline
+
+    return plot_strip(answer, path) if isinstance(answer, Prediction) else plot_timeline(answer, path)

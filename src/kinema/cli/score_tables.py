@@ -1,0 +1,101 @@
+"""Score tables on the terminal: accuracies, classes, JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kinema.evaluation.scores import ScoreTable
+
+COLUMNS = {
+    "clip_top1": "clip top-1",
+    "clip_top5": "clip top-5",
+    "top1": "top-1",
+    "top5": "top-5",
+    "mean_class": "mean class",
+}
+"""Accuracies by their name in a summary, and their headings."""
+
+
+def print_tables(tables: Sequence[ScoreTable], names: Sequence[str], *, title: str) -> None:
+    """Print the accuracies of some tables, one a row, and of more than one the average; percent."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from kinema.evaluation.metrics import average_over_splits, summary
+
+    summaries = [summary(table) for table in tables]
+    shown_keys = [key for key in COLUMNS if any(key in values for values in summaries)]
+    shown = Table(title=title)
+    shown.add_column("data", overflow="fold")
+    for heading in ("videos", *(COLUMNS[key] for key in shown_keys), "seconds"):
+        shown.add_column(heading, justify="right", no_wrap=True)
+    seconds = [table.meta.get("seconds") for table in tables]
+    for name, table, values, spent in zip(names, tables, summaries, seconds, strict=True):
+        shown.add_row(name, *_cells(values, shown_keys, len(table.classes)), "" if spent is None else f"{spent:.1f}")
+    if len(tables) > 1:
+        shown.add_section()
+        cells = _cells(average_over_splits(tables), shown_keys, len(tables[0].classes))
+        shown.add_row("average", *cells, f"{sum(spent or 0 for spent in seconds):.1f}")
+    console = Console()
+    console.print(shown)
+    unlabelled = sum(len(table) - table.num_labelled for table in tables)
+    if unlabelled:
+        Console(stderr=True, highlight=False).print(f"{unlabelled} videos have no label and count in no accuracy")
+
+
+def print_classes(table: ScoreTable, *, title: str) -> None:
+    """Print how each class of a table fared."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from kinema.evaluation.metrics import per_class
+
+    shown = Table(title=title)
+    shown.add_column("class")
+    for heading in ("videos", "accuracy", "precision"):
+        shown.add_column(heading, justify="right")
+    shown.add_column("most often taken for")
+    for row in per_class(table):
+        taken = f"{row.confused_with} ({percent(row.confused_share)} %)" if row.confused_with else ""
+        shown.add_row(row.name, str(row.num_videos), percent(row.accuracy), percent(row.precision), taken)
+    Console().print(shown)
+
+
+def print_json(tables: Sequence[ScoreTable], *, with_classes: bool = False) -> None:
+    """Print one JSON object: ``tables``, each with where it comes from and its accuracies (0 to 1), and ``average``."""
+    import json
+
+    from kinema.evaluation.metrics import average_over_splits, summary
+
+    listed: list[dict[str, Any]] = []
+    for table in tables:
+        listed.append({**table.meta, **summary(table)})
+        if with_classes and table.num_labelled:
+            listed[-1]["classes"] = _class_dicts(table)
+    print(json.dumps({"tables": listed, "average": average_over_splits(tables)}))
+
+
+def percent(share: float) -> str:
+    """A share as percent with one digit; a dash where it does not exist (nan)."""
+    return "-" if share != share else f"{100 * share:.1f}"
+
+
+def _class_dicts(table: ScoreTable) -> list[dict[str, Any]]:
+    import dataclasses
+
+    from kinema.evaluation.metrics import per_class
+
+    rows = [dataclasses.asdict(row) for row in per_class(table)]
+    # JSON knows no nan: what does not exist is null.
+    return [{key: None if value != value else value for key, value in row.items()} for row in rows]
+
+
+def _cells(values: Mapping[str, float], keys: Sequence[str], num_classes: int) -> list[str]:
+    """The cells of a row. Among five classes or fewer the top five always hold the right one, so that says nothing."""
+    cells = [f"{values['num_videos']:.0f}"]
+    for key in keys:
+        void = key.endswith("top5") and num_classes <= 5
+        cells.append("-" if void or key not in values else percent(values[key]))
+    return cells

@@ -1,0 +1,98 @@
+"""Pictures of predictions: the frames with the answer, and what happens when in a long video."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from kinema.report.style import COLOURS, FAINT, INK, legend_below, quiet, save
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from kinema.evaluation.predict import Prediction
+    from kinema.evaluation.timeline import Timeline
+
+MOST_FRAMES = 8
+MOST_CURVES = 6
+_LONGEST_NAME = 32
+
+
+def plot_strip(prediction: Prediction, path: str | Path) -> Path:
+    """Draw the frames that a network saw first, as it saw them, beside its best classes.
+
+    Args:
+        prediction: The answer; of a clip with more than eight frames, eight are shown, evenly spaced.
+        path: Where the picture goes.
+    """
+    views = prediction.views
+    pixels = views.clips(0, 1)[0].permute(1, 2, 3, 0).numpy()
+    shown = np.linspace(0, len(pixels) - 1, min(len(pixels), MOST_FRAMES)).round().astype(int)
+    cell = 1.25 if len(shown) > 2 else 2.2
+    bars_width = 4.2
+    height = max(cell + 0.75, 0.95 + 0.3 * len(prediction.top))
+    figure = Figure(figsize=(cell * len(shown) + bars_width, height), dpi=120, layout="constrained")
+    ratios = [cell] * len(shown) + [bars_width]
+    *cells, bars = figure.subplots(1, len(shown) + 1, width_ratios=ratios)
+    for axes, place in zip(cells, shown, strict=True):
+        axes.imshow(pixels[place])
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+        axes.set_xlabel(f"{views.frames[0, place]}", fontsize=8, color=FAINT)
+    _draw_classes(quiet(bars), prediction)
+    name, share = prediction.top[0]
+    figure.suptitle(f"{Path(prediction.path).name}: {name} ({100 * share:.0f} %)", x=0.01, ha="left", fontsize=11)
+    return save(figure, path)
+
+
+def plot_timeline(timeline: Timeline, path: str | Path) -> Path:
+    """Draw a video's segments as a band, and below it the probabilities of the classes in them over time.
+
+    Args:
+        timeline: The answer; with more than six classes in it, those with most time get a curve.
+        path: Where the picture goes.
+    """
+    colours = _colours(timeline)
+    figure = Figure(figsize=(10, 3.6), dpi=120, layout="constrained")
+    band, curves = figure.subplots(2, 1, sharex=True, height_ratios=[1, 5])
+    for part in timeline.segments():
+        length = part.end_sec - part.start_sec
+        band.barh(0, length, left=part.start_sec, height=1, color=colours.get(part.label, FAINT), edgecolor="white")
+    band.set(yticks=[], ylim=(-0.5, 0.5))
+    band.spines[:].set_visible(False)
+    band.tick_params(bottom=False)
+    band.set_title(Path(timeline.path).name, loc="left", fontsize=11)
+    for name, colour in colours.items():
+        values = timeline.probabilities[:, timeline.classes.index(name)]
+        quiet(curves).stairs(values, timeline.edges_sec, color=colour, lw=1.8, label=_shortened(name))
+    curves.set(ylim=(0, 1.02), xlim=(timeline.edges_sec[0], timeline.edges_sec[-1]), xlabel="seconds")
+    curves.yaxis.set_major_formatter(PercentFormatter(1.0))
+    legend_below(figure, num_columns=3)
+    return save(figure, path)
+
+
+def _draw_classes(axes: Axes, prediction: Prediction) -> None:
+    """Bars of the best classes, the best one on top."""
+    for row, (_, share) in enumerate(prediction.top):
+        axes.barh(row, share, height=0.72, color=COLOURS[0] if row == 0 else COLOURS[4])
+        axes.text(share + 0.02, row, f"{100 * share:.1f} %", va="center", fontsize=8, color=INK)
+    axes.set_yticks(range(len(prediction.top)), [_shortened(name) for name, _ in prediction.top], fontsize=9)
+    axes.set(xlim=(0, 1.25), xticks=[], ylim=(len(prediction.top) - 0.4, -0.6))
+    axes.spines[["bottom"]].set_visible(False)
+
+
+def _colours(timeline: Timeline) -> dict[str, str]:
+    """A colour for each class of the segments, most time first."""
+    seconds: dict[str, float] = {}
+    for part in timeline.segments():
+        seconds[part.label] = seconds.get(part.label, 0.0) + part.end_sec - part.start_sec
+    names = sorted(seconds, key=lambda name: -seconds[name])[:MOST_CURVES]
+    return dict(zip(names, COLOURS, strict=False))
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
