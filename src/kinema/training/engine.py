@@ -27,7 +27,8 @@ from kinema.training.recipe import PRECISIONS
 
 Value = TypeVar("Value")
 
-_FABRIC_PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp64": "64-true"}
+# fp64 is a network of another type under Fabric's "no change"; its own "64-true" rounds logits to fp32.
+_FABRIC_PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp64": "32-true"}
 # Fabric announces every spawned process before any code of ours runs in it, importing this file apart.
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 
@@ -95,6 +96,7 @@ class Engine:
         self, model: nn.Module, optimizer: torch.optim.Optimizer, *, compile: bool
     ) -> tuple[nn.Module, torch.optim.Optimizer]:
         """Move both to the device and return them wrapped for precision, compilation and gradient exchange."""
+        model.to(self.dtype)
         if compile:
             model.compile()
         return self._fabric.setup(model, optimizer)

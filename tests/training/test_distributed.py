@@ -1,0 +1,86 @@
+"""Several processes compute what one computes, stop together, and end together."""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from kinema.data.manifest import Manifest
+from kinema.errors import UserError
+from kinema.models import checkpoint_file
+from kinema.training.engine import Hardware
+from kinema.training.recipe import Recipe
+from kinema.training.run import train
+from kinema.training.stopping import TrainingStopped
+
+PLAIN = {
+    "train.precision": "fp64",
+    "train.frozen_bn": True,  # statistics of a batch differ between the parts of a batch; everything else must not
+    "train.dropout": 0.0,
+    "train.mixup": 0.0,
+    "train.batch_size": 9,  # 5 and 4 clips, and in the last step of an epoch 2 and 1
+}
+
+
+def test_two_processes_compute_what_one_does(shapes: Manifest, tiny_recipe: Recipe, tmp_path: Path) -> None:
+    recipe = tiny_recipe.with_fields(PLAIN)
+    one = train(data=shapes, recipe=recipe, out=tmp_path / "one", accelerator="cpu", quiet=True)
+    two = train(data=shapes, recipe=recipe, out=tmp_path / "two", accelerator="cpu", devices=2, quiet=True)
+    assert [row["epoch"] for row in two.history] == [1, 2]
+    for first, second in zip(one.history, two.history, strict=True):
+        assert second["train_loss"] == pytest.approx(first["train_loss"], abs=1e-8)
+        assert second["train_top1"] == first["train_top1"]
+        assert second["val_top1"] == first["val_top1"]
+        assert second["val_loss"] == pytest.approx(first["val_loss"], abs=1e-6)  # scores are stored as float32
+    weights = [checkpoint_file.read(run.path / "last.ckpt")["state_dict"] for run in (one, two)]
+    for name, tensor in weights[0].items():
+        torch.testing.assert_close(weights[1][name], tensor, atol=1e-8, rtol=0)
+
+
+def when_training(folder: Path, act: Callable[[], None]) -> threading.Thread:
+    """Do something as soon as a run has logged an epoch."""
+
+    def wait() -> None:
+        log, start = folder / "log.txt", time.monotonic()
+        before = log.read_text().count("epoch") if log.exists() else 0
+        while time.monotonic() - start < 120:
+            if log.exists() and log.read_text().count("epoch ") > before + 1:
+                return act()
+            time.sleep(0.05)
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    return thread
+
+
+def kill_second_child() -> None:
+    os.kill(max(child.pid or 0 for child in multiprocessing.active_children()), signal.SIGKILL)
+
+
+def test_processes_stop_and_end_together(shapes: Manifest, tiny_recipe: Recipe, run_folder: Path) -> None:
+    recipe = tiny_recipe.with_fields({"schedule.epochs": 1000})
+    when_training(run_folder, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(TrainingStopped):
+        train(data=shapes, recipe=recipe, out=run_folder, accelerator="cpu", devices=2, quiet=True)
+    assert multiprocessing.active_children() == []
+    stopped_at = checkpoint_file.read(run_folder / "last.ckpt")["training"]["position"]["num_steps"]
+    when_training(run_folder, kill_second_child)
+    with pytest.raises(UserError, match=r"training process \d of 2 was killed by SIGKILL"):
+        train(resume=run_folder, accelerator="cpu", devices=2, quiet=True)
+    assert multiprocessing.active_children() == []
+    assert checkpoint_file.read(run_folder / "last.ckpt")["training"]["position"]["num_steps"] > stopped_at
+
+
+def test_impossible_hardware() -> None:
+    with pytest.raises(UserError, match="devices is 0"):
+        Hardware(devices=0)
+    with pytest.raises(UserError, match="2 nodes need their processes started by torchrun"):
+        Hardware(nodes=2)
+    with pytest.raises(UserError, match="unknown accelerator 'gpu'"):
+        Hardware(accelerator="gpu")
