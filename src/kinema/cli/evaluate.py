@@ -103,7 +103,8 @@ def _print(tables: Sequence[ScoreTable], *, with_classes: bool, as_json: bool) -
     meta = tables[0].meta
     backwards = ", frames reversed" if meta["reverse"] else ""
     names = [f"{Path(table.meta['data']).name} ({table.meta['split']})" for table in tables]
-    print_tables(tables, names, title=f"{meta['model']}, protocol {meta['protocol']}{backwards}")
+    title = f"{meta['model']}, protocol {meta['protocol']}{backwards}"
+    print_tables(tables, names, title=title, average=len(tables) > 1)
     for table, name in zip(tables, names, strict=True):
         if with_classes and table.num_labelled:
             print_classes(table, title=name)

@@ -36,10 +36,9 @@ def fuse(
     if json:
         print_json([fused], with_classes=classes)
     else:
-        shares = [part["weight"] for part in fused.meta["fused"]]
-        for path, table, share in zip(scores, tables, shares, strict=True):
-            print_tables([table], [path.name], title=f"{table.meta.get('model', path.stem)}, weight {share:.3f}")
-        print_tables([fused], ["fused"], title=f"fusion of {len(tables)}")
+        parts = zip(tables, fused.meta["fused"], scores, strict=True)
+        names = [f"{table.meta.get('model', path.stem)} x {part['weight']:.2f}" for table, part, path in parts]
+        print_tables([*tables, fused], [*names, "fused"], title=f"fusion of {len(tables)} score files")
         if classes and fused.num_labelled:
             print_classes(fused, title="fused")
     if out is not None:

@@ -9,17 +9,17 @@ if TYPE_CHECKING:
     from kinema.evaluation.scores import ScoreTable
 
 COLUMNS = {
-    "clip_top1": "clip top-1",
-    "clip_top5": "clip top-5",
+    "clip_top1": "clip\ntop-1",
+    "clip_top5": "clip\ntop-5",
     "top1": "top-1",
     "top5": "top-5",
-    "mean_class": "mean class",
+    "mean_class": "mean\nclass",
 }
 """Accuracies by their name in a summary, and their headings."""
 
 
-def print_tables(tables: Sequence[ScoreTable], names: Sequence[str], *, title: str) -> None:
-    """Print the accuracies of some tables, one a row, and of more than one the average; percent."""
+def print_tables(tables: Sequence[ScoreTable], names: Sequence[str], *, title: str, average: bool = False) -> None:
+    """Print the accuracies of some tables in percent, one a row, and on request their average."""
     from rich.console import Console
     from rich.table import Table
 
@@ -28,18 +28,17 @@ def print_tables(tables: Sequence[ScoreTable], names: Sequence[str], *, title: s
     summaries = [summary(table) for table in tables]
     shown_keys = [key for key in COLUMNS if any(key in values for values in summaries)]
     shown = Table(title=title)
-    shown.add_column("data", overflow="fold")
-    for heading in ("videos", *(COLUMNS[key] for key in shown_keys), "seconds"):
+    shown.add_column("", overflow="fold", min_width=16)
+    for heading in ("videos", *(COLUMNS[key] for key in shown_keys), "sec"):
         shown.add_column(heading, justify="right", no_wrap=True)
     seconds = [table.meta.get("seconds") for table in tables]
     for name, table, values, spent in zip(names, tables, summaries, seconds, strict=True):
         shown.add_row(name, *_cells(values, shown_keys, len(table.classes)), "" if spent is None else f"{spent:.1f}")
-    if len(tables) > 1:
+    if average:
         shown.add_section()
         cells = _cells(average_over_splits(tables), shown_keys, len(tables[0].classes))
         shown.add_row("average", *cells, f"{sum(spent or 0 for spent in seconds):.1f}")
-    console = Console()
-    console.print(shown)
+    Console().print(shown)
     unlabelled = sum(len(table) - table.num_labelled for table in tables)
     if unlabelled:
         Console(stderr=True, highlight=False).print(f"{unlabelled} videos have no label and count in no accuracy")

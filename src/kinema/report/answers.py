@@ -68,7 +68,7 @@ def plot_timeline(timeline: Timeline, path: str | Path) -> Path:
     band.set_title(Path(timeline.path).name, loc="left", fontsize=11)
     for name, colour in colours.items():
         values = timeline.probabilities[:, timeline.classes.index(name)]
-        quiet(curves).stairs(values, timeline.edges_sec, color=colour, lw=1.8, label=_shortened(name))
+        quiet(curves).stairs(values, timeline.edges_sec, baseline=None, color=colour, lw=1.8, label=_shortened(name))
     curves.set(ylim=(0, 1.02), xlim=(timeline.edges_sec[0], timeline.edges_sec[-1]), xlabel="seconds")
     curves.yaxis.set_major_formatter(PercentFormatter(1.0))
     legend_below(figure, num_columns=3)
