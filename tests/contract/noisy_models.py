@@ -35,8 +35,8 @@ def _scaled(key: str, drawn: Tensor) -> Tensor:
     last = key.rsplit(".", 1)[-1]
     if last == "running_var":
         return 1.0 + 0.1 * drawn.abs()
-    if key.endswith("reduce.bias"):
-        return 1.0 + 0.1 * drawn.abs()  # hidden units of squeeze-and-excitation stay alive
+    if ".reduce." in key:  # hidden units of squeeze-and-excitation stay alive
+        return 0.05 * drawn / math.sqrt(drawn.shape[1]) if last == "weight" else 1.0 + 0.1 * drawn.abs()
     if last == "taps":
         return drawn * 0.6
     if drawn.ndim >= 2:
