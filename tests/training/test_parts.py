@@ -1,0 +1,155 @@
+"""The parts of a training step, each against an obvious computation: groups, freezing, loss, mixup, average."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from kinema.errors import UserError
+from kinema.models.build import build_model
+from kinema.training.average import WeightAverage
+from kinema.training.objective import Objective, balanced_class_weights, mix
+from kinema.training.parameters import build_optimizer, freeze, parameter_groups, set_rate, training_mode
+from kinema.training.recipe import OptimSpec, Recipe
+
+
+def tiny_model() -> nn.Module:
+    torch.manual_seed(0)
+    return build_model("tsm-resnettiny", num_classes=4)
+
+
+def recipe_with(**changes: object) -> Recipe:
+    return Recipe(name="x").with_fields({name.replace("__", "."): value for name, value in changes.items()})
+
+
+def test_groups_have_their_rates_and_decay() -> None:
+    model = tiny_model()
+    groups = parameter_groups(model, OptimSpec(lr=0.1, weight_decay=0.01, base_lr_scale=0.2, head_lr_scale=5))
+    found = {id(p): (g["peak_lr"], g["weight_decay"]) for g in groups for p in g["params"]}
+    assert len(found) == len(list(model.parameters()))
+    assert found[id(model.conv1.weight)] == (pytest.approx(0.02), 0.01)
+    assert found[id(model.bn1.weight)] == (pytest.approx(0.02), 0.0)
+    assert found[id(model.fc.weight)] == (pytest.approx(0.5), 0.01)
+    assert found[id(model.fc.bias)] == (pytest.approx(0.5), 0.0)
+    everything = parameter_groups(model, OptimSpec(decay_all=True, weight_decay=0.01))
+    assert {group["weight_decay"] for group in everything} == {0.01}
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adamw"])
+def test_optimizers_do_one_step_by_the_book(kind: str) -> None:
+    """The first step from weight w with gradient g, worked out from the papers' formulas."""
+    model = tiny_model()
+    spec = OptimSpec(optimizer=kind, lr=0.1, momentum=0.9, weight_decay=0.01, nesterov=kind == "sgd")
+    optimizer = build_optimizer(model, spec)
+    set_rate(optimizer, 0.5)
+    w, g = model.fc.weight.detach().clone(), torch.randn_like(model.fc.weight)
+    model.fc.weight.grad = g.clone()
+    optimizer.step()
+    if kind == "sgd":
+        expected = w - 0.05 * ((g + 0.01 * w) * (1 + 0.9))  # Nesterov: g + momentum * buffer, the buffer being g
+    else:
+        expected = w * (1 - 0.05 * 0.01) - 0.05 * g / (g.abs() + 1e-8)  # both moments, corrected for bias
+    torch.testing.assert_close(model.fc.weight.detach(), expected)
+
+
+def test_frozen_stages_keep_weights_and_statistics() -> None:
+    model = tiny_model()
+    recipe = recipe_with(optim__frozen_stages=2)
+    freeze(model, recipe)
+    training_mode(model, recipe)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    optimizer = build_optimizer(model, recipe.optim)
+    model(torch.randn(4, 3, 4, 32, 32)).square().sum().backward()
+    optimizer.step()
+    changed = {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
+    first, second = (model.stage(name) for name in model.stage_names()[:2])
+    frozen = {id(p) for p in [*first.parameters(), *second.parameters(), *first.buffers(), *second.buffers()]}
+    named = [*model.named_parameters(), *model.named_buffers()]
+    assert {name for name, tensor in named if id(tensor) in frozen}.isdisjoint(changed)
+    assert {name for name, tensor in named if id(tensor) not in frozen} == changed
+
+
+def test_linear_probe_trains_the_head_alone() -> None:
+    model = tiny_model()
+    recipe = recipe_with(optim__linear_probe=True)
+    freeze(model, recipe)
+    training_mode(model, recipe)
+    assert {name for name, p in model.named_parameters() if p.requires_grad} == {"fc.weight", "fc.bias"}
+    assert not any(m.training for m in model.modules() if isinstance(m, nn.BatchNorm2d))
+    assert model.fc.training  # dropout before the classifier stays on
+
+
+def test_frozen_bn_trains_everything_else() -> None:
+    model = tiny_model()
+    recipe = recipe_with(train__frozen_bn=True)
+    freeze(model, recipe)
+    training_mode(model, recipe)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            assert not module.training
+            assert not module.weight.requires_grad
+    assert model.conv1.weight.requires_grad
+
+
+def test_too_many_frozen_stages() -> None:
+    with pytest.raises(UserError, match=r"optim.frozen_stages is 9, but tsm-resnettiny has \d stages: "):
+        freeze(tiny_model(), recipe_with(optim__frozen_stages=9))
+
+
+def test_loss_is_torch_cross_entropy() -> None:
+    torch.manual_seed(1)
+    logits, labels = torch.randn(6, 4), torch.tensor([0, 1, 2, 3, 0, 1])
+    weights = torch.tensor([1.0, 2.0, 0.5, 0.5])
+    plain = mix(torch.zeros(6, 1), labels, alpha=0, rng=np.random.default_rng(0))
+    smoothed = (0.9 * functional.one_hot(labels, 4) + 0.1 / 4) * -logits.log_softmax(1)
+    torch.testing.assert_close(Objective(label_smoothing=0.1)(logits, plain), smoothed.sum())
+    weighted = -(logits.log_softmax(1)[torch.arange(6), labels] * weights[labels]).sum()
+    torch.testing.assert_close(Objective(class_weights=weights)(logits, plain), weighted)
+
+
+def test_mixup_blends_clips_and_loss_alike() -> None:
+    """With a linear network, the loss of a blend is the blend of the cross-entropies of its two labels."""
+    torch.manual_seed(2)
+    clips, labels = torch.randn(5, 3, 2, 4, 4), torch.tensor([0, 1, 2, 3, 0])
+    mixture = mix(clips, labels, alpha=0.5, rng=np.random.default_rng(3))
+    assert 0 < mixture.share < 1
+    partners = [next(j for j in range(5) if blend_of(clips, i, j, mixture.share, mixture.clips[i])) for i in range(5)]
+    assert sorted(partners) == list(range(5))
+    assert mixture.partners.tolist() == labels[partners].tolist()
+    logits = torch.randn(5, 4)
+    target = mixture.share * functional.one_hot(labels, 4) + (1 - mixture.share) * functional.one_hot(
+        mixture.partners, 4
+    )
+    torch.testing.assert_close(Objective()(logits, mixture), functional.cross_entropy(logits, target, reduction="sum"))
+
+
+def blend_of(clips: torch.Tensor, i: int, j: int, share: float, blended: torch.Tensor) -> bool:
+    return torch.allclose(share * clips[i] + (1 - share) * clips[j], blended, atol=1e-5)
+
+
+def test_balanced_weights_let_classes_count_equally() -> None:
+    labels = np.array([0] * 8 + [1] * 2 + [3] * 4)
+    weights = balanced_class_weights(labels, 4)
+    assert weights[labels].mean() == pytest.approx(1)
+    assert weights[2] == 0
+    totals = weights * np.bincount(labels, minlength=4)
+    assert totals[[0, 1, 3]] == pytest.approx(totals[0])
+
+
+def test_average_follows_the_formula() -> None:
+    model = nn.Sequential(nn.Linear(2, 1, bias=False), nn.BatchNorm1d(1))
+    average = WeightAverage(model, decay=0.5)
+    expected = model[0].weight.detach().clone()
+    for step in range(12):
+        with torch.no_grad():
+            model[0].weight.fill_(float(step))
+            model[1].running_mean.fill_(float(step))
+        average.update(model)
+        decay = min(0.5, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * step
+    torch.testing.assert_close(average.weights["0.weight"], expected)
+    assert average.weights["1.running_mean"].item() == 11
+    with average.applied_to(model):
+        torch.testing.assert_close(model[0].weight.detach(), expected)
+    assert model[0].weight.detach().eq(11).all()
