@@ -46,7 +46,9 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_commands_on_pages_exist(page: Path) -> None:
     from kinema.cli.main import DATA_VERBS, VERBS
 
-    for verb, sub in re.findall(r"(?:uv run |^|`)kinema ([a-z]+)(?: ([a-z]+))?", page.read_text(), flags=re.MULTILINE):
+    text = page.read_text()
+    quoted = [*re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL), *re.findall(r"`(kinema [^`]+)`", text)]
+    for verb, sub in re.findall(r"^(?:uv run )?kinema ([a-z]+)(?: ([a-z]+))?", "\n".join(quoted), flags=re.MULTILINE):
         assert verb == "data" or verb in VERBS, verb
         if verb == "data" and sub:
             assert sub in DATA_VERBS, sub

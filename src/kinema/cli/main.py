@@ -64,7 +64,11 @@ def run(args: Sequence[str] | None = None) -> int:
     debug = os.environ.get("KINEMA_DEBUG", "") not in ("", "0")
     try:
         build_app().cli(
-            prog="kinema", description=DESCRIPTION, args=args, config=(tyro.conf.FlagCreatePairsOff,), sort_subcommands=False
+            prog="kinema",
+            description=DESCRIPTION,
+            args=args,
+            config=(tyro.conf.FlagCreatePairsOff,),
+            sort_subcommands=False,
         )
     except (UserError, OSError) as error:
         if debug:
