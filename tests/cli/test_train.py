@@ -1,0 +1,76 @@
+"""``kinema train`` and ``kinema runs`` as a user types them."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from kinema.cli.runs import runs
+from kinema.cli.train import train
+from kinema.data.synthetic import make_reversible_shapes
+from kinema.errors import UserError
+from kinema.training.overrides import Overrides
+from kinema.training.recipe import Recipe
+
+RECIPE_FILE = """
+from kinema.data.spec import DataSpec
+from kinema.training.recipe import Recipe, ScheduleSpec, TrainSpec
+
+def tiny():
+    return Recipe(
+        name="tiny",
+        data=DataSpec(frames=2, short_side=(32, 32), crop_size=32, num_workers=0),
+        schedule=ScheduleSpec(epochs=3),
+        train=TrainSpec(batch_size=16),
+        paper_scores={"top-1": 99.0},
+        citation="A paper",
+    )
+"""
+
+
+def overrides(**parts: dict) -> object:
+    """What tyro makes of options such as ``--schedule.epochs 1``."""
+    empty = Overrides()
+    return Overrides(**{part: type(getattr(empty, part))(**fields) for part, fields in parts.items()})
+
+
+def test_train_then_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.set_num_threads(1)
+    make_reversible_shapes(tmp_path / "shapes", num_videos=80, size=32, num_frames=4)
+    (tmp_path / "mine.py").write_text(RECIPE_FILE)
+    train(
+        "tsn-resnettiny",
+        data=str(tmp_path / "shapes" / "manifest.csv"),
+        recipe=f"{tmp_path}/mine.py:tiny",
+        out=str(tmp_path / "runs" / "one"),
+        batch="24",
+        overrides=overrides(schedule={"epochs": 1}, optim={"lr": 0.02}),
+    )
+    printed = capsys.readouterr()
+    assert "best epoch 1 of 1" in printed.out
+    assert "the paper has top-1: 99.0 (A paper)" in printed.out
+    assert f"kinema predict {tmp_path}/runs/one/best.ckpt VIDEO" in printed.out
+    assert "epoch 1/1, loss " in printed.err
+    recipe = Recipe.from_json((tmp_path / "runs" / "one" / "recipe.json").read_text())
+    assert (recipe.model, recipe.train.batch_size, recipe.optim.lr) == ("tsn-resnettiny", 24, 0.02)
+
+    runs(str(tmp_path / "runs"))
+    assert "tsn-resnettiny" in capsys.readouterr().out
+    runs(str(tmp_path / "runs"), json=True)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line)["epochs"] == 1
+
+
+def test_resume_keeps_its_recipe() -> None:
+    with pytest.raises(UserError, match=r"leave out --optim\.lr, --batch"):
+        train(resume="runs/one", batch="8", overrides=overrides(optim={"lr": 0.1}))
+
+
+def test_mistakes(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="batch is 'many'; give a number of clips or 'auto'"):
+        train("tsn-resnettiny", data=str(tmp_path), batch="many")
+    with pytest.raises(UserError, match="name a model to train"):
+        train(data=str(tmp_path))
+    with pytest.raises(UserError, match="unknown recipe 'finetun'"):
+        train("tsn-resnettiny", data=str(tmp_path), recipe="finetun")
