@@ -1,6 +1,8 @@
 """Batches: the order of an epoch, workers that change nothing, errors from workers, and the step to floating point."""
 
 import multiprocessing
+import os
+import signal
 import warnings
 from pathlib import Path
 
@@ -146,6 +148,18 @@ def test_a_worker_stops_when_the_epoch_is_left(dataset: ClipDataset) -> None:
     batches = iter(build_loader(dataset, EpochOrder(9, batch_size=2, seed=0, epoch=0), num_workers=2))
     next(batches)
     batches.close()
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_workers_outlive_a_signal_to_the_whole_group(dataset: ClipDataset, number: signal.Signals) -> None:
+    batches = iter(build_loader(dataset, EpochOrder(9, batch_size=1, seed=0, epoch=0), num_workers=2))
+    seen = [int(next(batches).indices)]
+    for worker in multiprocessing.active_children():
+        assert worker.pid is not None
+        os.kill(worker.pid, number)
+    seen += [int(batch.indices) for batch in batches]
+    assert sorted(seen) == list(range(9))
     assert not multiprocessing.active_children()
 
 

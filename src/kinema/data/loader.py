@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -280,5 +281,11 @@ def _expected_warnings_off() -> Generator[None, None, None]:
 
 
 def _calm_worker(worker: int) -> None:
-    """Keep a worker to one core: the workers are the parallelism."""
+    """Keep a worker to one core, since the workers are the parallelism, and deaf to signals meant for the run.
+
+    Ctrl-C, ``timeout`` and schedulers signal the whole process group. The main process saves and stops by itself; it
+    could not if its workers were gone. They end when it tells them to, or when it has died.
+    """
     cv2.setNumThreads(0)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

@@ -105,7 +105,8 @@ def make_reversible_shapes(
         num_videos: Videos in all, a multiple of 8 (one scene of each pair) and at least 80 (so that every split has
             every class).
         size: Side of the square frames in pixels; even, at least 32.
-        num_frames: Frames of each video, at least 2.
+        num_frames: Frames of each video, at least 2. An odd multiple of the clip length lets uniform test sampling
+            take the same frames of both videos of a scene; otherwise the choice itself tells a little of the order.
         fps: Frames per second that the files declare.
         seed: Fixes every picture.
         num_workers: Threads that render and encode; all cores by default.
