@@ -123,7 +123,7 @@ def test_processes_share_videos_without_counting_any_twice(manifest: Manifest, w
     np.testing.assert_allclose(last.scores, alone.scores, atol=1e-6)
     assert last.ids.tolist() == alone.ids.tolist() == manifest.video_ids
     assert last.clip_accuracy == alone.clip_accuracy
-    with pytest.raises(AssertionError, match="exactly one result|last one with a result"):
+    with pytest.raises(AssertionError, match=r"exactly one result|last one with a result"):
         score(SimulatedProcess(0, world, [shares[0], shares[0], *shares[2:]], complete=True))
 
 
