@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -164,8 +166,8 @@ def test_batches_shrink_when_memory_runs_out(manifest: Manifest) -> None:
 def test_batches_fit_a_budget() -> None:
     cpu = torch.device("cpu")
     small, large = views_that_fit(4 * 32 * 32 * 3, cpu), views_that_fit(64 * 256 * 256 * 3, cpu)
-    assert small == 128
-    assert 1 <= large < 8
+    assert small > 80
+    assert 1 <= large < 4
     assert views_that_fit(10**12, cpu) == 1
 
 
@@ -246,3 +248,17 @@ def test_a_saved_table_comes_back(manifest: Manifest, tmp_path: Path) -> None:
     loaded = ScoreTable.load(table.save(tmp_path / "scores.npz"))
     assert summary(loaded) == summary(table)
     assert loaded.meta == table.meta
+
+
+@pytest.mark.slow
+def test_processes_of_torchrun_share_the_videos(manifest: Manifest, tmp_path: Path) -> None:
+    manifest.write(manifest.root / "all.csv")
+    checkpoint = write_checkpoint(tmp_path / "model.ckpt")
+    words = ["evaluate", str(checkpoint), "--data", str(manifest.root / "all.csv"), "--split", "all", "--device", "cpu"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run([*torchrun, "-m", "kinema", *words], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("all.csv (all)") == 1
+    saved = ScoreTable.load(tmp_path / "model-all-all-clip.npz")
+    alone = evaluate(checkpoint, manifest, split="all", num_workers=0)
+    np.testing.assert_allclose(saved.scores, alone.scores, atol=1e-5)
