@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -48,10 +48,8 @@ def train(
         overrides: Fields of the recipe to change.
     """
     changes = given_fields(overrides)
-    if resume and (changes or weights or out or batch):
-        given = [f"--{name.replace('_', '-')}" for name in changes]
-        given += [f"--{name}" for name, value in (("weights", weights), ("out", out), ("batch", batch)) if value]
-        raise UserError(f"a resumed run keeps its recipe and folder; leave out {', '.join(given)}")
+    if resume:
+        _refuse_with_resume(changes, weights=weights, out=out, batch=batch)
 
     from kinema.training.find_recipe import load_recipe
     from kinema.training.run import train as run_training
@@ -78,6 +76,13 @@ def train(
         print(stopped, file=sys.stderr)
         raise SystemExit(128 + stopped.signal) from None
     _report(result)
+
+
+def _refuse_with_resume(changes: dict[str, Any], **settings: str) -> None:
+    given = [f"--{name.replace('_', '-')}" for name in changes]
+    given += [f"--{name}" for name, value in settings.items() if value]
+    if given:
+        raise UserError(f"a resumed run keeps its recipe and folder; leave out {', '.join(given)}")
 
 
 def _report(result: TrainResult) -> None:

@@ -10,13 +10,13 @@ from typing import Any
 import torch
 
 from kinema.data.manifest import Manifest
-from kinema.data.scan import without
+from kinema.data.scan import BadVideo, without
 from kinema.errors import UserError
 from kinema.models import checkpoint_file
 from kinema.models.names import ModelName
 from kinema.training.assemble import assemble
 from kinema.training.directory import LAST, RECIPE, VIDEOS, describe_run, new_folder
-from kinema.training.display import Display
+from kinema.training.display import Display, counting
 from kinema.training.engine import Engine, Hardware, launch
 from kinema.training.find_recipe import load_recipe
 from kinema.training.initial import with_initial
@@ -158,13 +158,19 @@ def _resumed_job(folder: Path, *, model: str, data: object, recipe: object, quie
     )
 
 
+def _checked(manifest: Manifest, job: _Job) -> list[BadVideo]:
+    """Look into every video before training, with a bar where somebody watches."""
+    with counting("checking videos", total=len(manifest), quiet=job.quiet) as progress:
+        return unusable_videos(manifest, job.recipe, skip_bad=job.skip_bad, progress=progress)
+
+
 def _work(engine: Engine, job: _Job) -> tuple[TrainResult, int]:
     """The whole run in one process; the number of the signal that stopped it, or 0, comes with the result."""
     notes: list[str] = []
     manifest = job.manifest
     if not job.resume:
         manifest = videos_to_use(manifest, job.recipe, note=notes.append)
-        bad = engine.from_main(lambda: unusable_videos(manifest, job.recipe, skip_bad=job.skip_bad))
+        bad = engine.from_main(lambda: _checked(manifest, job))
         if bad:
             manifest = without(manifest, bad)
             notes.append(f"training without {len(bad)} videos that cannot be decoded")

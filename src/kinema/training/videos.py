@@ -51,13 +51,16 @@ def videos_to_use(manifest: Manifest, recipe: Recipe, *, note: Callable[[str], N
     return used
 
 
-def unusable_videos(manifest: Manifest, recipe: Recipe, *, skip_bad: bool) -> list[BadVideo]:
+def unusable_videos(
+    manifest: Manifest, recipe: Recipe, *, skip_bad: bool, progress: Callable[[int], None] | None = None
+) -> list[BadVideo]:
     """Find the videos that cannot be decoded, before the first epoch rather than in its middle.
 
     Args:
         manifest: Videos that the run will read.
         recipe: Names the decoder and the number of processes.
         skip_bad: Return them instead of stopping.
+        progress: Told how many more are done, again and again.
 
     Returns:
         Those videos.
@@ -66,7 +69,7 @@ def unusable_videos(manifest: Manifest, recipe: Recipe, *, skip_bad: bool) -> li
         UserError: When there are any and ``skip_bad`` is off; the message lists them.
     """
     manifest.validate(check_files=not skip_bad)
-    bad = check(manifest, num_workers=recipe.data.num_workers or None)
+    bad = check(manifest, num_workers=recipe.data.num_workers or None, progress=progress)
     if bad and not skip_bad:
         raise bad_videos_error(manifest, bad, "Repair or remove them, or train without them: --skip-bad")
     return bad
