@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +12,9 @@ if TYPE_CHECKING:
 
     from kinema.data.manifest import Manifest
     from kinema.report.order_report import Contender
+    from kinema.report.reversal import OrderScores
+    from kinema.shapes import Pixels
+    from kinema.training.recipe import Recipe
 
 NETWORKS = ("tsm", "tsn")
 
@@ -25,6 +30,25 @@ def demo(out: Path = Path("kinema-demo"), seed: int = 0) -> None:
         out: Folder for the videos, both runs, the plots, report.md and results.json.
         seed: Fixes the videos, the initial weights and the order of training.
     """
+    from dataclasses import replace
+
+    from kinema.recipes.demo import demo as demo_recipe
+
+    run_demo(out, recipe=replace(demo_recipe(), seed=seed))
+
+
+def run_demo(out: Path, *, recipe: Recipe, num_videos: int = 480, size: int = 64) -> dict[str, OrderScores]:
+    """Do what ``kinema demo`` does, with a recipe and a number of videos of one's own.
+
+    Args:
+        out: Folder for everything.
+        recipe: How both networks are trained; its seed also fixes the videos.
+        num_videos: Videos to write, see ``make_reversible_shapes``.
+        size: Side of the frames in pixels.
+
+    Returns:
+        The figures of each network by name.
+    """
     import time
 
     from rich.console import Console
@@ -33,42 +57,65 @@ def demo(out: Path = Path("kinema-demo"), seed: int = 0) -> None:
 
     start = time.perf_counter()
     notes = Console(stderr=True, highlight=False)
-    manifest = _write_videos(out, seed, notes)
-    contenders = [_train_and_score(network, manifest, out, seed, notes) for network in NETWORKS]
-    commands = _next_commands(out, contenders[0].run, manifest)
+    manifest = _write_videos(out, notes, num_videos=num_videos, size=size, seed=recipe.seed)
+    with _few_threads():
+        contenders = [_train_and_score(network, manifest, out, recipe, notes) for network in NETWORKS]
+    commands = _next_commands(contenders[0].run, manifest)
     seconds = time.perf_counter() - start
     scores = write_report(out, contenders, _example_clips(manifest), seconds=seconds, commands=commands)
     _print_results(out, scores, commands, seconds)
+    return scores
 
 
-def _write_videos(out: Path, seed: int, notes: Console) -> Manifest:
+@contextmanager
+def _few_threads() -> Iterator[None]:
+    """Leave a core to the process that decodes; more than four threads do not help networks as small as these.
+
+    With as many threads as cores beside a busy decoder, each of the thousands of short layers would wait for its
+    slowest thread: measured ten times slower on two busy cores.
+    """
+    import os
+
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(1, min(4, before, (os.cpu_count() or 1) - 1)))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _write_videos(out: Path, notes: Console, *, num_videos: int, size: int, seed: int) -> Manifest:
     from rich.progress import Progress
 
     from kinema.data.synthetic import make_reversible_shapes
 
     with Progress(console=notes, transient=True) as progress:
-        task = progress.add_task("writing videos", total=None)
+        task = progress.add_task("writing videos", total=num_videos)
         manifest = make_reversible_shapes(
-            out, seed=seed, on_written=lambda done, total: progress.update(task, completed=done, total=total)
+            out,
+            num_videos=num_videos,
+            size=size,
+            seed=seed,
+            on_written=lambda done, _: progress.update(task, completed=done),
         )
     parts = ", ".join(f"{len(manifest.select(split=split))} {split}" for split in ("train", "val", "test"))
     notes.print(f"{len(manifest)} H.264 videos of {len(manifest.classes)} classes in {out / 'videos'} ({parts})")
     return manifest
 
 
-def _train_and_score(network: str, manifest: Manifest, out: Path, seed: int, notes: Console) -> Contender:
-    from dataclasses import replace
-
+def _train_and_score(network: str, manifest: Manifest, out: Path, recipe: Recipe, notes: Console) -> Contender:
     from kinema.evaluation.run import evaluate
-    from kinema.recipes.demo import demo as demo_recipe
     from kinema.report.order_report import Contender
     from kinema.training.run import train
 
     folder = _free_folder(out / "runs", network)
     notes.print(f"training {network}-resnettiny in {folder}")
-    run = train(f"{network}-resnettiny", manifest, recipe=replace(demo_recipe(), seed=seed), out=folder).path
-    forward = evaluate(run, manifest, split="test")
-    backward = evaluate(run, manifest, split="test", reverse=True)
+    run = train(f"{network}-resnettiny", manifest, recipe=recipe, out=folder).path
+    workers = recipe.data.num_workers
+    forward = evaluate(run, manifest, split="test", num_workers=workers)
+    backward = evaluate(run, manifest, split="test", reverse=True, num_workers=workers)
     return Contender(network, run, forward, backward)
 
 
@@ -81,7 +128,7 @@ def _free_folder(parent: Path, name: str) -> Path:
     return folder
 
 
-def _example_clips(manifest: Manifest) -> dict:
+def _example_clips(manifest: Manifest) -> dict[str, Pixels]:
     from kinema.video.decoder import open_video
 
     clips = {}
@@ -92,7 +139,7 @@ def _example_clips(manifest: Manifest) -> dict:
     return {name: clips[name] for name in manifest.classes}
 
 
-def _next_commands(out: Path, run: Path, manifest: Manifest) -> list[str]:
+def _next_commands(run: Path, manifest: Manifest) -> list[str]:
     import os
     import shlex
 
@@ -105,7 +152,7 @@ def _next_commands(out: Path, run: Path, manifest: Manifest) -> list[str]:
     ]
 
 
-def _print_results(out: Path, scores: dict, commands: list[str], seconds: float) -> None:
+def _print_results(out: Path, scores: dict[str, OrderScores], commands: list[str], seconds: float) -> None:
     from rich.console import Console
     from rich.table import Table
 

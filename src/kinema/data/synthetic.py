@@ -225,7 +225,7 @@ def render_scene(pair: int, rng: np.random.Generator, size: int, num_frames: int
     drift = rng.uniform(-0.15, 0.15, 2) * size  # pixels between the middle and the last frame
     backdrop = _texture(rng, 2 * size, grain=size / 6, mean=(40, 110), contrast=20.0)
     x, y = rng.uniform(0.38, 0.62, 2) * size
-    side = rng.uniform(0.36, 0.52) * size
+    side = rng.uniform(0.36, 0.52) * size * (1.4 if _SHAPES[pair] == "bar" else 1.0)  # a bar covers little
     angle = rng.uniform(0, 360)
     reach = rng.uniform(0.20, 0.32) * size
     growth = rng.uniform(0.35, 0.55)
