@@ -77,6 +77,14 @@ def test_processes_stop_and_end_together(shapes: Manifest, tiny_recipe: Recipe, 
     assert checkpoint_file.read(run_folder / "last.ckpt")["training"]["position"]["num_steps"] > stopped_at
 
 
+def test_processes_of_torchrun_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    assert Hardware(devices=2, nodes=2).nodes == 2
+    with pytest.raises(UserError, match="has started 4 processes, but devices x nodes is 1 x 1"):
+        Hardware()
+
+
 def test_impossible_hardware() -> None:
     with pytest.raises(UserError, match="devices is 0"):
         Hardware(devices=0)

@@ -1,5 +1,7 @@
 """The parts of a training step, each against an obvious computation: groups, freezing, loss, mixup, average."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from torch.nn import functional
 from kinema.errors import UserError
 from kinema.models.build import build_model
 from kinema.training.average import WeightAverage
+from kinema.training.memory import automatic_batch
 from kinema.training.objective import Objective, balanced_class_weights, mix
 from kinema.training.parameters import build_optimizer, freeze, parameter_groups, set_rate, training_mode
 from kinema.training.recipe import OptimSpec, Recipe
@@ -153,3 +156,25 @@ def test_average_follows_the_formula() -> None:
     with average.applied_to(model):
         torch.testing.assert_close(model[0].weight.detach(), expected)
     assert model[0].weight.detach().eq(11).all()
+
+
+@pytest.mark.parametrize(("kind", "rate"), [("sgd", 0.4), ("adamw", 0.2)])
+def test_automatic_batch_brings_its_rate(monkeypatch: pytest.MonkeyPatch, kind: str, rate: float) -> None:
+    """A device that holds up to 40 clips gets the power of two below, 32 x 2 processes for a recipe of 16."""
+    engine = SimpleNamespace(device=torch.device("cuda"), world=2, gather=lambda value: [value, value * 2])
+    monkeypatch.setattr("kinema.training.memory._fits", lambda engine, model, shape: shape[0] <= 40)
+    recipe = recipe_with(optim__optimizer=kind, optim__lr=0.1, train__accumulate=2)
+    chosen = automatic_batch(engine, tiny_model(), recipe, num_videos=10_000)
+    assert (chosen.train.batch_size, chosen.train.accumulate) == (64, 1)
+    assert chosen.optim.lr == pytest.approx(rate)
+    few = automatic_batch(engine, tiny_model(), recipe, num_videos=100)
+    assert few.train.batch_size == 16  # 8 for each process: never more than a quarter of an epoch
+    engine.device = torch.device("cpu")
+    assert automatic_batch(engine, tiny_model(), recipe, num_videos=10_000) is recipe
+
+
+def test_one_clip_that_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = SimpleNamespace(device=torch.device("cuda"), world=1, gather=lambda value: [value])
+    monkeypatch.setattr("kinema.training.memory._fits", lambda engine, model, shape: False)
+    with pytest.raises(UserError, match="not even one clip fits into memory"):
+        automatic_batch(engine, tiny_model(), Recipe(name="x"), num_videos=100)

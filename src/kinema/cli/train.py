@@ -51,6 +51,7 @@ def train(
     if resume:
         _refuse_with_resume(changes, weights=weights, out=out, batch=batch)
 
+    from kinema.training.engine import is_first_process
     from kinema.training.find_recipe import load_recipe
     from kinema.training.run import train as run_training
     from kinema.training.stopping import TrainingStopped
@@ -75,7 +76,8 @@ def train(
     except TrainingStopped as stopped:
         print(stopped, file=sys.stderr)
         raise SystemExit(128 + stopped.signal) from None
-    _report(result)
+    if is_first_process():
+        _report(result)
 
 
 def _refuse_with_resume(changes: dict[str, Any], **settings: str) -> None:

@@ -15,7 +15,7 @@ def finetune() -> Recipe:
     return Recipe(
         name="finetune",
         data=DataSpec(frames=8, per_segment=True, augmentation="multi-scale", crop_size=224),
-        optim=OptimSpec(optimizer="adamw", lr=5e-4, weight_decay=0.05, base_lr_scale=0.4, clip_norm=5.0),
+        optim=OptimSpec(optimizer="adamw", lr=2e-3, weight_decay=0.05, base_lr_scale=0.1, clip_norm=5.0),
         schedule=ScheduleSpec(kind="cosine", epochs=20, warmup_epochs=1.0),
         train=TrainSpec(batch_size=16, label_smoothing=0.1, dropout=0.5),
     )

@@ -56,9 +56,15 @@ class Hardware:
         one_of("precision", self.precision, PRECISIONS)
         if self.devices < 1 or self.nodes < 1:
             raise UserError(f"devices is {self.devices} and nodes is {self.nodes}; both must be at least 1")
-        if self.nodes > 1 and not launched_from_outside():
+        started, wanted = processes_from_outside(), self.devices * self.nodes
+        if self.nodes > 1 and started == 1:
             raise UserError(
                 f"{self.nodes} nodes need their processes started by torchrun or SLURM's srun on every node"
+            )
+        if started not in (1, wanted):
+            raise UserError(
+                f"torchrun or srun has started {started} processes, "
+                f"but devices x nodes is {self.devices} x {self.nodes}"
             )
 
 
@@ -155,9 +161,9 @@ def launch(hardware: Hardware, work: Callable[..., Value], *arguments: object) -
     Raises:
         UserError: When a process was killed or failed; its own error where that is one.
     """
-    outside = launched_from_outside()
+    outside = processes_from_outside() > 1
     spawning = hardware.devices > 1 and not outside
-    strategy = "ddp_spawn" if spawning else "ddp" if outside and hardware.devices * hardware.nodes > 1 else "auto"
+    strategy = "ddp_spawn" if spawning else "ddp" if outside else "auto"
     scaler = _scaler(hardware)
     with warnings.catch_warnings():
         _silence_notices()
@@ -190,9 +196,16 @@ def launch(hardware: Hardware, work: Callable[..., Value], *arguments: object) -
                 raise
 
 
-def launched_from_outside() -> bool:
-    """Whether torchrun or SLURM's srun has started this process as one of several."""
-    return "TORCHELASTIC_RUN_ID" in os.environ or ("SLURM_NTASKS" in os.environ and "SLURM_PROCID" in os.environ)
+def processes_from_outside() -> int:
+    """Count the processes that torchrun or SLURM's srun has started for this run; 1 when neither has."""
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        return int(os.environ["WORLD_SIZE"])
+    return int(os.environ.get("SLURM_NTASKS", "1")) if "SLURM_PROCID" in os.environ else 1
+
+
+def is_first_process() -> bool:
+    """Whether this process speaks for all that torchrun or srun has started; true for one that is alone."""
+    return processes_from_outside() == 1 or os.environ.get("RANK", os.environ.get("SLURM_PROCID")) == "0"
 
 
 def _spawned(
