@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
@@ -11,7 +13,6 @@ from kinema.errors import UserError
 from kinema.training.overrides import Overrides, given_fields
 
 if TYPE_CHECKING:
-    from kinema.training.recipe import Recipe
     from kinema.training.run import TrainResult
 
 
@@ -54,16 +55,12 @@ def train(
     from kinema.training.engine import is_first_process
     from kinema.training.find_recipe import load_recipe
     from kinema.training.run import train as run_training
-    from kinema.training.stopping import TrainingStopped
 
-    chosen: Recipe | str | None = (
-        load_recipe(recipe or "finetune").with_fields(changes) if not resume else recipe or None
-    )
-    try:
+    with _saying_how_to_resume():
         result = run_training(
             model,
             data or None,
-            recipe=chosen,
+            recipe=recipe or None if resume else load_recipe(recipe or "finetune").with_fields(changes),
             weights=weights or None,
             out=out or None,
             batch=batch or None,
@@ -73,11 +70,20 @@ def train(
             skip_bad=skip_bad,
             resume=resume or None,
         )
+    if is_first_process():
+        _report(result)
+
+
+@contextmanager
+def _saying_how_to_resume() -> Iterator[None]:
+    """End the process of a run that was stopped as its signal asks, after one line about going on."""
+    from kinema.training.stopping import TrainingStopped
+
+    try:
+        yield
     except TrainingStopped as stopped:
         print(stopped, file=sys.stderr)
         raise SystemExit(128 + stopped.signal) from None
-    if is_first_process():
-        _report(result)
 
 
 def _refuse_with_resume(changes: dict[str, Any], **settings: str) -> None:
