@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kinema.evaluation.protocol import EvalProtocol
     from kinema.evaluation.run import evaluate
     from kinema.evaluation.scores import ScoreTable
+    from kinema.evaluation.timeline import timeline
     from kinema.models.action_model import ActionModel
     from kinema.models.build import build_model
     from kinema.models.names import ModelName, list_models
@@ -47,6 +48,7 @@ _HOMES = {
     "load_recipe": "recipes",
     "open_video": "video.decoder",
     "predict": "evaluation.predict",
+    "timeline": "evaluation.timeline",
     "train": "training.run",
 }
 
@@ -68,6 +70,7 @@ __all__ = [  # noqa: RUF022  (the order of a day's work: models, data, training,
     "ScoreTable",
     "fuse",
     "predict",
+    "timeline",
     "features",
 ]
 

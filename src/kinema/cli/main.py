@@ -70,6 +70,9 @@ def run(args: Sequence[str] | None = None) -> int:
             config=(tyro.conf.FlagCreatePairsOff,),
             sort_subcommands=False,
         )
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (UserError, OSError) as error:
         if debug:
             raise

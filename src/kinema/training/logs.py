@@ -7,7 +7,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-from torch.utils.tensorboard.writer import SummaryWriter
+from torch.utils.tensorboard import SummaryWriter
 
 from kinema.training.directory import METRICS
 
