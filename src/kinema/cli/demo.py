@@ -56,7 +56,7 @@ def run_demo(out: Path, *, recipe: Recipe, num_videos: int = 480, size: int = 64
     from kinema.report.order_report import write_report
 
     start = time.perf_counter()
-    notes = Console(stderr=True, highlight=False)
+    notes = Console(stderr=True, highlight=False, soft_wrap=True)
     manifest = _write_videos(out, notes, num_videos=num_videos, size=size, seed=recipe.seed)
     with _few_threads():
         contenders = [_train_and_score(network, manifest, out, recipe, notes) for network in NETWORKS]
@@ -169,6 +169,6 @@ def _print_results(out: Path, scores: dict[str, OrderScores], commands: list[str
     console = Console(highlight=False)
     console.print(table)
     console.print(explanation(scores["tsm"], scores["tsn"]))
-    console.print(f"\nReport and plots: {out / 'report.md'} ({seconds:.0f} seconds in all). What to type next:\n")
+    print(f"\nReport and plots: {out / 'report.md'} ({seconds:.0f} seconds in all). What to type next:\n")
     for command in commands:
         print(f"  {command}")

@@ -16,6 +16,6 @@ def demo() -> Recipe:
         model="tsm-resnettiny",
         data=DataSpec(frames=8, augmentation="center", crop_size=64, num_workers=1),
         optim=OptimSpec(optimizer="adamw", lr=0.005, weight_decay=0.02),
-        schedule=ScheduleSpec(kind="cosine", epochs=16, warmup_epochs=2.0),
+        schedule=ScheduleSpec(kind="cosine", epochs=12, warmup_epochs=2.0),
         train=TrainSpec(batch_size=16, dropout=0.0, monitor="loss", validate_every=4),
     )
