@@ -30,7 +30,10 @@ def test_readme_shows_code_on_its_first_screen() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
-def test_code_on_pages_prints_what_they_claim(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_code_on_pages_prints_what_they_claim(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     for code, printed in python_blocks(page):
         exec(compile(code, str(page), "exec"), {})
         assert capsys.readouterr().out == printed
