@@ -1,5 +1,6 @@
 """The parts of a training step, each against an obvious computation: groups, freezing, loss, mixup, average."""
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,8 +11,9 @@ from torch.nn import functional
 
 from kinema.errors import UserError
 from kinema.models.build import build_model
+from kinema.training.assemble import _with_synchronised_norms
 from kinema.training.average import WeightAverage
-from kinema.training.memory import automatic_batch
+from kinema.training.memory import automatic_batch, largest_fitting
 from kinema.training.objective import Objective, balanced_class_weights, mix
 from kinema.training.parameters import build_optimizer, freeze, parameter_groups, set_rate, training_mode
 from kinema.training.recipe import OptimSpec, Recipe
@@ -178,3 +180,40 @@ def test_one_clip_that_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kinema.training.memory._fits", lambda engine, model, shape: False)
     with pytest.raises(UserError, match="not even one clip fits into memory"):
         automatic_batch(engine, tiny_model(), Recipe(name="x"), num_videos=100)
+
+
+def test_trying_a_batch_leaves_no_mark(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither statistics nor modes nor gradients remember the blank clips, and those that fit are counted."""
+    engine = SimpleNamespace(device=torch.device("cpu"), dtype=torch.float32, autocast=nullcontext)
+    model = tiny_model()
+    model.layer1.eval()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    modes = [module.training for module in model.modules()]
+    original = type(model).forward
+
+    def small(self, clip):
+        if len(clip) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return original(self, clip)
+
+    monkeypatch.setattr(type(model), "forward", small)
+    assert largest_fitting(engine, model, torch.Size([3, 2, 32, 32]), most=7) == 2
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert [module.training for module in model.modules()] == modes
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_synchronised_norms_keep_keys_and_answers() -> None:
+    """What can be known without a GPU: conversion keeps state, answers, freezing, and that no norm is left alone."""
+    model, clip = tiny_model(), torch.randn(2, 3, 4, 32, 32)
+    recipe = recipe_with(train__sync_bn=True, optim__frozen_stages=1)
+    keys, answer = list(model.state_dict()), model.eval()(clip)
+    freeze(model, recipe)
+    _with_synchronised_norms(model, recipe, SimpleNamespace(device=torch.device("cuda"), world=2))
+    norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    assert {type(norm) for norm in norms} == {nn.SyncBatchNorm}
+    assert list(model.state_dict()) == keys
+    torch.testing.assert_close(model.eval()(clip), answer)
+    assert not model.bn1.weight.requires_grad
+    training_mode(model, recipe)
+    assert [norm.training for norm in norms] == [False] + [True] * (len(norms) - 1)

@@ -193,6 +193,10 @@ def views_that_fit(view_bytes: int, device: torch.device) -> int:
     return max(1, min(MAX_BATCH_VIEWS, budget // (view_bytes * _WORKING_BYTES)))
 
 
+_OUT_OF_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+"""How torch's host allocator, the CUDA runtime and cuBLAS say it, each in an error of no class of its own."""
+
+
 def is_out_of_memory(error: RuntimeError) -> bool:
     """Whether an error says that an allocation failed, on an accelerator or on the host."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    return isinstance(error, torch.OutOfMemoryError) or any(sign in str(error) for sign in _OUT_OF_MEMORY)

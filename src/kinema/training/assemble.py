@@ -101,7 +101,7 @@ def _with_synchronised_norms(model: ActionModel, recipe: Recipe, engine: Engine)
 def _with_automatic_batch(
     engine: Engine, model: ActionModel, recipe: Recipe, num_videos: int, note: Callable[[str], None]
 ) -> Recipe:
-    model.to(engine.device)
+    model.to(engine.device, engine.dtype)
     chosen = automatic_batch(engine, model, recipe, num_videos=num_videos)
     note(
         f"batch {chosen.train.batch_size} (the recipe has {recipe.train.batch_size}), "

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from kinema.errors import UserError
 from kinema.evaluation.batching import is_out_of_memory
+from kinema.training.parameters import NORMS
 
 if TYPE_CHECKING:
     from kinema.data.loader import Batch
@@ -95,7 +96,14 @@ def automatic_batch(engine: Engine, model: ActionModel, recipe: Recipe, *, num_v
 
 
 def _fits(engine: Engine, model: nn.Module, shape: tuple[int, ...]) -> bool:
-    """Try one forward and backward pass over blank clips, with room for the optimiser's state."""
+    """Try one forward and backward pass over blank clips, with room for the optimiser's state.
+
+    Norms are in evaluation mode meanwhile. They need as much memory then, but blank clips leave no mark on their
+    statistics, and synchronised ones do not wait for processes that try another size, or none.
+    """
+    norms = [module for module in model.modules() if isinstance(module, NORMS) and module.training]
+    for norm in norms:
+        norm.eval()
     try:
         with engine.autocast():
             logits = model(torch.zeros(shape, device=engine.device, dtype=engine.dtype))
@@ -106,6 +114,9 @@ def _fits(engine: Engine, model: nn.Module, shape: tuple[int, ...]) -> bool:
         fits = False
     else:
         fits = _has_room(engine.device, model)
+    finally:
+        for norm in norms:
+            norm.train()
     model.zero_grad()
     if engine.device.type == "cuda":
         torch.cuda.empty_cache()
