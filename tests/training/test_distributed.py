@@ -13,6 +13,7 @@ import torch
 
 from kinema.data.manifest import Manifest
 from kinema.errors import UserError
+from kinema.evaluation.run import evaluate
 from kinema.models import checkpoint_file
 from kinema.training.engine import Hardware
 from kinema.training.recipe import Recipe
@@ -41,6 +42,17 @@ def test_two_processes_compute_what_one_does(shapes: Manifest, tiny_recipe: Reci
     weights = [checkpoint_file.read(run.path / "last.ckpt")["state_dict"] for run in (one, two)]
     for name, tensor in weights[0].items():
         torch.testing.assert_close(weights[1][name], tensor, atol=1e-8, rtol=0)
+
+
+def test_all_processes_validate_the_network_that_is_saved(
+    shapes: Manifest, tiny_recipe: Recipe, run_folder: Path
+) -> None:
+    """Each has running statistics of its own clips; the score must be that of the ones in the checkpoint."""
+    recipe = tiny_recipe.with_fields({"schedule.epochs": 1})
+    run = train(data=shapes, recipe=recipe, out=run_folder, accelerator="cpu", devices=2, quiet=True)
+    table = evaluate(run.path, shapes, split="val", device="cpu", num_workers=0)
+    loss = torch.nn.functional.cross_entropy(torch.from_numpy(table.scores), torch.from_numpy(table.labels))
+    assert run.history[0]["val_loss"] == pytest.approx(loss.item(), abs=1e-5)
 
 
 def when_training(folder: Path, act: Callable[[], None]) -> threading.Thread:

@@ -125,9 +125,17 @@ class Engine:
 
     def total(self, values: torch.Tensor) -> torch.Tensor:
         """Sum a tensor over all processes."""
+        if self.world == 1:
+            return values  # Fabric would move it to the device, and not every device has doubles
         reduced = self._fabric.all_reduce(values, reduce_op="sum")
         assert isinstance(reduced, torch.Tensor)
         return reduced
+
+    def share_buffers(self, model: nn.Module) -> None:
+        """Give every process the main one's buffers: between two steps each has running statistics of its own."""
+        if self.world > 1:
+            for buffer in model.buffers():
+                torch.distributed.broadcast(buffer, src=0)
 
     def gather(self, value: Value) -> list[Value]:
         """Collect one picklable value of every process, in the order of ranks."""

@@ -32,6 +32,7 @@ def validate(run: Run) -> dict[str, float]:
     scores: dict[str, float] = {}
     averaged = run.average.applied_to(run.model) if run.average else nullcontext()
     with averaged, run.stop.dropping() if run.engine.world == 1 else nullcontext():
+        run.engine.share_buffers(run.model)  # so that all score the network that is saved
         table = score_dataset(
             run.model,
             ViewDataset(run.validation, protocol("clip", run.preprocessing), backend=run.recipe.data.backend),
