@@ -52,7 +52,7 @@ class Position:
 
 @dataclass
 class Run:
-    """Everything that the loop works on; built once by ``training.setup``.
+    """Everything that the loop works on; built once by ``training.assemble``.
 
     Attributes:
         engine: This process and its device.

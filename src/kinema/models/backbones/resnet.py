@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -99,7 +99,6 @@ class _BlockPlace:
     out_channels: int
     stride: int
     halves_time: bool
-    strides_time: bool = field(default=False)
 
     def conv(
         self, in_channels: int, out_channels: int, kernel: int, *, role: Role, stride: int = 1, in_time: int = 1
