@@ -14,6 +14,7 @@ from kinema.data.columns import ENCODING_ERRORS, SPLITS, Array, Columns, TextBui
 from kinema.data.manifest import Manifest
 from kinema.data.validate import class_problems, find_problems, problems_error, some_of
 from kinema.errors import UserError
+from kinema.files import whole_file
 
 REQUIRED = ("video_id", "path", "label", "split")
 NUMBERS = {"num_frames": 0, "fps": 0.0, "start": float("nan"), "end": float("nan")}
@@ -257,11 +258,5 @@ def _plain(number: float) -> object:
 
 
 def _write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:
-    """Write to a temporary name, then rename, so that a failure leaves the earlier file as it was."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with partial.open("w", newline="", encoding="utf-8", errors=ENCODING_ERRORS) as file:
-            csv.writer(file, lineterminator="\n").writerows(rows)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(path) as part, part.open("w", newline="", encoding="utf-8", errors=ENCODING_ERRORS) as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)

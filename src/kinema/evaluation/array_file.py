@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,23 +11,16 @@ from typing import Any
 import numpy as np
 
 from kinema.errors import UserError
+from kinema.files import whole_file
 
 
 def write_arrays(path: str | Path, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Path:
-    """Write an ``.npz`` under a temporary name in the same folder, then rename it: a failure leaves the old file."""
+    """Write an ``.npz`` and the folders above it; a failure leaves the old file."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     named: dict[str, Any] = {"header": np.array(json.dumps(header)), **arrays}
-    try:
-        with temporary.open("wb") as file:
-            np.savez(file, **named)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with whole_file(path) as part, part.open("wb") as file:
+        np.savez(file, **named)
     return path
 
 

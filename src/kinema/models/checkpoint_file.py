@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import zipfile
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 
 from kinema.errors import CheckpointError
+from kinema.files import whole_file
 
 FORMAT = 1
 """Version of the file's layout; a reader refuses newer ones."""
@@ -35,8 +35,6 @@ REQUIRED = (
 def write(path: str | Path, payload: dict[str, Any]) -> None:
     """Write a checkpoint so that ``path`` always holds either the old file or the complete new one.
 
-    The bytes go to a temporary name in the same folder, are flushed to the disk, and take the final name in one step.
-
     Args:
         path: The file to write; its folder must exist.
         payload: The entries of ``REQUIRED``; tensors, numbers, strings, and lists and dictionaries of these.
@@ -47,18 +45,12 @@ def write(path: str | Path, payload: dict[str, Any]) -> None:
     path = Path(path)
     missing = [key for key in REQUIRED if key not in payload]
     assert not missing, f"a checkpoint needs {missing}"
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with part.open("wb") as file:
+        with whole_file(path) as part, part.open("wb") as file:
             torch.save({"format": FORMAT, **payload}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
     except (OSError, RuntimeError) as error:  # torch reports a failed write of its zip archive as RuntimeError
         kept = "; the earlier file is unchanged" if path.exists() else ""
         raise CheckpointError(f"{path} could not be written ({_root_cause(error)}){kept}") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def read(path: str | Path, *, device: str | torch.device = "cpu") -> dict[str, Any]:
@@ -81,7 +73,7 @@ def read(path: str | Path, *, device: str | torch.device = "cpu") -> dict[str, A
         payload = torch.load(path, map_location=device, weights_only=True)
     except pickle.UnpicklingError:
         raise CheckpointError(
-            f"{path} holds Python objects beside tensors and plain values; loading them could run code, so it is refused"
+            f"{path} holds Python objects beside tensors and plain values; loading could run code, so it is refused"
         ) from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise CheckpointError(f"{path} is damaged or not a checkpoint of kinema ({_root_cause(error)})") from None

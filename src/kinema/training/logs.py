@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import io
 from pathlib import Path
 from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
+from kinema.files import whole_file
 from kinema.training.directory import METRICS
 
 
@@ -27,13 +27,10 @@ class Logs:
     def write(self, history: list[dict[str, Any]]) -> None:
         """Write all rows to the CSV (in one step, so that a reader never sees half a file) and the newest as events."""
         names = list(dict.fromkeys(name for row in history for name in row))
-        text = io.StringIO()
-        table = csv.DictWriter(text, names, restval="", lineterminator="\n")
-        table.writeheader()
-        table.writerows({name: _rounded(value) for name, value in row.items()} for row in history)
-        part = self._csv.with_suffix(".csv.part")
-        part.write_text(text.getvalue())
-        part.replace(self._csv)
+        with whole_file(self._csv) as part, part.open("w", encoding="utf-8", newline="") as file:
+            table = csv.DictWriter(file, names, restval="", lineterminator="\n")
+            table.writeheader()
+            table.writerows({name: _rounded(value) for name, value in row.items()} for row in history)
         for name, value in history[-1].items():
             if name != "epoch":
                 self._events.add_scalar(name.replace("_", "/", 1), value, history[-1]["epoch"])
