@@ -50,7 +50,7 @@ def test_train_then_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     printed = capsys.readouterr()
     assert "best epoch 1 of 1" in printed.out
     assert "the paper has top-1: 99.0 (A paper)" in printed.out
-    assert f"kinema predict {tmp_path}/runs/one/best.ckpt VIDEO" in printed.out
+    assert f"kinema predict {tmp_path}/runs/one VIDEO" in printed.out
     assert "epoch 1/1, loss " in printed.err
     recipe = Recipe.from_json((tmp_path / "runs" / "one" / "recipe.json").read_text())
     assert (recipe.model, recipe.train.batch_size, recipe.optim.lr) == ("tsn-resnettiny", 24, 0.02)
@@ -65,6 +65,20 @@ def test_train_then_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
 def test_resume_keeps_its_recipe() -> None:
     with pytest.raises(UserError, match=r"leave out --optim\.lr, --batch"):
         train(resume="runs/one", batch="8", overrides=overrides(optim={"lr": 0.1}))
+
+
+@pytest.mark.parametrize("options", ["tam_init", "[1]", "{tam_init: kaiming}"])
+def test_options_must_be_a_json_object(options: str) -> None:
+    with pytest.raises(UserError, match="--options takes a JSON object") as caught:
+        train("tam-resnettiny", data="clips", options=options)
+    assert str(caught.value).endswith(options)
+
+
+def test_options_reach_the_model(tmp_path: Path) -> None:
+    make_reversible_shapes(tmp_path / "shapes", num_videos=80, size=32, num_frames=4)
+    data = str(tmp_path / "shapes" / "manifest.csv")
+    with pytest.raises(UserError, match="tam_init"):  # the names that are allowed
+        train("tam-resnettiny", data=data, out=str(tmp_path / "run"), options='{"tam_initial": "kaiming"}')
 
 
 def test_mistakes(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from kinema.cli.features import features
 from kinema.cli.fuse import fuse
 from kinema.cli.models import models
 from kinema.cli.predict import predict
+from kinema.cli.readable import first_paragraph, readable
 from kinema.cli.runs import runs
 from kinema.cli.train import train
 from kinema.errors import UserError
@@ -37,14 +38,16 @@ VERBS = {
 }
 
 
-def build_app() -> SubcommandApp:
-    """Collect the verbs; importing them loads nothing heavy, so ``--help`` answers at once."""
-    app = SubcommandApp()
-    for name, function in VERBS.items():
-        app.command(name=name)(function)
-    data = SubcommandApp()
-    for name, function in DATA_VERBS.items():
-        data.command(name=name)(function)
+def build_app(*, is_overview: bool = False) -> SubcommandApp:
+    """Collect the verbs; importing them loads nothing heavy, so ``--help`` answers at once.
+
+    Args:
+        is_overview: Describe each verb by the first paragraph of its docstring only.
+    """
+    app, data = SubcommandApp(), SubcommandApp()
+    for target, verbs in ((app, VERBS), (data, DATA_VERBS)):
+        for name, function in verbs.items():
+            target.command(name=name, help=first_paragraph(function) if is_overview else None)(readable(function))
     app.command(data, name="data", help="Make, check, look at and split data sets.")
     return app
 
@@ -63,10 +66,12 @@ def run(args: Sequence[str] | None = None) -> int:
     logging.getLogger("kinema").setLevel(logging.INFO)
     debug = os.environ.get("KINEMA_DEBUG", "") not in ("", "0")
     try:
-        build_app().cli(
+        words = sys.argv[1:] if args is None else list(args)
+        named = [word for word in words if not word.startswith("-")]
+        build_app(is_overview=named in ([], ["data"])).cli(
             prog="kinema",
             description=DESCRIPTION,
-            args=args,
+            args=words,
             config=(tyro.conf.FlagCreatePairsOff,),
             sort_subcommands=False,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ def train(
     data: str = "",
     recipe: str = "",
     weights: str = "",
+    options: str = "",
     out: str = "",
     batch: str = "",
     devices: int = 1,
@@ -33,12 +35,15 @@ def train(
 ) -> None:
     """Train a model on videos.
 
+    --seed and the options with a dot change fields of the recipe; its other fields need a recipe file.
+
     Args:
         model: Model name, such as tsm-resnet18; "kinema models" lists them.
         data: Manifest CSV, or a folder with one sub-folder of videos per class.
         recipe: finetune (used when none is given), scratch or demo; file.py:function, which runs that file; or the
             recipe.json of a run.
         weights: Where to start: imagenet, a weights file, or a checkpoint or run directory of kinema.
+        options: Options of the model's parts as JSON, such as '{"tam_init": "kaiming"}'.
         out: Run directory. When none is given, runs/DATE-MODEL.
         batch: Clips of one step over all devices, or auto for the largest batch that fits.
         devices: Processes on this machine, one per device.
@@ -48,7 +53,7 @@ def train(
         resume: Run directory to continue; it brings model, data and recipe along.
         overrides: Fields of the recipe to change.
     """
-    changes = given_fields(overrides)
+    changes = given_fields(overrides) | ({"options": _parsed(options)} if options else {})
     if resume:
         _refuse_with_resume(changes, weights=weights, out=out, batch=batch)
 
@@ -86,6 +91,16 @@ def _saying_how_to_resume() -> Iterator[None]:
         raise SystemExit(128 + stopped.signal) from None
 
 
+def _parsed(options: str) -> dict[str, Any]:
+    try:
+        values = json.loads(options)
+    except json.JSONDecodeError:
+        values = None
+    if not isinstance(values, dict):
+        raise UserError(f'--options takes a JSON object such as \'{{"tam_init": "kaiming"}}\', not {options}')
+    return values
+
+
 def _refuse_with_resume(changes: dict[str, Any], **settings: str) -> None:
     given = [f"--{name.replace('_', '-')}" for name in changes]
     given += [f"--{name}" for name, value in settings.items() if value]
@@ -104,4 +119,4 @@ def _report(result: TrainResult) -> None:
     for name, value in result.recipe.paper_scores.items():
         print(f"  the paper has {name}: {value} ({result.recipe.citation})")
     print(f"saved: {checkpoint}")
-    print(f"next:  kinema evaluate {checkpoint} --data CSV    or    kinema predict {checkpoint} VIDEO")
+    print(f"next:  kinema evaluate {result.path} --data CSV    or    kinema predict {result.path} VIDEO")

@@ -40,7 +40,7 @@ class DataSpec:
         color_jitter: Largest change of hue (of 180), lightness and saturation (of 255).
         balance: Make classes count equally: ``none``, ``sampler`` (draw rare classes more often) or ``loss``.
         num_workers: Processes that decode; 0 decodes in the training process.
-        backend: Decoder, see ``kinema.open_video``.
+        backend: Decoder: auto, pyav, torchcodec or frames.
 
     Raises:
         UserError: A value is not allowed; the message names it.

@@ -61,10 +61,9 @@ def _field_help(cls: type) -> dict[str, str]:
 
 def _option(kind: Any, help_text: str) -> Any:
     """Annotate an optional field with its help; tyro would show the choice of None, which nobody types."""
-    shown = {int: "INT", float: "FLOAT", str: "STR", bool: "{True,False}", tuple[int, int]: "INT INT"}
+    shown = {int: "INT", float: "FLOAT", str: "TEXT", bool: "{True,False}", tuple[int, int]: "INT INT"}
     metavar = shown.get(kind, "FLOAT [FLOAT ...]")
-    hint = "(default: the recipe's)"
-    return Annotated[kind | None, tyro.conf.arg(help=help_text, metavar=metavar, help_behavior_hint=hint)]
+    return Annotated[kind | None, tyro.conf.arg(help=help_text, metavar=metavar, help_behavior_hint="")]
 
 
 def _part(cls: type, names: list[str], title: str) -> type:
