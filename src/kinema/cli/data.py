@@ -178,6 +178,10 @@ def _scan_with_progress(manifest: Manifest, num_workers: int | None) -> tuple[Ma
     )
 
     from kinema.data.scan import scan as scan_manifest
+    from kinema.video.decoder import announce_backend
+
+    if len(manifest):
+        announce_backend(manifest[0].path)
 
     console = Console(stderr=True)
     columns = (

@@ -18,7 +18,7 @@ from kinema.data.sampling import Sampler
 from kinema.data.transforms import Augmentation
 from kinema.errors import VideoError
 from kinema.shapes import Clip, FrameIndices
-from kinema.video.decoder import Decoder, open_video
+from kinema.video.decoder import Decoder, announce_backend, open_video
 from kinema.video.scaling import Scaling
 
 
@@ -83,6 +83,8 @@ class ClipDataset(Dataset[Sample]):
         self.augmentation = augmentation
         self.seed = seed
         self.backend = backend
+        if len(manifest):
+            announce_backend(manifest[0].path, backend)
 
     def __len__(self) -> int:
         return len(self.manifest)

@@ -13,7 +13,7 @@ import numpy as np
 from kinema.data.manifest import Manifest, Record
 from kinema.data.validate import LISTED
 from kinema.errors import UserError, VideoError
-from kinema.video.decoder import open_video
+from kinema.video.decoder import announce_backend, open_video
 
 Answer = TypeVar("Answer")
 Progress = Callable[[int], None]
@@ -132,6 +132,8 @@ def _for_each(
         except (OSError, ValueError) as error:
             return str(error)
 
+    if paths:
+        announce_backend(paths[0])
     answers: dict[str, Answer | str] = {}
     with ThreadPoolExecutor(num_workers or os.cpu_count() or 1) as threads:
         try:

@@ -17,7 +17,7 @@ from kinema.data.manifest import Manifest
 from kinema.errors import VideoError
 from kinema.evaluation.protocol import EvalProtocol
 from kinema.shapes import Clip, FrameIndices
-from kinema.video.decoder import Decoder
+from kinema.video.decoder import Decoder, announce_backend
 from kinema.video.scaling import Scaling
 
 MAX_BYTES = 2 << 30
@@ -114,6 +114,8 @@ class ViewDataset(Dataset[VideoViews]):
         self.backend = backend
         self.reverse = reverse
         self.max_bytes = max_bytes
+        if len(manifest):
+            announce_backend(manifest[0].path, backend)
 
     def __len__(self) -> int:
         return len(self.manifest)

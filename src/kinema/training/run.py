@@ -25,6 +25,7 @@ from kinema.training.recipe import Recipe
 from kinema.training.state import restore
 from kinema.training.stopping import TrainingStopped
 from kinema.training.videos import unusable_videos, videos_to_use
+from kinema.video.decoder import announce_backend
 
 
 @dataclass(frozen=True)
@@ -160,6 +161,7 @@ def _resumed_job(folder: Path, *, model: str, data: object, recipe: object, quie
 
 def _checked(manifest: Manifest, job: _Job) -> list[BadVideo]:
     """Look into every video before training, with a bar where somebody watches."""
+    announce_backend(manifest[0].path)
     with counting("checking videos", total=len(manifest), quiet=job.quiet) as progress:
         return unusable_videos(manifest, job.recipe, skip_bad=job.skip_bad, progress=progress)
 

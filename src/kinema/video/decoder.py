@@ -11,6 +11,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from functools import cache
+from multiprocessing import parent_process
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -189,6 +190,22 @@ def open_video(
     return PyAVDecoder(path, scaling=scaling, num_frames=known, threads=threads)
 
 
+def announce_backend(path: str | Path, backend: str = "auto") -> None:
+    """Say which backend reads files like this one, if that is still unsaid.
+
+    Call it before starting threads, processes or a progress bar: then the note appears once, and above the bar.
+
+    Args:
+        path: One of the videos.
+        backend: As for ``open_video``.
+
+    Raises:
+        UserError: When PyAV does not load.
+    """
+    if backend == "auto" and Path(path).is_file():
+        _file_backend()
+
+
 @cache
 def _file_backend() -> str:
     """The backend for files where none is asked for; says once which one it is.
@@ -202,5 +219,6 @@ def _file_backend() -> str:
             f"PyAV, which reads video files, does not load ({error}); "
             "install it again with: pip install --force-reinstall av"
         ) from error
-    _log.info("video files are read with PyAV %s", av.__version__)
+    if parent_process() is None:  # a worker would repeat what its parent has said
+        _log.info("video files are read with PyAV %s", av.__version__)
     return "pyav"
