@@ -65,6 +65,18 @@ def test_bad_files_leave_the_others_answered(
     assert last == f"error: 2 of 4 videos gave no answer: {words[1]}, {words[2]}"
 
 
+@pytest.mark.parametrize("window", [[], ["--window", "1"]])
+def test_one_bad_file_is_one_line(
+    videos: Path, checkpoint: Path, window: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    text = videos.parent / "text.mp4"
+    text.write_text("no video")
+    assert run(["predict", str(checkpoint), str(text), *window]) == 1
+    errors = [line for line in capfd.readouterr().err.splitlines() if not line.startswith("video files are read")]
+    assert len(errors) == 1
+    assert errors[0].startswith(f"error: {text}: ")
+
+
 def test_timeline_of_a_video(
     videos: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -104,6 +104,8 @@ def _print_answers(
     num_printed = 0
     for answer in answers:
         if isinstance(answer, VideoError):
+            if not many:
+                raise answer
             print(f"error: {answer}", file=sys.stderr, flush=True)
             bad.append(answer.path)
             continue
