@@ -6,6 +6,9 @@ from typing import Annotated
 
 import tyro
 
+LONGEST_FIELD = 15
+"""Characters of the narrowest column in which most names of recipe fields fit on one line."""
+
 
 def runs(folder: Annotated[str, tyro.conf.Positional] = "runs", *, json: bool = False) -> None:
     """List runs with their scores, and how they differ from the oldest run of the same recipe.
@@ -42,13 +45,13 @@ def runs(folder: Annotated[str, tyro.conf.Positional] = "runs", *, json: bool = 
     table = Table(title=f"Runs in {folder}")
     for heading in ("run", "model", "data", "recipe"):
         table.add_column(heading, overflow="fold")
-    for heading in ("val top-1", "epochs", "minutes"):
-        table.add_column(heading, justify="right")
-    table.add_column("differs from the first of its recipe", overflow="fold")
+    for heading in ("top-1", "epochs", "min"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("differs from first", overflow="fold", min_width=LONGEST_FIELD)
     for run in found:
-        score = f"{100 * run.best['val_top1']:.1f} %" if "val_top1" in run.best else "-"
+        score = f"{100 * run.best['val_top1']:.1f}" if "val_top1" in run.best else "-"
         epochs = f"{run.num_epochs}/{run.recipe.schedule.epochs}"
-        differences = ", ".join(f"{name} {value}" for name, value in run.differences.items())
+        differences = "\n".join(f"{name.rpartition('.')[2]} {value}" for name, value in run.differences.items())
         numbers = score, epochs, f"{run.minutes:.1f}"
         table.add_row(run.path.name, run.model, run.data, run.recipe.name, *numbers, differences or "-")
     Console().print(table)
