@@ -73,16 +73,23 @@ def test_an_epoch_that_cannot_be_dealt_out_is_refused() -> None:
         order_of(5, weights=np.ones(4))
 
 
+def test_balanced_weights_let_classes_count_equally() -> None:
+    labels = np.array([0] * 8 + [1] * 2 + [3] * 4)
+    weights = balance_weights(labels, 4)
+    assert weights[labels].mean() == pytest.approx(1)
+    assert weights[2] == 0
+    totals = weights * np.bincount(labels, minlength=4)
+    assert totals[[0, 1, 3]] == pytest.approx(totals[0])
+
+
 def test_balanced_drawing_shows_classes_equally_often() -> None:
-    labels = np.array([0] * 90 + [1] * 9 + [2] + [-1] * 10)
-    weights = balance_weights(labels, 3)
+    labels = np.array([0] * 90 + [1] * 9 + [2])
+    weights = balance_weights(labels, 3)[labels]
     drawn = [
-        i for epoch in range(40) for batch in indices_of(order_of(110, epoch=epoch, weights=weights)) for i in batch
+        i for epoch in range(40) for batch in indices_of(order_of(100, epoch=epoch, weights=weights)) for i in batch
     ]
-    counts = np.bincount(labels[drawn] + 1, minlength=4)
-    assert len(drawn) == 40 * 110
-    assert counts[0] == 0
-    np.testing.assert_allclose(counts[1:] / len(drawn), 1 / 3, atol=0.03)
+    assert len(drawn) == 40 * 100
+    np.testing.assert_allclose(np.bincount(labels[drawn]) / len(drawn), 1 / 3, atol=0.03)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from kinema.models.build import build_model
 from kinema.training.assemble import _with_synchronised_norms
 from kinema.training.average import WeightAverage
 from kinema.training.memory import automatic_batch, largest_fitting
-from kinema.training.objective import Objective, balanced_class_weights, mix
+from kinema.training.objective import Objective, mix
 from kinema.training.parameters import build_optimizer, freeze, parameter_groups, set_rate, training_mode
 from kinema.training.recipe import OptimSpec, Recipe
 
@@ -133,13 +133,15 @@ def blend_of(clips: torch.Tensor, i: int, j: int, share: float, blended: torch.T
     return torch.allclose(share * clips[i] + (1 - share) * clips[j], blended, atol=1e-5)
 
 
-def test_balanced_weights_let_classes_count_equally() -> None:
-    labels = np.array([0] * 8 + [1] * 2 + [3] * 4)
-    weights = balanced_class_weights(labels, 4)
-    assert weights[labels].mean() == pytest.approx(1)
-    assert weights[2] == 0
-    totals = weights * np.bincount(labels, minlength=4)
-    assert totals[[0, 1, 3]] == pytest.approx(totals[0])
+def test_smoothing_class_weights_and_mixup_together() -> None:
+    """Each of a blend's two labels is smoothed and weighed by itself, as torch defines it for a single label."""
+    torch.manual_seed(4)
+    logits, labels, weights = torch.randn(6, 4), torch.tensor([0, 1, 2, 3, 0, 1]), torch.tensor([1.0, 2.0, 0.5, 0.5])
+    mixture = mix(torch.zeros(6, 1), labels, alpha=0.5, rng=np.random.default_rng(5))
+    targets = [0.9 * functional.one_hot(labels, 4) + 0.1 / 4 for labels in (mixture.labels, mixture.partners)]
+    losses = [(target * weights * -logits.log_softmax(1)).sum() for target in targets]
+    expected = mixture.share * losses[0] + (1 - mixture.share) * losses[1]
+    torch.testing.assert_close(Objective(label_smoothing=0.1, class_weights=weights)(logits, mixture), expected)
 
 
 def test_average_follows_the_formula() -> None:

@@ -100,17 +100,18 @@ class EpochOrder(Sampler[list[tuple[int, int]]]):
 
 
 def balance_weights(labels: np.ndarray, num_classes: int) -> np.ndarray:
-    """Weigh every video by one over the size of its class, so that classes are drawn equally often.
+    """Weigh each class by the inverse of how many videos it has, so that classes count equally.
 
     Args:
-        labels: Class indices, -1 (weight 0) where unlabelled.
+        labels: Class of every video, int64.
         num_classes: Number of classes.
 
     Returns:
-        Float64, one weight per video.
+        Float64, one weight per class; the mean over the videos is 1, and classes without videos get 0.
     """
-    counts = np.bincount(labels[labels >= 0], minlength=num_classes)
-    return np.where(labels >= 0, 1.0 / np.maximum(counts, 1)[labels], 0.0)
+    counts = np.bincount(labels, minlength=num_classes)
+    weights = np.divide(1.0, counts, out=np.zeros(num_classes), where=counts > 0)
+    return weights * (len(labels) / np.count_nonzero(counts))
 
 
 class Failure(NamedTuple):

@@ -11,7 +11,6 @@ from kinema.data.dataset import ClipDataset
 from kinema.data.loader import EpochOrder, balance_weights, build_loader
 from kinema.data.sampling import make_sampler
 from kinema.data.transforms import make_augmentation
-from kinema.training.objective import balanced_class_weights
 
 if TYPE_CHECKING:
     from kinema.data.loader import Batch
@@ -39,7 +38,8 @@ class RunOrder:
         self._num_samples = len(training)
         self._first = (position.epoch, position.step_in_epoch)
         balanced = recipe.data.balance == "sampler"
-        self._weights = balance_weights(training.labels, len(training.classes)) if balanced else None
+        labels = training.labels
+        self._weights = balance_weights(labels, len(training.classes))[labels] if balanced else None
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         """Yield the (epoch, index) pairs of one batch of this process."""
@@ -96,4 +96,4 @@ def class_weights(training: Manifest, recipe: Recipe) -> np.ndarray | None:
     """Factors of the loss per class, when the recipe balances classes there."""
     if recipe.data.balance != "loss":
         return None
-    return balanced_class_weights(training.labels, len(training.classes))
+    return balance_weights(training.labels, len(training.classes))

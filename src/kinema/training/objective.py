@@ -72,15 +72,3 @@ class Objective:
         return functional.cross_entropy(
             logits, labels, weight=self.class_weights, label_smoothing=self.label_smoothing, reduction="sum"
         )
-
-
-def balanced_class_weights(labels: np.ndarray, num_classes: int) -> np.ndarray:
-    """Weigh each class by the inverse of how many videos it has, so that the mean over the videos is 1.
-
-    Args:
-        labels: Class of every training video, int64.
-        num_classes: Length of the result; classes without videos get 0.
-    """
-    counts = np.bincount(labels, minlength=num_classes)
-    weights = np.divide(1.0, counts, out=np.zeros(num_classes), where=counts > 0)
-    return weights * (len(labels) / np.count_nonzero(counts))
