@@ -116,9 +116,17 @@ def launched_from_outside() -> bool:
     return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "MASTER_ADDR" in os.environ and "RANK" in os.environ
 
 
+def processes_from_outside() -> int:
+    """Count the processes that torchrun or SLURM's srun has started for this run; 1 when neither has."""
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        return int(os.environ["WORLD_SIZE"])
+    return int(os.environ.get("SLURM_NTASKS", "1")) if "SLURM_PROCID" in os.environ else 1
+
+
 def is_first_process() -> bool:
-    """Whether this process prints and writes files: it is alone, or the first of those that torchrun started."""
-    return not launched_from_outside() or os.environ["RANK"] == "0"
+    """Whether this process prints and writes files: it is alone, or the first that torchrun or srun has started."""
+    alone = processes_from_outside() == 1 and not launched_from_outside()
+    return alone or os.environ.get("RANK", os.environ.get("SLURM_PROCID")) == "0"
 
 
 @contextmanager

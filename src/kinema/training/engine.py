@@ -23,6 +23,8 @@ from lightning_fabric.plugins import MixedPrecision
 from torch import nn
 
 from kinema.errors import UserError, one_of
+from kinema.evaluation.processes import is_first_process as is_first_process
+from kinema.evaluation.processes import processes_from_outside
 from kinema.training.recipe import PRECISIONS
 
 Value = TypeVar("Value")
@@ -202,18 +204,6 @@ def launch(hardware: Hardware, work: Callable[..., Value], *arguments: object) -
                 if name.startswith("kinema.errors."):
                     raise UserError(reason) from None
                 raise
-
-
-def processes_from_outside() -> int:
-    """Count the processes that torchrun or SLURM's srun has started for this run; 1 when neither has."""
-    if "TORCHELASTIC_RUN_ID" in os.environ:
-        return int(os.environ["WORLD_SIZE"])
-    return int(os.environ.get("SLURM_NTASKS", "1")) if "SLURM_PROCID" in os.environ else 1
-
-
-def is_first_process() -> bool:
-    """Whether this process speaks for all that torchrun or srun has started; true for one that is alone."""
-    return processes_from_outside() == 1 or os.environ.get("RANK", os.environ.get("SLURM_PROCID")) == "0"
 
 
 def _spawned(
