@@ -83,6 +83,26 @@ def test_variants_run(shapes: Manifest, tiny_recipe: Recipe, run_folder: Path, c
     assert result.history[0]["train_loss"] == pytest.approx(np.log(8), rel=0.25)
 
 
+def test_compiled_networks_train_alike(
+    finished: TrainResult, shapes: Manifest, tiny_recipe: Recipe, run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The graph is traced but not turned into machine code, which would take minutes."""
+    compiled, original = [], torch.nn.Module.compile
+
+    def traced(self: torch.nn.Module) -> None:
+        compiled.append(type(self).__name__)
+        original(self, backend="eager")
+
+    monkeypatch.setattr(torch.nn.Module, "compile", traced)
+    changes = {"train.compile": True, "train.validate_on": "none"}
+    few = shapes.select(indices=[row for row, record in enumerate(shapes) if record.split == "train"])
+    result = train(data=few, recipe=tiny_recipe.with_fields(changes), out=run_folder, quiet=True)
+    assert compiled == ["ActionModel"]
+    for first, second in zip(finished.history, result.history, strict=True):
+        assert second["train_loss"] == pytest.approx(first["train_loss"], rel=1e-4)
+    assert set(load(run_folder).model.state_dict()) == set(load(finished.path).model.state_dict())
+
+
 def test_accumulated_parts_are_one_step(shapes: Manifest, tiny_recipe: Recipe, tmp_path: Path) -> None:
     plain = {"train.precision": "fp64", "train.frozen_bn": True, "train.dropout": 0.0, "train.mixup": 0.0}
     recipe = tiny_recipe.with_fields({**plain, "train.validate_on": "none"})
@@ -143,6 +163,15 @@ def test_weights_of_another_network_are_refused(
 ) -> None:
     with pytest.raises(CheckpointError, match="do not fit i3d-resnettiny"):
         train("i3d-resnettiny", shapes, recipe=tiny_recipe, weights=finished.path, out=run_folder, quiet=True)
+
+
+def test_a_folder_called_like_a_tag_is_not_a_run(
+    shapes: Manifest, tiny_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "imagenet").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="there are no ImageNet weights of resnettiny"):
+        train(data=shapes, recipe=tiny_recipe, weights="imagenet", out=tmp_path / "run", quiet=True)
 
 
 def with_a_bad_video(shapes: Manifest, folder: Path) -> Manifest:
