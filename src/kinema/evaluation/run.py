@@ -197,10 +197,10 @@ def origin(trained: TrainedModel, manifest: Manifest, split: str) -> dict[str, A
 
 
 @contextmanager
-def progress_bar(total: int, title: str, *, shown: bool) -> Iterator[Callable[[], object]]:
-    """Show a bar on standard error inside the block; gives the function that moves it by one video."""
+def progress_bar(total: int, title: str, *, shown: bool) -> Iterator[Callable[..., None]]:
+    """Show a bar on standard error inside the block; gives the function that moves it, by one video or by a number."""
     if not shown:
-        yield lambda: None
+        yield lambda count=1: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -209,4 +209,4 @@ def progress_bar(total: int, title: str, *, shown: bool) -> Iterator[Callable[[]
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(title, total=total)
-        yield lambda: bar.advance(task)
+        yield lambda count=1: bar.advance(task, count)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -163,12 +163,3 @@ def describe(row: dict[str, Any], num_epochs: int) -> str:
         parts += [f"val loss {row['val_loss']:.4f}", f"val top-1 {100 * row['val_top1']:.1f} %"]
     waited = f"waited for data {100 * row['wait_share']:.0f} %"
     return ", ".join([*parts, f"{row['clips_per_sec']:.1f} clips/s", waited, f"{row['seconds']:.1f} s"])
-
-
-@contextmanager
-def counting(what: str, *, total: int, quiet: bool) -> Iterator[Callable[[int], None]]:
-    """Show a bar for something countable inside the block; the value is told how many more are done."""
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda done: bar.advance(task, done)

@@ -91,19 +91,6 @@ Overrides = _all_parts()
 """Nested dataclass with one optional field for every name of ``OVERRIDABLE``; None leaves the recipe's value."""
 
 
-def apply_overrides(recipe: Recipe, overrides: Any) -> Recipe:
-    """Return the recipe with the given fields changed.
-
-    Args:
-        recipe: Where the other values come from.
-        overrides: An ``Overrides``.
-
-    Raises:
-        UserError: When a value is not allowed.
-    """
-    return recipe.with_fields(given_fields(overrides))
-
-
 def given_fields(overrides: Any) -> dict[str, Any]:
     """List the dotted names that were set, with their values."""
     values = {}

@@ -12,11 +12,12 @@ import torch
 from kinema.data.manifest import Manifest
 from kinema.data.scan import BadVideo, without
 from kinema.errors import UserError
+from kinema.evaluation.run import progress_bar
 from kinema.models import checkpoint_file
 from kinema.models.names import ModelName
 from kinema.training.assemble import assemble
 from kinema.training.directory import LAST, RECIPE, VIDEOS, describe_run, new_folder
-from kinema.training.display import Display, counting
+from kinema.training.display import Display
 from kinema.training.engine import Engine, Hardware, launch
 from kinema.training.find_recipe import load_recipe
 from kinema.training.initial import with_initial
@@ -162,7 +163,7 @@ def _resumed_job(folder: Path, *, model: str, data: object, recipe: object, quie
 def _checked(manifest: Manifest, job: _Job) -> list[BadVideo]:
     """Look into every video before training, with a bar where somebody watches."""
     announce_backend(manifest[0].path)
-    with counting("checking videos", total=len(manifest), quiet=job.quiet) as progress:
+    with progress_bar(len(manifest), "Checking videos", shown=not job.quiet) as progress:
         return unusable_videos(manifest, job.recipe, skip_bad=job.skip_bad, progress=progress)
 
 
