@@ -27,7 +27,7 @@ def scratch() -> Recipe:
         protocol="dense-10x1",
         data=_data(num_workers=1),
         optim=OptimSpec(lr=0.05, nesterov=True, weight_decay=5e-4, clip_norm=20.0),
-        schedule=ScheduleSpec(kind="cosine", epochs=24, warmup_epochs=2.0),
+        schedule=ScheduleSpec(kind="cosine", epochs=12, warmup_epochs=1.0),
         train=TrainSpec(batch_size=32, label_smoothing=0.1, dropout=0.2, validate_on="none"),
     )
 
