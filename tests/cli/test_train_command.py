@@ -79,6 +79,7 @@ def test_options_reach_the_model(tmp_path: Path) -> None:
     data = str(tmp_path / "shapes" / "manifest.csv")
     with pytest.raises(UserError, match="tam_init"):  # the names that are allowed
         train("tam-resnettiny", data=data, out=str(tmp_path / "run"), options='{"tam_initial": "kaiming"}')
+    assert not (tmp_path / "run").exists()
 
 
 def test_mistakes(tmp_path: Path) -> None:

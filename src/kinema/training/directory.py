@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +45,17 @@ def new_folder(out: str, model: str) -> Path:
         folder = next(folder for name in taken if not (folder := Path("runs") / name).exists())
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+@contextmanager
+def removed_if_empty(folder: Path) -> Iterator[None]:
+    """Take the folder of a run away again when the block fails before anything is in it."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # it holds something, or another process was quicker
+            folder.rmdir()
+        raise
 
 
 def describe_run(run: Run, manifest: Manifest, *, source: str) -> None:

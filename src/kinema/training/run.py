@@ -16,7 +16,7 @@ from kinema.evaluation.run import progress_bar
 from kinema.models import checkpoint_file
 from kinema.models.names import ModelName
 from kinema.training.assemble import assemble
-from kinema.training.directory import LAST, RECIPE, VIDEOS, describe_run, new_folder
+from kinema.training.directory import LAST, RECIPE, VIDEOS, describe_run, new_folder, removed_if_empty
 from kinema.training.display import Display
 from kinema.training.engine import Engine, Hardware, launch
 from kinema.training.find_recipe import load_recipe
@@ -182,15 +182,16 @@ def _work(engine: Engine, job: _Job) -> tuple[TrainResult, int]:
     for text in notes:
         display.note(text)
     where = job.recipe.train.validate_on
-    run = assemble(
-        engine,
-        job.recipe,
-        folder=folder,
-        training=manifest.select("train"),
-        validation=manifest.select(where) if where in manifest.splits else None,
-        display=display,
-        auto_batch=job.auto_batch,
-    )
+    with removed_if_empty(folder):
+        run = assemble(
+            engine,
+            job.recipe,
+            folder=folder,
+            training=manifest.select("train"),
+            validation=manifest.select(where) if where in manifest.splits else None,
+            display=display,
+            auto_batch=job.auto_batch,
+        )
     if job.resume:
         restore(run, checkpoint_file.read(folder / LAST))
         done = f"epoch {run.position.epoch}, step {run.position.step_in_epoch} of {run.steps_per_epoch}"
