@@ -85,6 +85,7 @@ def scan(
     from kinema.data.scan import without
 
     manifest = Manifest.open(data)
+    manifest.validate(check_files=False)
     target = out or (None if data.is_dir() else data)
     start = time.monotonic()
     counted, bad = _scan_with_progress(manifest, num_workers or None)

@@ -68,6 +68,10 @@ def read(path: str | Path, *, device: str | torch.device = "cpu") -> dict[str, A
     if not path.is_file():
         raise CheckpointError(f"{path}: no such checkpoint file")
     if not zipfile.is_zipfile(path):
+        with path.open("rb") as file:
+            bare_pickle = file.read(1) == pickle.PROTO
+        if bare_pickle:
+            raise CheckpointError(f"{path} is a bare Python pickle; loading it could run code, so it is refused")
         raise CheckpointError(f"{path} is truncated or not a checkpoint; copy it again, or use last.ckpt beside it")
     try:
         payload = torch.load(path, map_location=device, weights_only=True)

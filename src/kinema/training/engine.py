@@ -23,7 +23,6 @@ from lightning_fabric.plugins import MixedPrecision
 from torch import nn
 
 from kinema.errors import UserError, one_of
-from kinema.evaluation.processes import is_first_process as is_first_process
 from kinema.evaluation.processes import processes_from_outside
 from kinema.training.recipe import PRECISIONS
 
