@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from kinema import cost
@@ -23,6 +24,7 @@ def markdown_table(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in [header, rule, *rows])
 
 
+@cache
 def model_table(suffix: str = "") -> str:
     """Parameters and multiply-adds of every module on every backbone, for 8 frames of 224x224 and 400 classes."""
     backbones = [backbone for backbone in BACKBONES if backbone != "resnettiny"]
