@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 # One intra-op thread: results do not depend on the machine's core count, and two test processes do not fight.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["OMP_NUM_THREADS"] = "1"
 
 SHARED = Path(__file__).resolve().parents[1] / ".." / "shared"
 
