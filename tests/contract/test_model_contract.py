@@ -109,7 +109,7 @@ def test_runs_on_the_meta_device(name: str) -> None:
         model = build_model(name, num_classes=NUM_CLASSES).eval()
     with torch.inference_mode():
         features = model.features(torch.empty(2, 3, FRAMES, 64, 64, device="meta"))
-        scores = model.fc(features)
+        scores = model.head(features)
     assert features.shape[2] == FRAMES // model.temporal_stride
     assert scores.shape == (2, NUM_CLASSES)
     assert scores.device.type == "meta"

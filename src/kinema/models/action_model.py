@@ -9,7 +9,7 @@ from torch import nn
 
 from kinema.errors import UserError, one_of, unknown_name
 from kinema.models.backbones.base import Backbone, BackbonePlan
-from kinema.models.head import LinearHead
+from kinema.models.head import Head, LinearHead
 from kinema.models.layers import to_layout
 from kinema.models.placement import placed_units
 from kinema.models.temporal.base import PlacedModule, TemporalModule
@@ -20,7 +20,7 @@ from kinema.shapes import Clip, Features, Logits
 class ActionModel(nn.Module):
     """A network from clips to class scores.
 
-    The backbone's parts are children of the model under their own names, beside the head ``fc``; so the keys of
+    The backbone's parts are children of the model under their own names, beside the head (mostly ``fc``); so the keys of
     ``tsn-resnet50`` are exactly those of torchvision's ResNet.
 
     Attributes:
@@ -35,16 +35,23 @@ class ActionModel(nn.Module):
     """
 
     def __init__(
-        self, backbone: Backbone, head: LinearHead, *, name: str = "", in_channels: int = 3, order_blind: bool = False
+        self,
+        backbone: Backbone,
+        head: LinearHead | Head,
+        *,
+        name: str = "",
+        in_channels: int = 3,
+        order_blind: bool = False,
     ) -> None:
         super().__init__()
         for child_name, child in backbone.named_children():
             self.add_module(child_name, child)
-        self.fc = head
+        self.head_name = backbone.head_name
+        self.add_module(self.head_name, head)
         self._stages: Mapping[str, tuple[str, ...]] = dict(backbone.stages)
         self.name = name
         self.options: dict[str, Any] = {}
-        self.num_classes = head.out_features
+        self.num_classes = len(head.classifier.weight)
         self.in_channels = in_channels
         self.num_features = backbone.num_features
         self.temporal_stride = backbone.temporal_stride
@@ -88,7 +95,7 @@ class ActionModel(nn.Module):
             one_of("block", block, placed.blocks)
         return cls(
             body,
-            LinearHead(body.num_features, num_classes, dropout=dropout),
+            body.build_head(num_classes, dropout=dropout),
             name=name or f"{type(module).__name__}-{type(body).__name__}".lower(),
             in_channels=in_channels,
             order_blind=not (temporal_pooling or placed.sees_order),
@@ -101,7 +108,7 @@ class ActionModel(nn.Module):
 
     def forward(self, clip: Clip) -> Logits:
         """Score clips; ``b c t h w`` of any size and number of frames to ``b classes``, before the softmax."""
-        return self.fc(self.features(clip))
+        return self.head(self.features(clip))
 
     def features(self, clip: Clip) -> Features:
         """The last feature map, ``b d t' h' w'``."""
@@ -137,9 +144,21 @@ class ActionModel(nn.Module):
             raise unknown_name("stage", name, self._stages)
         return nn.ModuleList(self.get_submodule(part) for part in self._stages[name])
 
+    @property
+    def head(self) -> LinearHead | Head:
+        """What turns the last map into scores."""
+        head = self.get_submodule(self.head_name)
+        assert isinstance(head, LinearHead | Head)
+        return head
+
     def head_parameters(self) -> Iterator[nn.Parameter]:
-        """The parameters that belong to the classes; all others are the backbone's and its module's."""
-        return self.fc.parameters()
+        """The parameters of the layer whose rows are the classes."""
+        return self.head.classifier.parameters()
+
+    def classifier_keys(self) -> frozenset[str]:
+        """Keys, in the state dictionary, of the layer whose rows are the classes."""
+        own = {id(parameter) for parameter in self.head_parameters()}
+        return frozenset(key for key, parameter in self.named_parameters() if id(parameter) in own)
 
     def _run(self, stage: str, features: Features) -> Features:
         for part in self._stages[stage]:

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kinema.errors import UserError
+
+
+class Head(nn.Module, ABC):
+    """What turns the last map into scores, where it is more than ``LinearHead``."""
+
+    @property
+    @abstractmethod
+    def classifier(self) -> nn.Linear | nn.Conv3d:
+        """The layer whose rows are the classes."""
 
 
 class LinearHead(nn.Linear):
@@ -30,6 +41,11 @@ class LinearHead(nn.Linear):
         # as TSN and TSM: small, so that training starts from nearly equal scores
         nn.init.normal_(self.weight, std=0.01)
         nn.init.zeros_(self.bias)
+
+    @property
+    def classifier(self) -> nn.Linear:
+        """The layer whose rows are the classes; here the head itself."""
+        return self
 
     def forward(self, input: Tensor) -> Tensor:
         """Score ``b d t h w``; the result has axes ``b classes``."""

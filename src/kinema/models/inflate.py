@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from kinema.errors import CheckpointError, one_of
+from kinema.models.action_model import ActionModel
 
 INFLATIONS = ("mean", "repeat", "centre")
 """How a k x k kernel becomes t x k x k: divided over the frames, copied to each, or put on the middle one."""
@@ -50,14 +51,14 @@ def adapt_input(weight: Tensor, in_channels: int) -> Tensor:
     return mean.repeat(1, in_channels, *[1] * (weight.ndim - 2))
 
 
-def load_weights(model: nn.Module, state: Mapping[str, Tensor], *, inflation: str = "mean", source: str = "") -> None:
+def load_weights(model: ActionModel, state: Mapping[str, Tensor], *, inflation: str = "mean", source: str = "") -> None:
     """Load image or video weights; every tensor must find its place, and only what is new may stay as it is.
 
     New may be: the head, where the number of classes differs, and the temporal module's own parts, where the weights
     are an image network's.
 
     Args:
-        model: An ``ActionModel``.
+        model: The model.
         state: Tensors under the model's keys; EfficientNet-Lite's published underscores are known as well.
         inflation: One of ``INFLATIONS``, for kernels without a time axis where the model has one.
         source: Where they come from, for messages.
@@ -67,8 +68,9 @@ def load_weights(model: nn.Module, state: Mapping[str, Tensor], *, inflation: st
     """
     own = model.state_dict()
     given = {tidy_key(key): value for key, value in state.items() if not _AUXILIARY.match(key)}
-    if "fc.weight" in given and given["fc.weight"].shape[0] != own["fc.weight"].shape[0]:
-        given = {key: value for key, value in given.items() if not key.startswith("fc.")}
+    head = model.classifier_keys()
+    if any(key in given and given[key].shape[:1] != own[key].shape[:1] for key in head):
+        given = {key: value for key, value in given.items() if key not in head}
     from_image = not any(_TEMPORAL_PARTS.search(key) for key in given)
     first = next(key for key, value in own.items() if value.ndim >= 4)
     fitted, misshapen = {}, []
@@ -76,12 +78,12 @@ def load_weights(model: nn.Module, state: Mapping[str, Tensor], *, inflation: st
         fitted[key] = _fit(given[key], own[key], is_first=key == first, how=inflation)
         if fitted[key].shape != own[key].shape:
             misshapen.append(f"{key} {tuple(given[key].shape)} for {tuple(own[key].shape)}")
-    missing = [key for key in own.keys() - given.keys() if not _may_miss(key, from_image)]
+    missing = [key for key in own.keys() - given.keys() if key not in head and not _may_miss(key, from_image)]
     unknown = given.keys() - own.keys()
     if misshapen or missing or unknown:
         lists = [("of another shape", misshapen), ("missing", missing), ("unknown", unknown)]
         told = "; ".join(f"{len(keys)} {what}: {_first_few(keys)}" for what, keys in lists if keys)
-        raise CheckpointError(f"{source or 'the weights'} do not fit {getattr(model, 'name', 'the model')}: {told}")
+        raise CheckpointError(f"{source or 'the weights'} do not fit {model.name}: {told}")
     model.load_state_dict(fitted, strict=False)
 
 
@@ -102,8 +104,7 @@ def _fit(weight: Tensor, own: Tensor, *, is_first: bool, how: str) -> Tensor:
 
 def _may_miss(key: str, from_image: bool) -> bool:
     return (
-        key.startswith("fc.")
-        or key.endswith("num_batches_tracked")  # files written before 2018 lack them
+        key.endswith("num_batches_tracked")  # files written before 2018 lack them
         or (from_image and _TEMPORAL_PARTS.search(key) is not None)
     )
 

@@ -37,8 +37,25 @@ BACKBONES: Final[Mapping[str, str]] = {
 }
 """Backbones by name, with a line about each."""
 
-COMBINATIONS: Final[tuple[str, ...]] = ("i3d+se", "tam+se", "tsm+nl")
-"""Stacks that the list shows; every other stack can be named as well."""
+_ALL: Final = ("tsn", "i3d", "s3d", "tam", "tsm", "nl", "conv1d", "se", "i3d+se", "tam+se", "tsm+nl")
+
+LISTED: Final[Mapping[str, tuple[str, ...]]] = {
+    "inceptionv1": _ALL,
+    "resnet18": _ALL,
+    "resnet34": _ALL,
+    "resnet50": _ALL,
+    "resnet101": _ALL,
+    "resnet152": _ALL,
+    "resnettiny": _ALL,
+    "efficientnetlite0": _ALL,
+}
+"""Modules and stacks that the list shows for each backbone; other pairs can be named too, unless refused."""
+
+NO_TEMPORAL_POOLING: Final[Mapping[str, str]] = {}
+"""Backbones that refuse ``-tp``, each with the reason."""
+
+REFUSED: Final[tuple[tuple[str, str, str], ...]] = ()
+"""Pairs that make no sense: patterns of a module and of a backbone (``*`` and ``?``), and the reason."""
 
 ALIASES: Final[Mapping[str, str]] = {}
 """Other names of models, each with the name it stands for."""
@@ -77,6 +94,12 @@ class ModelName:
             rest = "+".join(m for m in self.modules if m != "tsn")
             raise UserError(f"tsn stands for no module and cannot be stacked; write {rest}-{self.backbone}")
         check_placement(self.placement)
+        if self.temporal_pooling and self.backbone in NO_TEMPORAL_POOLING:
+            raise UserError(f"{self.backbone} has no form with -tp: {NO_TEMPORAL_POOLING[self.backbone]}")
+        for module in self.modules:
+            for module_pattern, backbone_pattern, reason in REFUSED:
+                if fnmatch.fnmatchcase(module, module_pattern) and fnmatch.fnmatchcase(self.backbone, backbone_pattern):
+                    raise UserError(f"{module} does not go with {self.backbone}: {reason}")
 
     def __str__(self) -> str:
         """The name as ``parse`` reads it."""
@@ -130,6 +153,6 @@ def list_models(pattern: str = "*") -> list[str]:
 
 def _all_names() -> Iterator[str]:
     for backbone in BACKBONES:
-        for temporal_pooling in (False, True):
-            for modules in (*MODULES, *COMBINATIONS):
+        for temporal_pooling in (False,) if backbone in NO_TEMPORAL_POOLING else (False, True):
+            for modules in LISTED[backbone]:
                 yield str(ModelName(tuple(modules.split("+")), backbone, temporal_pooling=temporal_pooling))

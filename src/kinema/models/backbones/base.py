@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from torch import nn
 
+from kinema.models.head import Head, LinearHead
 from kinema.models.temporal.base import PlacedModule
 
 
@@ -19,11 +20,17 @@ class Backbone(nn.Module):
         stages: Stage names from the input to the output, each with the names of its parts in the order of running.
         num_features: Channels of the last map.
         temporal_stride: Frames in for every time step of the last map.
+        head_name: What the head is called in the model, and so in the keys of its weights.
     """
 
     stages: Mapping[str, tuple[str, ...]]
     num_features: int
     temporal_stride: int
+    head_name: str = "fc"
+
+    def build_head(self, num_classes: int, *, dropout: float) -> LinearHead | Head:
+        """The head that belongs to this backbone."""
+        return LinearHead(self.num_features, num_classes, dropout=dropout)
 
 
 @dataclass(frozen=True)
