@@ -20,7 +20,7 @@ from kinema.shapes import Clip, Features, Logits
 class ActionModel(nn.Module):
     """A network from clips to class scores.
 
-    The backbone's parts are children of the model under their own names, beside the head (mostly ``fc``); so the keys of
+    The backbone's parts are children of the model under their own names, beside the head; so the keys of
     ``tsn-resnet50`` are exactly those of torchvision's ResNet.
 
     Attributes:
