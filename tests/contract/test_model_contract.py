@@ -9,25 +9,29 @@ from noisy_models import FRAMES, NUM_CLASSES, SIZE, noisy_model, random_clips
 
 from kinema.models.action_model import ActionModel
 from kinema.models.build import build_model
-from kinema.models.names import MODULES, list_models
+from kinema.models.names import LISTED, list_models
 
 # Every module on every kind of backbone; the deeper ResNets are the same code with more blocks. resnettiny has all its
 # names, the others every module with or without -tp and the two whose temporal pooling differs, tsn and i3d, with both.
 KINDS = ("resnettiny", "resnet18", "resnet50", "inceptionv1", "efficientnetlite0")
 HALVED = ("resnet18", "efficientnetlite0")
+MODULES = [module for module in LISTED["resnettiny"] if "+" not in module]
 RUN = [
     *list_models("*-resnettiny*"),
     *(f"{module}-{kind}{'-tp' if kind in HALVED else ''}" for kind in KINDS[1:] for module in MODULES),
     *(f"{module}-{kind}{'' if kind in HALVED else '-tp'}" for kind in KINDS[1:] for module in ("tsn", "i3d")),
     *("tsm+nl-resnet50", "i3d+se-inceptionv1", "tam+se-efficientnetlite0-tp"),
 ]
+FORMS: list[tuple[str, dict[str, object]]] = []
+"""Names of the other papers' forms, with options that keep them small where there are such."""
 CLOSE = {"rtol": 1e-9, "atol": 1e-9}
 
 
-@pytest.fixture(scope="module", params=RUN)
+@pytest.fixture(scope="module", params=[*((name, {}) for name in RUN), *FORMS], ids=lambda given: given[0])
 def model(request: pytest.FixtureRequest) -> Iterator[ActionModel]:
     torch.set_grad_enabled(True)
-    return noisy_model(request.param)
+    name, options = request.param
+    return noisy_model(name, options=options)
 
 
 def test_order_and_batch(model: ActionModel) -> None:
