@@ -27,12 +27,14 @@ class ResNetPlan(BackbonePlan):
         layers: Blocks of each stage.
         widths: Channels of the 3 x 3 convolutions of each stage; the first is the stem's as well.
         stem_kernel: Height and width of the first kernel.
+        joined: Channels that another network adds to the map before each stage, as SlowFast's lateral connections do.
     """
 
     block: Literal["basic", "bottleneck"]
     layers: tuple[int, int, int, int]
     widths: tuple[int, int, int, int] = (64, 128, 256, 512)
     stem_kernel: int = 7
+    joined: tuple[int, int, int, int] = (0, 0, 0, 0)
 
     @property
     def num_units(self) -> int:
@@ -62,9 +64,10 @@ class ResNet(Backbone):
         unit, channels = 0, width
         for stage, (num_blocks, planes) in enumerate(zip(plan.layers, plan.widths, strict=True), start=1):
             blocks: list[nn.Module] = []
+            channels += plan.joined[stage - 1]
             for block in range(num_blocks):
                 first = block == 0 and stage > 1
-                place = _BlockPlace(
+                place = BlockPlace(
                     stage=stage,
                     block=block,
                     unit=unit,
@@ -87,8 +90,21 @@ class ResNet(Backbone):
 
 
 @dataclass(frozen=True, kw_only=True)
-class _BlockPlace:
-    """Where a block is and how wide; makes the specs of its parts."""
+class BlockPlace:
+    """Where a block is and how wide; makes the specs of its parts.
+
+    Attributes:
+        stage: Number of the block's stage, from 1.
+        block: Position in its stage, from 0.
+        unit: The place that a placement counts.
+        num_blocks: Blocks of the whole network.
+        in_channels: Channels that enter the block.
+        planes: Channels of its k x k convolutions.
+        out_channels: Channels that leave it.
+        stride: Spatial stride.
+        halves_time: Whether time is halved here.
+        norm_eps: Epsilon of its batch norms.
+    """
 
     stage: int
     block: int
@@ -99,10 +115,20 @@ class _BlockPlace:
     out_channels: int
     stride: int
     halves_time: bool
+    norm_eps: float = 1e-5
 
     def conv(
-        self, in_channels: int, out_channels: int, kernel: int, *, role: Role, stride: int = 1, in_time: int = 1
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        *,
+        role: Role,
+        stride: int = 1,
+        in_time: int = 1,
+        leads: bool = False,
     ) -> ConvSpec:
+        """The spec of one of its convolutions; those of more than one pixel may cover three frames."""
         return ConvSpec(
             in_channels=in_channels,
             out_channels=out_channels,
@@ -111,13 +137,20 @@ class _BlockPlace:
             role=role,
             kernel_time=3 if kernel > 1 else 1,
             stride_time=in_time,
+            norm_eps=self.norm_eps,
             block_in=self.in_channels,
             block_out=self.out_channels,
             stage=self.stage,
             block=self.block,
+            leads=leads,
         )
 
+    def norm(self, channels: int) -> ClipBatchNorm:
+        """A norm of this block."""
+        return ClipBatchNorm(channels, eps=self.norm_eps)
+
     def site(self, channels: int) -> Site:
+        """A free place of this block."""
         name = f"layer{self.stage}.{self.block}"
         return Site(name=name, channels=channels, stage=self.stage, block=self.block, num_blocks=self.num_blocks)
 
@@ -129,21 +162,21 @@ class _ResidualBlock(nn.Module):
     branch_end: nn.Module
     after: nn.Module
 
-    def __init__(self, place: _BlockPlace, placed: PlacedModule) -> None:
+    def __init__(self, place: BlockPlace, placed: PlacedModule) -> None:
         super().__init__()
         conv_strides = place.halves_time and placed.strides_time(place.unit)
         self.stride_time = 2 if conv_strides else 1
         self.time_pool = TemporalMaxPool() if place.halves_time and not conv_strides else nn.Identity()
         self.mix = placed.mix(place.site(place.in_channels), place.unit)
 
-    def end(self, place: _BlockPlace, placed: PlacedModule) -> None:
+    def end(self, place: BlockPlace, placed: PlacedModule) -> None:
         """Add what follows the convolutions; last, as in torchvision's order of keys."""
         self.downsample = None
         if place.stride > 1 or place.in_channels != place.out_channels:
             shortcut = place.conv(
                 place.in_channels, place.out_channels, 1, role="shortcut", stride=place.stride, in_time=self.stride_time
             )
-            self.downsample = nn.Sequential(placed.conv(shortcut, place.unit), ClipBatchNorm(place.out_channels))
+            self.downsample = nn.Sequential(placed.conv(shortcut, place.unit), place.norm(place.out_channels))
         self.branch_end = placed.branch_end(place.site(place.out_channels), place.unit)
         self.after = placed.after(place.site(place.out_channels), place.unit)
 
@@ -161,17 +194,23 @@ class _ResidualBlock(nn.Module):
 class BasicBlock(_ResidualBlock):
     """Two 3 x 3 convolutions; the first strides."""
 
-    def __init__(self, place: _BlockPlace, placed: PlacedModule) -> None:
+    def __init__(self, place: BlockPlace, placed: PlacedModule) -> None:
         super().__init__(place, placed)
         spec1 = place.conv(
-            place.in_channels, place.planes, 3, role="spatial", stride=place.stride, in_time=self.stride_time
+            place.in_channels,
+            place.planes,
+            3,
+            role="spatial",
+            stride=place.stride,
+            in_time=self.stride_time,
+            leads=True,
         )
         spec2 = place.conv(place.planes, place.planes, 3, role="branch_out")
         self.conv1 = placed.conv(spec1, place.unit)
-        self.bn1 = ClipBatchNorm(place.planes)
+        self.bn1 = place.norm(place.planes)
         self.activated1 = placed.activated(spec1, place.unit)
         self.conv2 = placed.conv(spec2, place.unit)
-        self.bn2 = ClipBatchNorm(place.planes)
+        self.bn2 = place.norm(place.planes)
         self.activated2 = placed.activated(spec2, place.unit)
         self.end(place, placed)
 
@@ -184,19 +223,19 @@ class BasicBlock(_ResidualBlock):
 class Bottleneck(_ResidualBlock):
     """1 x 1, 3 x 3, 1 x 1; the middle one strides."""
 
-    def __init__(self, place: _BlockPlace, placed: PlacedModule) -> None:
+    def __init__(self, place: BlockPlace, placed: PlacedModule) -> None:
         super().__init__(place, placed)
-        spec1 = place.conv(place.in_channels, place.planes, 1, role="reduce")
+        spec1 = place.conv(place.in_channels, place.planes, 1, role="reduce", leads=True)
         spec2 = place.conv(place.planes, place.planes, 3, role="spatial", stride=place.stride, in_time=self.stride_time)
         spec3 = place.conv(place.planes, place.out_channels, 1, role="branch_out")
         self.conv1 = placed.conv(spec1, place.unit)
-        self.bn1 = ClipBatchNorm(place.planes)
+        self.bn1 = place.norm(place.planes)
         self.activated1 = placed.activated(spec1, place.unit)
         self.conv2 = placed.conv(spec2, place.unit)
-        self.bn2 = ClipBatchNorm(place.planes)
+        self.bn2 = place.norm(place.planes)
         self.activated2 = placed.activated(spec2, place.unit)
         self.conv3 = placed.conv(spec3, place.unit)
-        self.bn3 = ClipBatchNorm(place.out_channels)
+        self.bn3 = place.norm(place.out_channels)
         self.activated3 = placed.activated(spec3, place.unit)
         self.end(place, placed)
 
