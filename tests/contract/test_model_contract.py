@@ -9,7 +9,7 @@ from noisy_models import FRAMES, NUM_CLASSES, SIZE, noisy_model, random_clips
 
 from kinema.models.action_model import ActionModel
 from kinema.models.build import build_model
-from kinema.models.names import LISTED, list_models
+from kinema.models.names import LISTED, ModelName, list_models
 
 # Every module on every kind of backbone; the deeper ResNets are the same code with more blocks. resnettiny has all its
 # names, the others every module with or without -tp and the two whose temporal pooling differs, tsn and i3d, with both.
@@ -110,7 +110,8 @@ def test_training_mode_trains(tiny: ActionModel) -> None:
 @pytest.mark.parametrize("name", list_models())
 def test_runs_on_the_meta_device(name: str) -> None:
     with torch.device("meta"):
-        model = build_model(name, num_classes=NUM_CLASSES).eval()
+        options = ModelName.parse(name).needed_options(frames=FRAMES)
+        model = build_model(name, num_classes=NUM_CLASSES, options=options).eval()
     with torch.inference_mode():
         features = model.features(torch.empty(2, 3, FRAMES, 64, 64, device="meta"))
         scores = model.head(features)

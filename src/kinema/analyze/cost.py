@@ -68,8 +68,10 @@ def cost(
             raise UserError("num_classes goes with a name; a model has its own")
         counted = copy.deepcopy(model).to("meta")
     else:
+        name = model if isinstance(model, ModelName) else ModelName.parse(model)
+        options = name.needed_options(frames=frames)
         with torch.device("meta"):
-            counted = build_model(model, num_classes=400 if num_classes is None else num_classes)
+            counted = build_model(name, num_classes=400 if num_classes is None else num_classes, options=options)
     return Cost(
         name=counted.name,
         parameters=sum(parameter.numel() for parameter in counted.parameters()),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from torch import nn
@@ -30,6 +30,7 @@ class ActionModel(nn.Module):
         in_channels: Channels of a frame: 3 for RGB, 2 for flow, 2 L for a stack of flow.
         temporal_stride: Frames in for every time step of the last map.
         order_blind: Whether shuffling the frames leaves the scores unchanged.
+        num_frames: Frames of every clip, where the network takes one length only; 0 for clips of any length.
         weights: Tag or path of the weights that were loaded; empty before.
         preprocessing: What the loaded weights want to be given; None before.
     """
@@ -42,6 +43,7 @@ class ActionModel(nn.Module):
         name: str = "",
         in_channels: int = 3,
         order_blind: bool = False,
+        num_frames: int = 0,
     ) -> None:
         super().__init__()
         for child_name, child in backbone.named_children():
@@ -49,13 +51,15 @@ class ActionModel(nn.Module):
         self.head_name = backbone.head_name
         self.add_module(self.head_name, head)
         self._stages: Mapping[str, tuple[str, ...]] = dict(backbone.stages)
+        self._as_map: Callable[[Any], Features] = backbone.as_map
         self.name = name
         self.options: dict[str, Any] = {}
         self.num_classes = len(head.classifier.weight)
         self.in_channels = in_channels
         self.num_features = backbone.num_features
-        self.temporal_stride = backbone.temporal_stride
+        self.temporal_stride = num_frames or backbone.temporal_stride
         self.order_blind = order_blind
+        self.num_frames = num_frames
         self.weights = ""
         self.preprocessing: Preprocessing | None = None
 
@@ -89,6 +93,7 @@ class ActionModel(nn.Module):
         """
         if in_channels < 1:
             raise UserError(f"in_channels must be 1 or more, got {in_channels}")
+        backbone = module.network(backbone)
         placed = PlacedModule(module, placed_units(placement, backbone.num_units))
         body = backbone.build(placed, temporal_pooling=temporal_pooling, in_channels=in_channels)
         for block in module.named_blocks:
@@ -99,6 +104,7 @@ class ActionModel(nn.Module):
             name=name or f"{type(module).__name__}-{type(body).__name__}".lower(),
             in_channels=in_channels,
             order_blind=not (temporal_pooling or placed.sees_order),
+            num_frames=module.num_frames,
         )
 
     @property
@@ -112,10 +118,10 @@ class ActionModel(nn.Module):
 
     def features(self, clip: Clip) -> Features:
         """The last feature map, ``b d t' h' w'``."""
-        features = self._checked(clip)
+        passed: Any = self._checked(clip)
         for stage in self._stages:
-            features = self._run(stage, features)
-        return features
+            passed = self._run(stage, passed)
+        return self._as_map(passed)
 
     def stage_maps(self, clip: Clip) -> Iterator[tuple[str, Features]]:
         """Run the stages one by one, giving each one's name and map, ``b d t' h' w'``.
@@ -125,10 +131,10 @@ class ActionModel(nn.Module):
         Raises:
             UserError: The clip does not have five axes, or not the channels that the model was built for.
         """
-        features = self._checked(clip)
+        passed: Any = self._checked(clip)
         for stage in self._stages:
-            features = self._run(stage, features)
-            yield stage, features
+            passed = self._run(stage, passed)
+            yield stage, self._as_map(passed)
 
     def stage_names(self) -> list[str]:
         """Names of the stages from the input to the output; the head is not among them."""
@@ -160,15 +166,21 @@ class ActionModel(nn.Module):
         own = {id(parameter) for parameter in self.head_parameters()}
         return frozenset(key for key, parameter in self.named_parameters() if id(parameter) in own)
 
-    def _run(self, stage: str, features: Features) -> Features:
+    def _run(self, stage: str, passed: Any) -> Any:
         for part in self._stages[stage]:
-            features = self.get_submodule(part)(features)
-        return features
+            passed = self.get_submodule(part)(passed)
+        return passed
 
     def _checked(self, clip: Clip) -> Clip:
         if clip.ndim != 5 or clip.shape[1] != self.in_channels or not clip.is_floating_point():
             raise UserError(
                 f"{self.name} takes floating-point clips with axes b c t h w and c = {self.in_channels}, "
                 f"got {clip.dtype} of shape {tuple(clip.shape)}"
+            )
+        num_frames = clip.shape[2]
+        if self.num_frames not in (0, num_frames):
+            raise UserError(
+                f"{self.name} was built for clips of {self.num_frames} frames, which its first layer joins, and got "
+                f'{num_frames}; sample {self.num_frames}, or build it anew with options={{"frames": {num_frames}}}'
             )
         return to_layout(clip)

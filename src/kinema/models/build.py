@@ -13,12 +13,16 @@ from kinema.models.backbones.base import BackbonePlan
 from kinema.models.backbones.efficientnet import EfficientNetLitePlan
 from kinema.models.backbones.inception import InceptionV1Plan
 from kinema.models.backbones.resnet import RESNETS
+from kinema.models.backbones.vresnet import VRESNETS
 from kinema.models.inflate import INFLATIONS, load_weights
 from kinema.models.names import ModelName
 from kinema.models.temporal.base import TemporalModule
 from kinema.models.temporal.conv1d import Conv1d
 from kinema.models.temporal.i3d import I3d
 from kinema.models.temporal.nonlocal_block import NonLocal
+from kinema.models.temporal.r2d import R2d
+from kinema.models.temporal.r2plus1d import R2plus1d
+from kinema.models.temporal.r3d import R3d
 from kinema.models.temporal.s3d import S3d
 from kinema.models.temporal.squeeze_excitation import SqueezeExcitation
 from kinema.models.temporal.stack import Stack
@@ -35,6 +39,9 @@ MODULES: Final[Mapping[str, type[TemporalModule]]] = {
     "tsm": Tsm,
     "nl": NonLocal,
     "conv1d": Conv1d,
+    "r3d": R3d,
+    "r2plus1d": R2plus1d,
+    "r2d": R2d,
     "se": SqueezeExcitation,
 }
 """Temporal modules by name."""
@@ -42,6 +49,7 @@ MODULES: Final[Mapping[str, type[TemporalModule]]] = {
 BACKBONES: Final[Mapping[str, BackbonePlan]] = {
     "inceptionv1": InceptionV1Plan(),
     **RESNETS,
+    **VRESNETS,
     "efficientnetlite0": EfficientNetLitePlan(),
 }
 """Plans of backbones by name."""

@@ -21,6 +21,9 @@ MODULES: Final[Mapping[str, str]] = {
     "tsm": "an eighth of the channels shifted one frame back, an eighth one frame forward",
     "nl": "non-local blocks: attention over all positions of all frames",
     "conv1d": "full temporal convolution of 3 at the head of every block",
+    "r3d": "k x k convolutions become 3 x k x k, the stem's too; pools stay flat",
+    "r2plus1d": "a spatial and a temporal convolution with as many weights as 3 x k x k",
+    "r2d": "all frames are channels of one image; options must say how many: frames",
     "se": "squeeze-and-excitation over space and time at the end of every block",
 }
 """Temporal modules by name, with a line about each."""
@@ -33,11 +36,14 @@ BACKBONES: Final[Mapping[str, str]] = {
     "resnet101": "ResNet, bottlenecks, torchvision's keys",
     "resnet152": "ResNet, bottlenecks, torchvision's keys",
     "resnettiny": "ResNet of 16 to 128 channels for clips of 64 to 112 pixels",
+    "vresnet18": "the R(2+1)D paper's ResNet: no max-pool, time strided by temporal convolutions",
+    "vresnet34": "the R(2+1)D paper's ResNet: no max-pool, time strided by temporal convolutions",
     "efficientnetlite0": "EfficientNet without squeeze-and-excitation and swish",
 }
 """Backbones by name, with a line about each."""
 
 _ALL: Final = ("tsn", "i3d", "s3d", "tam", "tsm", "nl", "conv1d", "se", "i3d+se", "tam+se", "tsm+nl")
+_VRESNET: Final = ("tsn", "r2d", "r3d", "r2plus1d", "s3d", "tam", "tsm", "nl", "conv1d", "se")
 
 LISTED: Final[Mapping[str, tuple[str, ...]]] = {
     "inceptionv1": _ALL,
@@ -47,18 +53,31 @@ LISTED: Final[Mapping[str, tuple[str, ...]]] = {
     "resnet101": _ALL,
     "resnet152": _ALL,
     "resnettiny": _ALL,
+    "vresnet18": _VRESNET,
+    "vresnet34": _VRESNET,
     "efficientnetlite0": _ALL,
 }
 """Modules and stacks that the list shows for each backbone; other pairs can be named too, unless refused."""
 
-NO_TEMPORAL_POOLING: Final[Mapping[str, str]] = {}
-"""Backbones that refuse ``-tp``, each with the reason."""
+NO_TEMPORAL_POOLING: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("vresnet18", "vresnet34"), "its temporal convolutions stride time, and nothing else may"),
+    "r2d": "its stem leaves one time step, which nothing can halve",
+}
+"""Backbones and modules that refuse ``-tp``, each with the reason."""
 
 REFUSED: Final[tuple[tuple[str, str, str], ...]] = ()
 """Pairs that make no sense: patterns of a module and of a backbone (``*`` and ``?``), and the reason."""
 
-ALIASES: Final[Mapping[str, str]] = {}
+ALIASES: Final[Mapping[str, str]] = {
+    "f-r2d": "tsn-vresnet18",
+    "f-r2d-vresnet34": "tsn-vresnet34",
+    **{f"mc{x}-vresnet{depth}": f"r3d@bottom{x - 1}-vresnet{depth}" for depth in (18, 34) for x in (2, 3, 4, 5)},
+    **{f"rmc{x}-vresnet{depth}": f"r3d@top{6 - x}-vresnet{depth}" for depth in (18, 34) for x in (2, 3, 4, 5)},
+}
 """Other names of models, each with the name it stands for."""
+
+ONE_LENGTH: Final = ("r2d",)
+"""Modules built for clips of one length, which the option ``frames`` has to say."""
 
 _TEMPORAL_POOLING = "-tp"
 
@@ -94,12 +113,17 @@ class ModelName:
             rest = "+".join(m for m in self.modules if m != "tsn")
             raise UserError(f"tsn stands for no module and cannot be stacked; write {rest}-{self.backbone}")
         check_placement(self.placement)
-        if self.temporal_pooling and self.backbone in NO_TEMPORAL_POOLING:
-            raise UserError(f"{self.backbone} has no form with -tp: {NO_TEMPORAL_POOLING[self.backbone]}")
+        for word in (self.backbone, *self.modules):
+            if self.temporal_pooling and word in NO_TEMPORAL_POOLING:
+                raise UserError(f"{word} has no form with -tp: {NO_TEMPORAL_POOLING[word]}")
         for module in self.modules:
             for module_pattern, backbone_pattern, reason in REFUSED:
                 if fnmatch.fnmatchcase(module, module_pattern) and fnmatch.fnmatchcase(self.backbone, backbone_pattern):
                     raise UserError(f"{module} does not go with {self.backbone}: {reason}")
+
+    def needed_options(self, *, frames: int) -> dict[str, int]:
+        """The options without which this model cannot be built, for clips of ``frames`` frames; mostly none."""
+        return {"frames": frames} if set(self.modules) & set(ONE_LENGTH) else {}
 
     def __str__(self) -> str:
         """The name as ``parse`` reads it."""

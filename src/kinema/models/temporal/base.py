@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from torch import nn
 
 from kinema.models.layers import ClipMaxPool, FrameConv2d
 from kinema.models.sites import ConvSpec, PoolSpec, Site
+
+if TYPE_CHECKING:
+    from kinema.models.backbones.base import BackbonePlan
 
 
 class TemporalModule:
@@ -22,14 +25,20 @@ class TemporalModule:
     Attributes:
         strides_time: Whether its own convolutions can halve time; otherwise a max-pool does.
         sees_order: Whether shuffling the frames can change its answers (averages and attention do not see order).
+        num_frames: Frames of every clip, where the module joins them all in the stem; 0 for clips of any length.
         option_names: Keyword arguments of the constructor that a user may set through ``options``.
         named_blocks: Blocks that the user named in an option; the backbone has to have them.
     """
 
     strides_time: bool = False
     sees_order: bool = False
+    num_frames: int = 0
     named_blocks: tuple[str, ...] = ()
     option_names: ClassVar[tuple[str, ...]] = ()
+
+    def network(self, backbone: BackbonePlan) -> BackbonePlan:
+        """The network that carries the module: the backbone, unless the module is made of several."""
+        return backbone
 
     def conv(self, spec: ConvSpec) -> nn.Module:
         """The convolution that stands for a convolution of the two-dimensional network."""
@@ -84,7 +93,7 @@ class PlacedModule:
         answer = self.module.conv(replace(spec, temporal_allowed=self.allowed[unit]))
         for part in answer.modules():
             if isinstance(part, nn.Conv2d | nn.Conv3d):
-                init_conv(part)
+                init_conv(part, fan=spec.init_fan)
         return answer
 
     def activated(self, spec: ConvSpec, unit: int) -> nn.Module:
@@ -109,9 +118,15 @@ class PlacedModule:
         return self.module.after(site) if self.allowed[unit] else nn.Identity()
 
 
-def init_conv(conv: nn.Conv2d | nn.Conv3d) -> None:
-    """Draw a convolution that a ReLU follows at random: Kaiming normal, fan out, counted within its groups."""
-    fan_out = math.prod(conv.kernel_size) * conv.out_channels // conv.groups
-    nn.init.normal_(conv.weight, std=math.sqrt(2.0 / fan_out))
+def init_conv(conv: nn.Conv2d | nn.Conv3d, *, fan: Literal["in", "out"] = "out") -> None:
+    """Draw a convolution that a ReLU follows at random: Kaiming normal, counted within its groups; a bias is zero.
+
+    Args:
+        conv: The convolution.
+        fan: Whether the size of what goes forward stays (``"in"``) or that of the gradient (``"out"``).
+    """
+    channels = conv.in_channels if fan == "in" else conv.out_channels
+    num_summed = math.prod(conv.kernel_size) * channels // conv.groups
+    nn.init.normal_(conv.weight, std=math.sqrt(2.0 / num_summed))
     if conv.bias is not None:
         nn.init.zeros_(conv.bias)

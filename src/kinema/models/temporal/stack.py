@@ -24,6 +24,7 @@ class Stack(TemporalModule):
         self.modules = tuple(modules)
         self.strides_time = any(m.strides_time for m in modules)
         self.sees_order = any(m.sees_order for m in modules)
+        self.num_frames = max(m.num_frames for m in modules)
         self.named_blocks = tuple(block for m in modules for block in m.named_blocks)
         own_conv = [m for m in modules if type(m).conv is not TemporalModule.conv]
         if len(own_conv) > 1:
