@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kinema.models.sites import ConvSpec, PoolSpec
+from kinema.models.sites import ConvSpec, PoolSpec, same_pads
 from kinema.models.temporal_pooling import max_over_time
 
 
@@ -35,10 +35,7 @@ def unfold(frames: Tensor, num_frames: int) -> Tensor:
 
 def same_padding(frames: Tensor, kernel: int, stride: int) -> Tensor:
     """Pad height and width as TensorFlow's SAME does: the output has ``ceil(size / stride)``, odd rests go behind."""
-    pads: list[int] = []
-    for size in (frames.shape[-1], frames.shape[-2]):
-        total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
-        pads += [total // 2, total - total // 2]
+    pads = [pad for size in (frames.shape[-1], frames.shape[-2]) for pad in same_pads(size, kernel, stride)]
     return F.pad(frames, pads) if any(pads) else frames
 
 
@@ -46,9 +43,9 @@ class FrameConv2d(nn.Conv2d):
     """A true two-dimensional convolution on every frame of a clip; weights have four axes."""
 
     def __init__(self, spec: ConvSpec) -> None:
-        padding = 0 if spec.same_padding else spec.kernel // 2
+        padding = spec.pad_of(spec.kernel)
         super().__init__(
-            spec.in_channels, spec.out_channels, spec.kernel, spec.stride, padding, groups=spec.groups, bias=False
+            spec.in_channels, spec.out_channels, spec.kernel, spec.stride, padding, groups=spec.groups, bias=spec.bias
         )
         self.same_padding = spec.same_padding
         self.stride_time = spec.stride_time
@@ -76,11 +73,11 @@ class ClipConv3d(nn.Conv3d):
         kernel: int | None = None,
         kernel_time: int,
         stride: int | None = None,
-        bias: bool = False,
+        bias: bool | None = None,
     ) -> None:
         kernel = spec.kernel if kernel is None else kernel
         stride = spec.stride if stride is None else stride
-        padding = 0 if spec.same_padding else kernel // 2
+        padding = spec.pad_of(kernel)
         super().__init__(
             spec.in_channels,
             spec.out_channels,
@@ -88,7 +85,7 @@ class ClipConv3d(nn.Conv3d):
             (spec.stride_time, stride, stride),
             (kernel_time // 2, padding, padding),
             groups=spec.groups,
-            bias=bias,
+            bias=spec.bias if bias is None else bias,
         )
         self.same_padding = spec.same_padding
         self._flat_padding = padding
@@ -137,7 +134,9 @@ class ClipMaxPool(nn.Module):
     def forward(self, clip: Tensor) -> Tensor:
         """Pool; ``b c t h w`` to ``b c t' h' w'``."""
         spec = self.spec
-        pooled = F.max_pool2d(fold(clip), spec.kernel, spec.stride, spec.padding, ceil_mode=spec.ceil_mode)
+        # a map that is smaller than the window is pooled whole, so that small clips pass as well
+        window = spec.kernel if spec.padding else [min(spec.kernel, side) for side in clip.shape[-2:]]
+        pooled = F.max_pool2d(fold(clip), window, spec.stride, spec.padding, ceil_mode=spec.ceil_mode)
         pooled = unfold(pooled, clip.shape[2])
         return max_over_time(pooled, stride=spec.stride_time) if self.kernel_time == 3 else pooled
 

@@ -10,6 +10,12 @@ Role: TypeAlias = Literal["stem", "reduce", "spatial", "branch_out", "shortcut"]
 (its norm is followed by the addition, not by an activation); the projection beside a residual branch."""
 
 
+def same_pads(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """How many zeros TensorFlow's SAME puts before and behind: the output has ``ceil(size / stride)``, odd rests behind."""
+    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+    return total // 2, total - total // 2
+
+
 @dataclass(frozen=True, kw_only=True)
 class ConvSpec:
     """One convolution of a backbone, as its two-dimensional form has it, and what time may do there.
@@ -20,10 +26,18 @@ class ConvSpec:
         kernel: Height and width of the kernel.
         stride: Spatial stride.
         groups: Groups of channels that do not meet.
-        same_padding: Pad as TensorFlow's SAME does (uneven at stride 2) rather than by half a kernel on each side.
+        padding: Rows and columns of zeros on each side; None for half a kernel.
+        same_padding: Pad as TensorFlow's SAME does (uneven at stride 2) instead.
+        same_time: Pad time so as well.
+        bias: Whether it carries a bias, as convolutions without a norm behind them do.
+        init_fan: Whether random weights keep the size of what goes forward (``"in"``, which networks without norms
+            need) or of the gradient (``"out"``).
         role: What the convolution is for.
         kernel_time: Frames that an inflated convolution covers here; 1 where it should stay flat.
-        stride_time: 2 where time is halved and the module said that it strides time, else 1.
+        stride_time: 2 where time is halved and the module said that it strides time, or where every module has to; else 1.
+        split_time: Frames of the temporal convolution that a factorising module (S3D) puts behind this one; None for
+            ``kernel_time``, except that a stem stays whole.
+        ends_branch: Whether it is the last of a branch of an Inception module.
         bias_time: Whether a temporal convolution split off from this one carries a bias.
         norm_eps: The backbone's epsilon of batch norms, for norms that the module adds.
         norm_momentum: The same for their momentum.
@@ -31,6 +45,7 @@ class ConvSpec:
         block_out: Channels that leave the block.
         stage: 0 for the stem and maps as large; 1, 2, 3, 4 at spatial strides 4, 8, 16, 32.
         block: Position of the block in its stage, from 0.
+        leads: Whether it is the first of its residual branch.
         temporal_allowed: False outside the placement.
     """
 
@@ -40,9 +55,15 @@ class ConvSpec:
     role: Role
     stride: int = 1
     groups: int = 1
+    padding: int | None = None
     same_padding: bool = False
+    same_time: bool = False
+    bias: bool = False
+    init_fan: Literal["in", "out"] = "out"
     kernel_time: int = 1
     stride_time: int = 1
+    split_time: int | None = None
+    ends_branch: bool = False
     bias_time: bool = False
     norm_eps: float = 1e-5
     norm_momentum: float = 0.1
@@ -50,7 +71,21 @@ class ConvSpec:
     block_out: int = 0
     stage: int = 0
     block: int = 0
+    leads: bool = False
     temporal_allowed: bool = True
+
+    @property
+    def frames_behind(self) -> int:
+        """Frames of the temporal convolution that a factorising module puts behind; 1 for none."""
+        if self.split_time is not None:
+            return self.split_time
+        return 1 if self.role == "stem" else self.kernel_time
+
+    def pad_of(self, kernel: int) -> int:
+        """Zeros that a convolution of ``kernel`` rows puts on each side; one that covers a point needs none."""
+        if self.same_padding:
+            return 0
+        return kernel // 2 if self.padding is None or kernel != self.kernel else self.padding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +96,9 @@ class PoolSpec:
         kernel: Height and width of the window.
         stride: Spatial stride.
         padding: Spatial padding, of minus infinity.
+        same_padding: Pad space and time as TensorFlow's SAME does instead (with minus infinity).
         ceil_mode: Whether a last window may reach over the border.
-        kernel_time: Frames that an inflated pool covers here.
+        kernel_time: Frames that an inflated pool covers here; where time is halved, every pool.
         stride_time: 2 where time is halved; every module has to follow.
         temporal_allowed: False outside the placement.
     """
@@ -70,6 +106,7 @@ class PoolSpec:
     kernel: int
     stride: int
     padding: int = 0
+    same_padding: bool = False
     ceil_mode: bool = False
     kernel_time: int = 1
     stride_time: int = 1
