@@ -22,7 +22,14 @@ RUN = [
     *(f"{module}-{kind}{'' if kind in HALVED else '-tp'}" for kind in KINDS[1:] for module in ("tsn", "i3d")),
     *("tsm+nl-resnet50", "i3d+se-inceptionv1", "tam+se-efficientnetlite0-tp"),
 ]
-FORMS: list[tuple[str, dict[str, object]]] = []
+FORMS: list[tuple[str, dict[str, object]]] = [
+    *((name, {}) for name in ("f-r2d", "mc3-vresnet18", "r2plus1d-vresnet18", "s3d-vresnet18", "tam+se-vresnet18")),
+    ("r2d-vresnet18", {"frames": FRAMES}),
+    ("r2d-resnettiny", {"frames": FRAMES}),
+    ("r2plus1d-resnettiny", {"width_rule": "block"}),
+    *((name, {}) for name in ("r2plus1d-resnettiny-tp", "r2plus1d@top3-inceptionv1-tp", "r3d-inceptionv1")),
+    *((name, {}) for name in ("r2plus1d-efficientnetlite0-tp", "r3d-efficientnetlite0")),
+]
 """Names of the other papers' forms, with options that keep them small where there are such."""
 CLOSE = {"rtol": 1e-9, "atol": 1e-9}
 
