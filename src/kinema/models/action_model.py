@@ -47,7 +47,8 @@ class ActionModel(nn.Module):
     ) -> None:
         super().__init__()
         for child_name, child in backbone.named_children():
-            self.add_module(child_name, child)
+            # not add_module, which refuses the name of a method: torchvision calls some networks' body "features"
+            self._modules[child_name] = child
         self.head_name = backbone.head_name
         self.add_module(self.head_name, head)
         self._stages: Mapping[str, tuple[str, ...]] = dict(backbone.stages)
@@ -135,6 +136,12 @@ class ActionModel(nn.Module):
         for stage in self._stages:
             passed = self._run(stage, passed)
             yield stage, self._as_map(passed)
+
+    def get_submodule(self, target: str) -> nn.Module:
+        """Find a part by its dotted name, also in a body that is called as the method ``features`` is."""
+        first, _, rest = target.partition(".")
+        child = self._modules.get(first)
+        return super().get_submodule(target) if child is None else child.get_submodule(rest)
 
     def stage_names(self) -> list[str]:
         """Names of the stages from the input to the output; the head is not among them."""
