@@ -23,6 +23,10 @@ RUN = [
     *("tsm+nl-resnet50", "i3d+se-inceptionv1", "tam+se-efficientnetlite0-tp"),
 ]
 FORMS: list[tuple[str, dict[str, object]]] = [
+    ("slowfast-resnettiny", {}),
+    ("slowfast-resnet50", {"alpha": 2, "beta_inverse": 16}),
+    ("slow-resnettiny-tp", {}),
+    ("slow-resnet50", {}),
     *((name, {}) for name in ("f-r2d", "mc3-vresnet18", "r2plus1d-vresnet18", "s3d-vresnet18", "tam+se-vresnet18")),
     ("r2d-vresnet18", {"frames": FRAMES}),
     ("r2d-resnettiny", {"frames": FRAMES}),

@@ -16,6 +16,7 @@ from kinema.models.backbones.resnet import RESNETS
 from kinema.models.backbones.vresnet import VRESNETS
 from kinema.models.inflate import INFLATIONS, load_weights
 from kinema.models.names import ModelName
+from kinema.models.slowfast import SlowFast
 from kinema.models.temporal.base import TemporalModule
 from kinema.models.temporal.conv1d import Conv1d
 from kinema.models.temporal.i3d import I3d
@@ -24,6 +25,7 @@ from kinema.models.temporal.r2d import R2d
 from kinema.models.temporal.r2plus1d import R2plus1d
 from kinema.models.temporal.r3d import R3d
 from kinema.models.temporal.s3d import S3d
+from kinema.models.temporal.slow import Slow
 from kinema.models.temporal.squeeze_excitation import SqueezeExcitation
 from kinema.models.temporal.stack import Stack
 from kinema.models.temporal.tam import Tam
@@ -42,6 +44,8 @@ MODULES: Final[Mapping[str, type[TemporalModule]]] = {
     "r3d": R3d,
     "r2plus1d": R2plus1d,
     "r2d": R2d,
+    "slow": Slow,
+    "slowfast": SlowFast,
     "se": SqueezeExcitation,
 }
 """Temporal modules by name."""

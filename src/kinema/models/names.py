@@ -24,6 +24,8 @@ MODULES: Final[Mapping[str, str]] = {
     "r3d": "k x k convolutions become 3 x k x k, the stem's too; pools stay flat",
     "r2plus1d": "a spatial and a temporal convolution with as many weights as 3 x k x k",
     "r2d": "all frames are channels of one image; options must say how many: frames",
+    "slow": "SlowFast's slow pathway: 3 x 1 x 1 convolutions lead the blocks of the last two stages",
+    "slowfast": "two pathways: every frame through a narrow network, every alpha-th through a wide one",
     "se": "squeeze-and-excitation over space and time at the end of every block",
 }
 """Temporal modules by name, with a line about each."""
@@ -49,8 +51,8 @@ LISTED: Final[Mapping[str, tuple[str, ...]]] = {
     "inceptionv1": _ALL,
     "resnet18": _ALL,
     "resnet34": _ALL,
-    "resnet50": _ALL,
-    "resnet101": _ALL,
+    "resnet50": (*_ALL, "slow", "slowfast"),
+    "resnet101": (*_ALL, "slow", "slowfast"),
     "resnet152": _ALL,
     "resnettiny": _ALL,
     "vresnet18": _VRESNET,
@@ -59,13 +61,21 @@ LISTED: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Modules and stacks that the list shows for each backbone; other pairs can be named too, unless refused."""
 
+_SLOW: Final = "its kernels are set for the blocks and the four stages of torchvision's ResNets"
+
 NO_TEMPORAL_POOLING: Final[Mapping[str, str]] = {
     **dict.fromkeys(("vresnet18", "vresnet34"), "its temporal convolutions stride time, and nothing else may"),
     "r2d": "its stem leaves one time step, which nothing can halve",
 }
 """Backbones and modules that refuse ``-tp``, each with the reason."""
 
-REFUSED: Final[tuple[tuple[str, str, str], ...]] = ()
+REFUSED: Final[tuple[tuple[str, str, str], ...]] = (
+    ("slow", "[!r]*", _SLOW),
+    ("slow", "resnext*", _SLOW),
+    ("slowfast", "[!r]*", _SLOW),
+    ("slowfast", "resnext*", _SLOW),
+    ("slowfast", "resnet152", "no setting of its kernels was published for it"),
+)
 """Pairs that make no sense: patterns of a module and of a backbone (``*`` and ``?``), and the reason."""
 
 ALIASES: Final[Mapping[str, str]] = {
@@ -78,6 +88,11 @@ ALIASES: Final[Mapping[str, str]] = {
 
 ONE_LENGTH: Final = ("r2d",)
 """Modules built for clips of one length, which the option ``frames`` has to say."""
+
+ALONE: Final[Mapping[str, str]] = {
+    "slowfast": "its kernels are set stage by stage, and its two pathways see time at two rates",
+}
+"""Modules that go with no placement, no ``-tp`` and no other module, each with the reason."""
 
 _TEMPORAL_POOLING = "-tp"
 
@@ -112,6 +127,12 @@ class ModelName:
         if "tsn" in self.modules and len(self.modules) > 1:
             rest = "+".join(m for m in self.modules if m != "tsn")
             raise UserError(f"tsn stands for no module and cannot be stacked; write {rest}-{self.backbone}")
+        for module in ALONE.keys() & set(self.modules):
+            if len(self.modules) > 1 or self.placement or self.temporal_pooling:
+                raise UserError(
+                    f"{module} takes no other module, no placement and no -tp: {ALONE[module]}; "
+                    f"write {module}-{self.backbone}"
+                )
         check_placement(self.placement)
         for word in (self.backbone, *self.modules):
             if self.temporal_pooling and word in NO_TEMPORAL_POOLING:
@@ -179,4 +200,6 @@ def _all_names() -> Iterator[str]:
     for backbone in BACKBONES:
         for temporal_pooling in (False,) if backbone in NO_TEMPORAL_POOLING else (False, True):
             for modules in LISTED[backbone]:
+                if temporal_pooling and modules in ALONE:
+                    continue
                 yield str(ModelName(tuple(modules.split("+")), backbone, temporal_pooling=temporal_pooling))

@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import nn
 
 from kinema.models.head import Head, LinearHead
 from kinema.models.temporal.base import PlacedModule
+from kinema.shapes import Features
 
 
 class Backbone(nn.Module):
@@ -31,6 +32,11 @@ class Backbone(nn.Module):
     def build_head(self, num_classes: int, *, dropout: float) -> LinearHead | Head:
         """The head that belongs to this backbone."""
         return LinearHead(self.num_features, num_classes, dropout=dropout)
+
+    @staticmethod
+    def as_map(passed: Any) -> Features:
+        """The feature map, ``b d t' h' w'``, of what runs from stage to stage, where that is more than one tensor."""
+        return passed
 
 
 @dataclass(frozen=True)

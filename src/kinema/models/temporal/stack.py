@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from torch import nn
 
 from kinema.errors import UserError
 from kinema.models.sites import ConvSpec, PoolSpec, Site
 from kinema.models.temporal.base import TemporalModule
+
+if TYPE_CHECKING:
+    from kinema.models.backbones.base import BackbonePlan
 
 
 class Stack(TemporalModule):
@@ -31,6 +35,12 @@ class Stack(TemporalModule):
             names = " and ".join(type(m).__name__.lower() for m in own_conv)
             raise UserError(f"{names} both replace the backbone's convolutions; keep one of them")
         self._base = own_conv[0] if own_conv else TemporalModule()
+
+    def network(self, backbone: BackbonePlan) -> BackbonePlan:
+        """What each of the modules makes of the network before it."""
+        for module in self.modules:
+            backbone = module.network(backbone)
+        return backbone
 
     def conv(self, spec: ConvSpec) -> nn.Module:
         """The convolution of the one module that replaces them, else the spatial one."""

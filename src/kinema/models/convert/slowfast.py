@@ -1,0 +1,148 @@
+"""Where PySlowFast and pytorchvideo keep the tensors of slow- and slowfast- networks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from kinema.errors import CheckpointError
+from kinema.models.action_model import ActionModel
+
+NETWORKS: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
+    "slow_8x8_r50": ("slow-resnet50", {}),
+    "slowfast_4x16_r50": ("slowfast-resnet50", {"setting": "4x16"}),
+    "slowfast_8x8_r50": ("slowfast-resnet50", {"setting": "8x8"}),
+    "slowfast_8x8_r101": ("slowfast-resnet101", {"setting": "8x8"}),
+    "slowfast_16x8_r101": ("slowfast-resnet101", {"setting": "16x8"}),
+}
+"""The published networks, each with our name for it and the options that make it the same."""
+
+_STAGE: Final = re.compile(r"(stem|layer(?P<layer>[1-4]))\.(?P<pathway>slow|fast|lateral)\.(?P<rest>.*)")
+_ALONE: Final = re.compile(r"layer(?P<layer>[1-4])\.(?P<rest>.*)")
+_PARTS: Final = {
+    "conv1": ("branch2.a", "branch2.conv_a", "branch2a"),
+    "bn1": ("branch2.a_bn", "branch2.norm_a", "branch2a_bn"),
+    "conv2": ("branch2.b", "branch2.conv_b", "branch2b"),
+    "bn2": ("branch2.b_bn", "branch2.norm_b", "branch2b_bn"),
+    "conv3": ("branch2.c", "branch2.conv_c", "branch2c"),
+    "bn3": ("branch2.c_bn", "branch2.norm_c", "branch2c_bn"),
+    "downsample.0": ("branch1", "branch1_conv", "branch1"),
+    "downsample.1": ("branch1_bn", "branch1_norm", "branch1_bn"),
+}
+"""Parts of a bottleneck: ours, then PySlowFast's, pytorchvideo's and Caffe2's."""
+_BLOBS: Final = {"bias": "b", "running_mean": "rm", "running_var": "riv"}
+
+
+class _Place(NamedTuple):
+    """What a key of ours means: stage 0 is the stem, pathway 1 the fast one; ``part`` without ``tensor`` behind it."""
+
+    stage: int
+    pathway: int
+    lateral: bool
+    block: int
+    part: str
+    tensor: str
+
+    @property
+    def is_norm(self) -> bool:
+        return self.part.startswith("bn") or self.part.endswith(".1")
+
+
+def pyslowfast_keys(model: ActionModel) -> dict[str, str]:
+    """Our key for every tensor of a ``slow-`` or ``slowfast-`` network of bottlenecks, with PySlowFast's.
+
+    Those are the keys of its own training (``model_state`` of a ``.pyth`` file).
+
+    Raises:
+        CheckpointError: The model is another.
+    """
+
+    def write(place: _Place) -> str:
+        if place.lateral:
+            return f"s{place.stage + 1}_fuse.{'bn' if place.is_norm else 'conv_f2s'}.{place.tensor}"
+        where = f"s{place.stage + 1}.pathway{place.pathway}"
+        if place.stage == 0:
+            return f"{where}_stem.{'bn' if place.is_norm else 'conv'}.{place.tensor}"
+        return f"{where}_res{place.block}.{_PARTS[place.part][0]}.{place.tensor}"
+
+    return {
+        key: f"head.projection.{key.removeprefix('fc.')}" if place is None else write(place)
+        for key, place in _places(model).items()
+    }
+
+
+def pytorchvideo_keys(model: ActionModel) -> dict[str, str]:
+    """Our key for every tensor of a ``slow-`` or ``slowfast-`` network of bottlenecks, with pytorchvideo's.
+
+    Raises:
+        CheckpointError: The model is another.
+    """
+    two = "stem.fast.conv1.weight" in model.state_dict()
+
+    def write(place: _Place) -> str:
+        where = f"blocks.{place.stage}"
+        if place.lateral:
+            return f"{where}.multipathway_fusion.{'norm' if place.is_norm else 'conv_fast_to_slow'}.{place.tensor}"
+        where += f".multipathway_blocks.{place.pathway}" if two else ""
+        if place.stage == 0:
+            return f"{where}.{'norm' if place.is_norm else 'conv'}.{place.tensor}"
+        return f"{where}.res_blocks.{place.block}.{_PARTS[place.part][1]}.{place.tensor}"
+
+    # two pathways are pooled and joined by a block of their own, which has no tensors
+    head = f"blocks.{6 if two else 5}.proj"
+    return {
+        key: f"{head}.{key.removeprefix('fc.')}" if place is None else write(place)
+        for key, place in _places(model).items()
+    }
+
+
+def caffe2_keys(model: ActionModel) -> dict[str, str]:
+    """Our key for every tensor of a ``slow-`` or ``slowfast-`` network of bottlenecks, with its blob of the model zoo.
+
+    ``num_batches_tracked`` has none and is left out.
+
+    Raises:
+        CheckpointError: The model is another.
+    """
+    places = _places(model)
+    last = {place.stage: place.block for place in places.values() if place is not None and not place.lateral}
+
+    def write(place: _Place) -> str:
+        fast = "t_" if place.pathway else ""
+        tensor = _BLOBS.get(place.tensor, "s" if place.is_norm else "w")
+        if place.lateral:
+            behind = "pool1" if place.stage == 0 else f"res{place.stage + 1}_{last[place.stage]}_branch2c_bn"
+            return f"t_{behind}_subsample{'_bn' if place.is_norm else ''}_{tensor}"
+        if place.stage == 0:
+            return f"{fast}{'res_conv1_bn' if place.is_norm else 'conv1'}_{tensor}"
+        return f"{fast}res{place.stage + 1}_{place.block}_{_PARTS[place.part][2]}_{tensor}"
+
+    return {
+        key: f"pred_{'w' if key.endswith('weight') else 'b'}" if place is None else write(place)
+        for key, place in places.items()
+        if not key.endswith("num_batches_tracked")
+    }
+
+
+def _places(model: ActionModel) -> dict[str, _Place | None]:
+    """What every key means; None for the classifier's."""
+    keys = model.state_dict()
+    if not model.name.startswith(("slow-", "slowfast-")) or "conv3" not in " ".join(keys):
+        raise CheckpointError(f"these files hold slow- and slowfast- networks of bottlenecks, not {model.name}")
+    return {key: None if key.startswith("fc.") else _place(key) for key in keys}
+
+
+def _place(key: str) -> _Place:
+    found = _STAGE.fullmatch(key)
+    if found:
+        stage, rest, pathway = int(found["layer"] or 0), found["rest"], found["pathway"]
+    else:
+        alone = _ALONE.fullmatch(key)
+        stage, rest, pathway = (int(alone["layer"]), alone["rest"], "slow") if alone else (0, key, "slow")
+    part, _, tensor = rest.rpartition(".")
+    block = 0
+    if stage and pathway != "lateral":
+        number, _, part = part.partition(".")
+        block = int(number)
+    return _Place(stage, int(pathway != "slow"), pathway == "lateral", block, part, tensor)
