@@ -83,11 +83,12 @@ class ClipConv3d(nn.Conv3d):
             spec.out_channels,
             (kernel_time, kernel, kernel),
             (spec.stride_time, stride, stride),
-            (kernel_time // 2, padding, padding),
+            (0 if spec.same_time else kernel_time // 2, padding, padding),
             groups=spec.groups,
             bias=spec.bias if bias is None else bias,
         )
         self.same_padding = spec.same_padding
+        self.same_time = spec.same_time
         self._flat_padding = padding
 
     def forward(self, input: Tensor) -> Tensor:
@@ -101,8 +102,10 @@ class ClipConv3d(nn.Conv3d):
                 frames = same_padding(frames, kernel, stride)
             out = F.conv2d(frames, self.weight[:, :, 0], self.bias, stride, self._flat_padding, groups=self.groups)
             return unfold(out, clip.shape[2])
+        if self.same_time:
+            input = F.pad(input, (0, 0, 0, 0, *same_pads(input.shape[2], kernel_time, stride_time)))
         if kernel == stride == 1:
-            lines, padding = input.flatten(3), (kernel_time // 2, 0)
+            lines, padding = input.flatten(3), (self.padding[0], 0)
             out = F.conv2d(lines, self.weight[..., 0], self.bias, (stride_time, 1), padding, groups=self.groups)
             return out.unflatten(3, input.shape[3:])
         if self.same_padding:
@@ -119,15 +122,15 @@ class ClipBatchNorm(nn.BatchNorm2d):
 
 
 class ClipMaxPool(nn.Module):
-    """Max-pool over height, width and, where asked, three frames of time.
+    """Max-pool over height, width and, where asked, two or three frames of time.
 
     The maximum over a box is the maximum over time of the maxima over space, so both passes stay cheap.
     """
 
     def __init__(self, spec: PoolSpec, *, kernel_time: int) -> None:
         super().__init__()
-        assert kernel_time in (1, 3)
-        assert kernel_time == 3 or spec.stride_time == 1
+        assert kernel_time in (1, 2, 3)
+        assert kernel_time > 1 or spec.stride_time == 1
         self.spec = spec
         self.kernel_time = kernel_time
 
@@ -136,9 +139,15 @@ class ClipMaxPool(nn.Module):
         spec = self.spec
         # a map that is smaller than the window is pooled whole, so that small clips pass as well
         window = spec.kernel if spec.padding else [min(spec.kernel, side) for side in clip.shape[-2:]]
-        pooled = F.max_pool2d(fold(clip), window, spec.stride, spec.padding, ceil_mode=spec.ceil_mode)
+        padding, ceil_mode = [spec.padding] * 2, spec.ceil_mode
+        if spec.same_padding:  # ceil mode adds what is missing behind
+            window, ceil_mode = spec.kernel, True
+            padding = [same_pads(side, spec.kernel, spec.stride)[0] for side in clip.shape[-2:]]
+        pooled = F.max_pool2d(fold(clip), window, spec.stride, padding, ceil_mode=ceil_mode)
         pooled = unfold(pooled, clip.shape[2])
-        return max_over_time(pooled, stride=spec.stride_time) if self.kernel_time == 3 else pooled
+        if self.kernel_time == 1:
+            return pooled
+        return max_over_time(pooled, kernel=self.kernel_time, stride=spec.stride_time, same_padding=spec.same_padding)
 
     def extra_repr(self) -> str:
         """The window, for printing."""

@@ -11,7 +11,7 @@ Role: TypeAlias = Literal["stem", "reduce", "spatial", "branch_out", "shortcut"]
 
 
 def same_pads(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    """How many zeros TensorFlow's SAME puts before and behind: the output has ``ceil(size / stride)``, odd rests behind."""
+    """Zeros that TensorFlow's SAME puts before and behind: ``ceil(size / stride)`` come out, odd rests go behind."""
     total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
     return total // 2, total - total // 2
 
@@ -34,7 +34,7 @@ class ConvSpec:
             need) or of the gradient (``"out"``).
         role: What the convolution is for.
         kernel_time: Frames that an inflated convolution covers here; 1 where it should stay flat.
-        stride_time: 2 where time is halved and the module said that it strides time, or where every module has to; else 1.
+        stride_time: 2 where time is halved and the module said that it strides time, or where every module has to.
         split_time: Frames of the temporal convolution that a factorising module (S3D) puts behind this one; None for
             ``kernel_time``, except that a stem stays whole.
         ends_branch: Whether it is the last of a branch of an Inception module.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
@@ -10,14 +11,14 @@ from torch import Tensor, nn
 
 from kinema.models.backbones.base import Backbone, BackbonePlan
 from kinema.models.layers import ClipBatchNorm
-from kinema.models.sites import ConvSpec, PoolSpec, Role, Site
+from kinema.models.sites import ConvSpec, PoolSpec, Site
 from kinema.models.temporal.base import PlacedModule
 
 _EPS = 1e-3
 """Epsilon of every batch norm, as in torchvision's GoogLeNet and the deep analysis."""
 
 
-class _Widths(NamedTuple):
+class ModuleWidths(NamedTuple):
     """Channels of a module's branches: 1 x 1; 1 x 1 then 3 x 3; 1 x 1 then 3 x 3; pool then 1 x 1."""
 
     point: int
@@ -29,20 +30,22 @@ class _Widths(NamedTuple):
 
     @property
     def out_channels(self) -> int:
+        """Channels of the branches joined."""
         return self.point + self.spatial2 + self.spatial3 + self.pooled
 
 
-_MODULES: Final = {
-    "3a": _Widths(64, 96, 128, 16, 32, 32),
-    "3b": _Widths(128, 128, 192, 32, 96, 64),
-    "4a": _Widths(192, 96, 208, 16, 48, 64),
-    "4b": _Widths(160, 112, 224, 24, 64, 64),
-    "4c": _Widths(128, 128, 256, 24, 64, 64),
-    "4d": _Widths(112, 144, 288, 32, 64, 64),
-    "4e": _Widths(256, 160, 320, 32, 128, 128),
-    "5a": _Widths(256, 160, 320, 32, 128, 128),
-    "5b": _Widths(384, 192, 384, 48, 128, 128),
+MODULES: Final[Mapping[str, ModuleWidths]] = {
+    "3a": ModuleWidths(64, 96, 128, 16, 32, 32),
+    "3b": ModuleWidths(128, 128, 192, 32, 96, 64),
+    "4a": ModuleWidths(192, 96, 208, 16, 48, 64),
+    "4b": ModuleWidths(160, 112, 224, 24, 64, 64),
+    "4c": ModuleWidths(128, 128, 256, 24, 64, 64),
+    "4d": ModuleWidths(112, 144, 288, 32, 64, 64),
+    "4e": ModuleWidths(256, 160, 320, 32, 128, 128),
+    "5a": ModuleWidths(256, 160, 320, 32, 128, 128),
+    "5b": ModuleWidths(384, 192, 384, 48, 128, 128),
 }
+"""Widths of the modules by name, torchvision's names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,14 +58,72 @@ class InceptionV1Plan(BackbonePlan):
     @property
     def num_units(self) -> int:
         """Inception modules; the stem goes with the first."""
-        return len(_MODULES)
+        return len(MODULES)
 
     def build(self, placed: PlacedModule, *, temporal_pooling: bool, in_channels: int) -> Backbone:
         """Build the network; see ``BackbonePlan.build``."""
         return InceptionV1(placed, temporal_pooling=temporal_pooling, in_channels=in_channels)
 
 
-class InceptionV1(Backbone):
+class InceptionStages(Backbone):
+    """What networks of Inception modules share: a stem of three convolutions, nine modules, and torchvision's names."""
+
+    def add_stem(self, specs: Sequence[ConvSpec], units: Sequence[int], placed: PlacedModule) -> None:
+        """Add ``conv1`` to ``conv3``, each with the place behind it where frames may meet.
+
+        Args:
+            specs: The convolutions.
+            units: The unit that each goes with when a module is placed.
+            placed: The temporal module.
+        """
+        for index, (spec, unit) in enumerate(zip(specs, units, strict=True)):
+            name = f"conv{index + 1}"
+            self.add_module(name, ConvNormRelu(spec, placed, unit))
+            channels, num_blocks = spec.out_channels, len(placed.allowed)
+            site = Site(name=name, channels=channels, stage=0, block=index, num_blocks=num_blocks)
+            self.add_module(f"mix{index + 1}", placed.mix(site, unit))
+
+    def add_modules(
+        self,
+        channels: int,
+        widths: Mapping[str, ModuleWidths],
+        placed: PlacedModule,
+        *,
+        like: ConvSpec,
+        first_unit: int = 0,
+        points_time: int = 1,
+    ) -> None:
+        """Add the modules, and say how the whole network runs.
+
+        Args:
+            channels: Channels that enter the first.
+            widths: Widths of each module.
+            placed: The temporal module.
+            like: What all convolutions have in common.
+            first_unit: The unit of the first module; the others follow.
+            points_time: Frames of the temporal convolution that a factorising module may put behind the 1 x 1
+                convolutions which end a branch.
+        """
+        blocks: dict[str, int] = {"3": 0, "4": 0, "5": 0}
+        for unit, (name, own) in enumerate(widths.items(), start=first_unit):
+            stage, block, num_blocks = int(name[0]) - 1, blocks[name[0]], len(placed.allowed)
+            site = Site(
+                name=f"inception{name}", channels=own.out_channels, stage=stage, block=block, num_blocks=num_blocks
+            )
+            module = InceptionModule(channels, own, site, placed, unit, like=like, points_time=points_time)
+            self.add_module(site.name, module)
+            blocks[name[0]] += 1
+            channels = own.out_channels
+        self.num_features = channels
+        self.stages = {
+            "stem": ("conv1", "mix1", "maxpool1", "conv2", "mix2", "conv3", "mix3"),
+            "inception3": ("maxpool2", "inception3a", "inception3b"),
+            "inception4": ("maxpool3", *(f"inception4{letter}" for letter in "abcde")),
+            "inception5": ("maxpool4", "inception5a", "inception5b"),
+        }
+
+
+class InceptionV1(InceptionStages):
     """Three stem convolutions and nine modules; time is halved in the max-pools before 3a, 4a and 5a.
 
     Differs from the deep analysis: max-pools reach over the border as torchvision's do (the authors' pad evenly), and
@@ -72,40 +133,16 @@ class InceptionV1(Backbone):
     def __init__(self, placed: PlacedModule, *, temporal_pooling: bool, in_channels: int) -> None:
         super().__init__()
         stride_time = 2 if temporal_pooling else 1
-        specs = {
-            "conv1": _spec(in_channels, 64, 7, role="stem", stride=2),
-            "conv2": _spec(64, 64, 1, role="reduce"),
-            "conv3": _spec(64, 192, 3, role="spatial"),
-        }
-        for index, (name, spec) in enumerate(specs.items()):
-            self.add_module(name, ConvNormRelu(spec, placed, 0))
-            stem_site = Site(name=name, channels=spec.out_channels, stage=0, block=index, num_blocks=len(_MODULES))
-            self.add_module(f"mix{index + 1}", placed.mix(stem_site, 0))
+        like = ConvSpec(in_channels=64, out_channels=64, kernel=1, role="reduce", bias_time=True, norm_eps=_EPS)
+        stem = replace(like, in_channels=in_channels, kernel=7, stride=2, role="stem", kernel_time=7)
+        conv3 = replace(like, out_channels=192, kernel=3, role="spatial", kernel_time=3)
+        self.add_stem([stem, like, conv3], (0, 0, 0), placed)
         self.maxpool1 = placed.pool(replace(_pool(3), kernel_time=1), 0)  # flat in I3D as well
         self.maxpool2 = placed.pool(_pool(3, stride_time), 0)
-        channels = 192
-        blocks: dict[str, int] = {"3": 0, "4": 0, "5": 0}
-        for unit, (name, widths) in enumerate(_MODULES.items()):
-            site = Site(
-                name=f"inception{name}",
-                channels=widths.out_channels,
-                stage=int(name[0]) - 1,
-                block=blocks[name[0]],
-                num_blocks=len(_MODULES),
-            )
-            self.add_module(site.name, InceptionModule(channels, widths, site, placed, unit))
-            blocks[name[0]] += 1
-            channels = widths.out_channels
+        self.add_modules(192, MODULES, placed, like=like)
         self.maxpool3 = placed.pool(_pool(3, stride_time), 2)
         self.maxpool4 = placed.pool(_pool(2, stride_time), 7)
-        self.num_features = channels
         self.temporal_stride = stride_time**3
-        self.stages = {
-            "stem": ("conv1", "mix1", "maxpool1", "conv2", "mix2", "conv3", "mix3"),
-            "inception3": ("maxpool2", "inception3a", "inception3b"),
-            "inception4": ("maxpool3", *(f"inception4{letter}" for letter in "abcde")),
-            "inception5": ("maxpool4", "inception5a", "inception5b"),
-        }
 
 
 class ConvNormRelu(nn.Module):
@@ -114,7 +151,7 @@ class ConvNormRelu(nn.Module):
     def __init__(self, spec: ConvSpec, placed: PlacedModule, unit: int) -> None:
         super().__init__()
         self.conv = placed.conv(spec, unit)
-        self.bn = ClipBatchNorm(spec.out_channels, eps=_EPS)
+        self.bn = ClipBatchNorm(spec.out_channels, eps=spec.norm_eps, momentum=spec.norm_momentum)
         self.activated = placed.activated(spec, unit)
 
     def forward(self, clip: Tensor) -> Tensor:
@@ -125,19 +162,34 @@ class ConvNormRelu(nn.Module):
 class InceptionModule(nn.Module):
     """Four branches side by side, joined along the channels."""
 
-    def __init__(self, channels: int, widths: _Widths, site: Site, placed: PlacedModule, unit: int) -> None:
+    def __init__(
+        self,
+        channels: int,
+        widths: ModuleWidths,
+        site: Site,
+        placed: PlacedModule,
+        unit: int,
+        *,
+        like: ConvSpec,
+        points_time: int,
+    ) -> None:
         super().__init__()
+        own = replace(like, block_in=channels, block_out=site.channels, stage=site.stage, block=site.block)
 
-        def conv(in_channels: int, out_channels: int, kernel: int) -> ConvNormRelu:
-            spec = _spec(in_channels, out_channels, kernel, role="spatial" if kernel > 1 else "reduce")
-            spec = replace(spec, block_in=channels, block_out=site.channels, stage=site.stage, block=site.block)
-            return ConvNormRelu(spec, placed, unit)
+        def point(in_channels: int, out_channels: int, *, ends: bool) -> ConvNormRelu:
+            spec = replace(own, in_channels=in_channels, out_channels=out_channels, kernel=1, role="reduce")
+            return ConvNormRelu(replace(spec, ends_branch=ends, split_time=points_time if ends else None), placed, unit)
+
+        def wide(in_channels: int, out_channels: int) -> nn.Sequential:
+            spec = replace(own, in_channels=in_channels, out_channels=out_channels, kernel=3, role="spatial")
+            last = ConvNormRelu(replace(spec, kernel_time=3, ends_branch=True), placed, unit)
+            return nn.Sequential(point(channels, in_channels, ends=False), last)
 
         pool = PoolSpec(kernel=3, stride=1, padding=1, ceil_mode=True, kernel_time=3)
-        self.branch1 = conv(channels, widths.point, 1)
-        self.branch2 = nn.Sequential(conv(channels, widths.reduce2, 1), conv(widths.reduce2, widths.spatial2, 3))
-        self.branch3 = nn.Sequential(conv(channels, widths.reduce3, 1), conv(widths.reduce3, widths.spatial3, 3))
-        self.branch4 = nn.Sequential(placed.pool(pool, unit), conv(channels, widths.pooled, 1))
+        self.branch1 = point(channels, widths.point, ends=True)
+        self.branch2 = wide(widths.reduce2, widths.spatial2)
+        self.branch3 = wide(widths.reduce3, widths.spatial3)
+        self.branch4 = nn.Sequential(placed.pool(pool, unit), point(channels, widths.pooled, ends=True))
         self.branch_end = placed.branch_end(site, unit)
         self.mix = placed.mix(site, unit)
         self.after = placed.after(site, unit)
@@ -146,19 +198,6 @@ class InceptionModule(nn.Module):
         """``b c t h w`` to ``b d t h w``."""
         branches = (self.branch1(clip), self.branch2(clip), self.branch3(clip), self.branch4(clip))
         return self.after(self.mix(self.branch_end(torch.cat(branches, dim=1))))
-
-
-def _spec(in_channels: int, out_channels: int, kernel: int, *, role: Role, stride: int = 1) -> ConvSpec:
-    return ConvSpec(
-        in_channels=in_channels,
-        out_channels=out_channels,
-        kernel=kernel,
-        stride=stride,
-        role=role,
-        kernel_time=kernel,  # I3D's kernels are cubes: 7, 3 and 1
-        bias_time=True,
-        norm_eps=_EPS,
-    )
 
 
 def _pool(kernel: int, stride_time: int = 1) -> PoolSpec:

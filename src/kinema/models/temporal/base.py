@@ -50,7 +50,7 @@ class TemporalModule:
 
     def pool(self, spec: PoolSpec) -> nn.Module:
         """The max-pool that stands for one of the two-dimensional network."""
-        return ClipMaxPool(spec, kernel_time=3 if spec.stride_time > 1 else 1)
+        return ClipMaxPool(spec, kernel_time=spec.kernel_time if spec.stride_time > 1 else 1)
 
     def mix(self, site: Site) -> nn.Module:
         """Where frames meet: at the head of a residual branch; on Inception after a stem convolution or a module."""

@@ -27,4 +27,4 @@ class I3d(TemporalModule):
     def pool(self, spec: PoolSpec) -> nn.Module:
         """A max-pool over time as far as the backbone proposes."""
         inflated = spec.kernel_time if spec.temporal_allowed else 1
-        return ClipMaxPool(spec, kernel_time=3 if spec.stride_time > 1 else inflated)
+        return ClipMaxPool(spec, kernel_time=spec.kernel_time if spec.stride_time > 1 else inflated)
