@@ -151,7 +151,9 @@ def test_r2d_says_which_clips_it_wants() -> None:
     ("name", "told"),
     [
         ("r3d-vresnet18-tp", "vresnet18 has no form with -tp: its temporal convolutions stride time"),
+        ("mc3-vresnet18-tp", "vresnet18 has no form with -tp"),
         ("r2d-resnet18-tp", "r2d has no form with -tp"),
+        ("r2d+tsm-vresnet18", "r2d and tsm do not go together: behind the stem"),
         ("i3d+r2plus1d-vresnet18", "both replace the backbone's convolutions"),
     ],
 )
@@ -162,6 +164,8 @@ def test_what_makes_no_sense_is_refused(name: str, told: str) -> None:
         build_model("f-r2d", options={"norm_eps": 0})
     with pytest.raises(UserError, match="no ImageNet weights of vresnet18"):
         build_model("f-r2d", weights="imagenet")
+    with pytest.raises(UserError, match="r2plus1d-resnettiny cannot start from ImageNet weights: it makes two"):
+        build_model("r2plus1d-resnettiny", weights="imagenet")
 
 
 def load_foreign(model: ActionModel, state: dict[str, Tensor], keys: dict[str, str]) -> None:

@@ -10,12 +10,16 @@ from typing import Any, Final
 from kinema.errors import CheckpointError, UserError, unknown_name
 from kinema.models.action_model import ActionModel
 from kinema.models.backbones.base import BackbonePlan
+from kinema.models.backbones.clarifai import CLARIFAINET
 from kinema.models.backbones.efficientnet import EfficientNetLitePlan
 from kinema.models.backbones.inception import InceptionV1Plan
+from kinema.models.backbones.mfnet import MULTI_FIBER_NETS
+from kinema.models.backbones.mobilenetv2 import MOBILE_NETS
 from kinema.models.backbones.resnet import RESNETS
+from kinema.models.backbones.vgg import VGGS
 from kinema.models.backbones.vresnet import VRESNETS
 from kinema.models.inflate import INFLATIONS, load_weights
-from kinema.models.names import ModelName
+from kinema.models.names import NO_IMAGE_WEIGHTS, ModelName
 from kinema.models.slowfast import SlowFast
 from kinema.models.temporal.base import TemporalModule
 from kinema.models.temporal.conv1d import Conv1d
@@ -54,7 +58,11 @@ BACKBONES: Final[Mapping[str, BackbonePlan]] = {
     "inceptionv1": InceptionV1Plan(),
     **RESNETS,
     **VRESNETS,
+    **VGGS,
+    "clarifainet": CLARIFAINET,
     "efficientnetlite0": EfficientNetLitePlan(),
+    **MOBILE_NETS,
+    **MULTI_FIBER_NETS,
 }
 """Plans of backbones by name."""
 
@@ -110,6 +118,9 @@ def build_model(
         name=str(parsed),
     )
     model.options = given
+    for module in parsed.modules:
+        if weights == "imagenet" and module in NO_IMAGE_WEIGHTS:
+            raise UserError(f"{parsed} cannot start from ImageNet weights: {NO_IMAGE_WEIGHTS[module]}")
     if weights is not None:
         _load(model, parsed.backbone, weights, inflation)
     return model

@@ -38,13 +38,25 @@ BACKBONES: Final[Mapping[str, str]] = {
     "resnet101": "ResNet, bottlenecks, torchvision's keys",
     "resnet152": "ResNet, bottlenecks, torchvision's keys",
     "resnettiny": "ResNet of 16 to 128 channels for clips of 64 to 112 pixels",
+    "resnext26": "ResNeXt-26 (8 x 16d), which the Multi-Fiber paper compares with",
     "vresnet18": "the R(2+1)D paper's ResNet: no max-pool, time strided by temporal convolutions",
     "vresnet34": "the R(2+1)D paper's ResNet: no max-pool, time strided by temporal convolutions",
+    "vgg11": "VGG, torchvision's keys, fc6 and fc7 on every frame",
+    "vgg16": "VGG, torchvision's keys, fc6 and fc7 on every frame",
+    "vgg19": "VGG, torchvision's keys, fc6 and fc7 on every frame",
+    "clarifainet": "CNN-M-2048: five convolutions, fc6 and fc7 on every frame",
     "efficientnetlite0": "EfficientNet without squeeze-and-excitation and swish",
+    "mobilenetv2": "MobileNet-v2, torchvision's keys; options: width_multiplier",
+    "mfmobilenetv2": "MobileNet-v2 (1.4) with multi-fiber units; options: fibers, multiplexer",
+    "mfnet": "Multi-Fiber network; options: fibers, multiplexer; i3d halves time in its first unit",
+    "mfnetwide": "Multi-Fiber network without multiplexer, deeper and wider",
+    "mfresnet18": "ResNet-18 with multi-fiber units; options: fibers, multiplexer",
 }
 """Backbones by name, with a line about each."""
 
+_SINGLE: Final = ("tsn", "i3d", "s3d", "tam", "tsm", "nl", "conv1d", "se")
 _ALL: Final = ("tsn", "i3d", "s3d", "tam", "tsm", "nl", "conv1d", "se", "i3d+se", "tam+se", "tsm+nl")
+_FEW: Final = ("tsn", "i3d", "tam", "tsm")
 _VRESNET: Final = ("tsn", "r2d", "r3d", "r2plus1d", "s3d", "tam", "tsm", "nl", "conv1d", "se")
 
 LISTED: Final[Mapping[str, tuple[str, ...]]] = {
@@ -55,9 +67,19 @@ LISTED: Final[Mapping[str, tuple[str, ...]]] = {
     "resnet101": (*_ALL, "slow", "slowfast"),
     "resnet152": _ALL,
     "resnettiny": _ALL,
+    "resnext26": _FEW,
     "vresnet18": _VRESNET,
     "vresnet34": _VRESNET,
+    "vgg11": _SINGLE,
+    "vgg16": _SINGLE,
+    "vgg19": _SINGLE,
+    "clarifainet": _SINGLE,
     "efficientnetlite0": _ALL,
+    "mobilenetv2": _ALL,
+    "mfmobilenetv2": _FEW,
+    "mfnet": _ALL[:8],
+    "mfnetwide": _FEW,
+    "mfresnet18": _FEW,
 }
 """Modules and stacks that the list shows for each backbone; other pairs can be named too, unless refused."""
 
@@ -65,6 +87,7 @@ _SLOW: Final = "its kernels are set for the blocks and the four stages of torchv
 
 NO_TEMPORAL_POOLING: Final[Mapping[str, str]] = {
     **dict.fromkeys(("vresnet18", "vresnet34"), "its temporal convolutions stride time, and nothing else may"),
+    **dict.fromkeys(("mfnet", "mfnetwide"), "its 3-D form halves time in its first unit, and nowhere else"),
     "r2d": "its stem leaves one time step, which nothing can halve",
 }
 """Backbones and modules that refuse ``-tp``, each with the reason."""
@@ -85,6 +108,17 @@ ALIASES: Final[Mapping[str, str]] = {
     **{f"rmc{x}-vresnet{depth}": f"r3d@top{6 - x}-vresnet{depth}" for depth in (18, 34) for x in (2, 3, 4, 5)},
 }
 """Other names of models, each with the name it stands for."""
+
+REFUSED_STACKS: Final[tuple[tuple[str, str, str], ...]] = tuple(
+    ("r2d", mixing, "behind the stem of r2d there is one time step, so no frames are left to mix")
+    for mixing in ("tsm", "tam", "conv1d")
+)
+"""Modules that make no sense together, and the reason."""
+
+NO_IMAGE_WEIGHTS: Final[Mapping[str, str]] = {
+    "r2plus1d": "it makes two convolutions of other widths of each, so an image network's weights fit nowhere",
+}
+"""Modules that cannot start from an image network's weights, each with the reason."""
 
 ONE_LENGTH: Final = ("r2d",)
 """Modules built for clips of one length, which the option ``frames`` has to say."""
@@ -141,6 +175,9 @@ class ModelName:
             for module_pattern, backbone_pattern, reason in REFUSED:
                 if fnmatch.fnmatchcase(module, module_pattern) and fnmatch.fnmatchcase(self.backbone, backbone_pattern):
                     raise UserError(f"{module} does not go with {self.backbone}: {reason}")
+        for first, second, reason in REFUSED_STACKS:
+            if first in self.modules and second in self.modules:
+                raise UserError(f"{first} and {second} do not go together: {reason}")
 
     def needed_options(self, *, frames: int) -> dict[str, int]:
         """The options without which this model cannot be built, for clips of ``frames`` frames; mostly none."""
@@ -163,10 +200,10 @@ class ModelName:
         Raises:
             UserError: A word is unknown (the nearest known ones are offered) or the form is wrong.
         """
-        if text in ALIASES:
-            target = cls.parse(ALIASES[text])
-            return cls(target.modules, target.backbone, target.placement, target.temporal_pooling, alias=text)
         rest = text.removesuffix(_TEMPORAL_POOLING)
+        if rest in ALIASES:
+            target = cls.parse(ALIASES[rest] + text[len(rest) :])
+            return cls(target.modules, target.backbone, target.placement, target.temporal_pooling, alias=text)
         head, dash, backbone = rest.rpartition("-")
         modules, at, placement = head.partition("@")
         if not dash or not modules or (at and not placement):
