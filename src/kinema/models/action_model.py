@@ -48,7 +48,7 @@ class ActionModel(nn.Module):
         super().__init__()
         for child_name, child in backbone.named_children():
             # not add_module, which refuses the name of a method: torchvision calls some networks' body "features"
-            self._modules[child_name] = child
+            setattr(self, child_name, child)
         self.head_name = backbone.head_name
         self.add_module(self.head_name, head)
         self._stages: Mapping[str, tuple[str, ...]] = dict(backbone.stages)
@@ -104,7 +104,7 @@ class ActionModel(nn.Module):
             body.build_head(num_classes, dropout=dropout),
             name=name or f"{type(module).__name__}-{type(body).__name__}".lower(),
             in_channels=in_channels,
-            order_blind=not (temporal_pooling or placed.sees_order),
+            order_blind=body.temporal_stride == 1 and not placed.sees_order,
             num_frames=module.num_frames,
         )
 
@@ -140,7 +140,7 @@ class ActionModel(nn.Module):
     def get_submodule(self, target: str) -> nn.Module:
         """Find a part by its dotted name, also in a body that is called as the method ``features`` is."""
         first, _, rest = target.partition(".")
-        child = self._modules.get(first)
+        child = dict(self.named_children()).get(first)
         return super().get_submodule(target) if child is None else child.get_submodule(rest)
 
     def stage_names(self) -> list[str]:
@@ -166,7 +166,7 @@ class ActionModel(nn.Module):
 
     def head_parameters(self) -> Iterator[nn.Parameter]:
         """The parameters of the layer whose rows are the classes."""
-        return self.head.classifier.parameters()
+        return self.head.classifier.parameters(recurse=False)  # a gate inside the head has no rows of classes
 
     def classifier_keys(self) -> frozenset[str]:
         """Keys, in the state dictionary, of the layer whose rows are the classes."""

@@ -13,6 +13,7 @@ from kinema.models.backbones.base import BackbonePlan
 from kinema.models.backbones.clarifai import CLARIFAINET
 from kinema.models.backbones.efficientnet import EfficientNetLitePlan
 from kinema.models.backbones.inception import InceptionV1Plan
+from kinema.models.backbones.inceptioni3d import InceptionI3dPlan
 from kinema.models.backbones.mfnet import MULTI_FIBER_NETS
 from kinema.models.backbones.mobilenetv2 import MOBILE_NETS
 from kinema.models.backbones.resnet import RESNETS
@@ -23,12 +24,14 @@ from kinema.models.names import NO_IMAGE_WEIGHTS, ModelName
 from kinema.models.slowfast import SlowFast
 from kinema.models.temporal.base import TemporalModule
 from kinema.models.temporal.conv1d import Conv1d
+from kinema.models.temporal.gate import Gate
 from kinema.models.temporal.i3d import I3d
 from kinema.models.temporal.nonlocal_block import NonLocal
 from kinema.models.temporal.r2d import R2d
 from kinema.models.temporal.r2plus1d import R2plus1d
 from kinema.models.temporal.r3d import R3d
-from kinema.models.temporal.s3d import S3d
+from kinema.models.temporal.s3d import S3d, S3d2
+from kinema.models.temporal.s3dg import S3dg
 from kinema.models.temporal.slow import Slow
 from kinema.models.temporal.squeeze_excitation import SqueezeExcitation
 from kinema.models.temporal.stack import Stack
@@ -41,6 +44,9 @@ MODULES: Final[Mapping[str, type[TemporalModule]]] = {
     "tsn": Tsn,
     "i3d": I3d,
     "s3d": S3d,
+    "s3d2": S3d2,
+    "s3dg": S3dg,
+    "gate": Gate,
     "tam": Tam,
     "tsm": Tsm,
     "nl": NonLocal,
@@ -56,6 +62,7 @@ MODULES: Final[Mapping[str, type[TemporalModule]]] = {
 
 BACKBONES: Final[Mapping[str, BackbonePlan]] = {
     "inceptionv1": InceptionV1Plan(),
+    "inceptioni3d": InceptionI3dPlan(),
     **RESNETS,
     **VRESNETS,
     **VGGS,

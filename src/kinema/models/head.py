@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -51,3 +52,45 @@ class LinearHead(nn.Linear):
         """Score ``b d t h w``; the result has axes ``b classes``."""
         steps = F.dropout(input.mean((3, 4)), self.dropout, self.training)
         return super().forward(steps.mean(2))
+
+
+class WindowHead(LinearHead):
+    """Average over windows that move by one position, dropout on each, average over the windows, one linear layer.
+
+    Where windows overlap, positions at the border of the map count less than under a plain average. A map smaller than
+    the window is one window.
+
+    Args:
+        num_features: Channels of the last map.
+        num_classes: Classes.
+        dropout: Chance in [0, 1) that a feature of a window is dropped in training.
+        window: Time steps, rows and columns of a window; None for the whole map.
+        context_gate: Whether each window's average x becomes sigmoid(W x + b) x first ("Learnable pooling with Context
+            Gating for video classification", arXiv 1706.06905).
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        num_classes: int,
+        *,
+        dropout: float,
+        window: tuple[int, int, int] | None,
+        context_gate: bool = False,
+    ) -> None:
+        super().__init__(num_features, num_classes, dropout=dropout)
+        self.window = window
+        self.context_gate = nn.Linear(num_features, num_features) if context_gate else None
+        if self.context_gate is not None:  # near zero, so that the gates start half open
+            nn.init.trunc_normal_(self.context_gate.weight, std=0.01)
+            nn.init.zeros_(self.context_gate.bias)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Score ``b d t h w``; the result has axes ``b classes``."""
+        sizes = input.shape[2:]
+        window = sizes if self.window is None else [min(pair) for pair in zip(self.window, sizes, strict=True)]
+        embedded = F.avg_pool3d(input, window, stride=1).flatten(2).transpose(1, 2)
+        if self.context_gate is not None:
+            embedded = embedded * torch.sigmoid(self.context_gate(embedded))
+        embedded = F.dropout(embedded, self.dropout, self.training).mean(1)
+        return F.linear(embedded, self.weight, self.bias)

@@ -13,7 +13,7 @@ from kinema.models.action_model import ActionModel
 INFLATIONS = ("mean", "repeat", "centre")
 """How a k x k kernel becomes t x k x k: divided over the frames, copied to each, or put on the middle one."""
 
-_TEMPORAL_PARTS = re.compile(r"(^|\.)(mix\d?|activated\w*|branch_end|after)\.")
+_TEMPORAL_PARTS = re.compile(r"(^|\.)(mix\d?|activated\w*|branch_end|after|context_gate)\.")
 """Parts that a temporal module adds; an image network has no weights for them."""
 
 _AUXILIARY = re.compile(r"^aux\d\.")
@@ -99,6 +99,8 @@ def _fit(weight: Tensor, own: Tensor, *, is_first: bool, how: str) -> Tensor:
         return weight.unsqueeze(2) if own.shape[2] == 1 else inflate(weight, own.shape[2], how=how)
     if weight.ndim == 5 and own.ndim == 4 and weight.shape[2] == 1:
         return weight.squeeze(2)
+    if weight.ndim == 5 and own.ndim == 2 and weight.shape[2:].numel() == 1:  # a classifier written as a convolution
+        return weight.flatten(1)
     return weight
 
 

@@ -17,6 +17,9 @@ MODULES: Final[Mapping[str, str]] = {
     "tsn": "no module: frames meet only in the average of their scores",
     "i3d": "k x k convolutions become 3 x k x k",
     "s3d": "k x k convolutions are followed by a temporal convolution of 3",
+    "s3d2": "s3d without temporal convolutions behind inceptioni3d's 1 x 1 branches, as torchvision's",
+    "s3dg": "s3d+gate, the S3D-G paper's network on inceptioni3d",
+    "gate": "feature gating: channels weighed by what all channels hold on average",
     "tam": "three depth-wise taps over time at the head of every block",
     "tsm": "an eighth of the channels shifted one frame back, an eighth one frame forward",
     "nl": "non-local blocks: attention over all positions of all frames",
@@ -32,6 +35,7 @@ MODULES: Final[Mapping[str, str]] = {
 
 BACKBONES: Final[Mapping[str, str]] = {
     "inceptionv1": "GoogLeNet with batch norm, torchvision's keys, no auxiliary heads",
+    "inceptioni3d": "I3D's and S3D-G's Inception: stem and two max-pools halve time; the same keys as inceptionv1",
     "resnet18": "ResNet, basic blocks, torchvision's keys",
     "resnet34": "ResNet, basic blocks, torchvision's keys",
     "resnet50": "ResNet, bottlenecks, torchvision's keys",
@@ -56,11 +60,13 @@ BACKBONES: Final[Mapping[str, str]] = {
 
 _SINGLE: Final = ("tsn", "i3d", "s3d", "tam", "tsm", "nl", "conv1d", "se")
 _ALL: Final = ("tsn", "i3d", "s3d", "tam", "tsm", "nl", "conv1d", "se", "i3d+se", "tam+se", "tsm+nl")
+_I3D: Final = ("i3d", "s3d", "s3d2", "s3dg", "tam", "tsm", "nl", "conv1d", "se", "i3d+gate", "s3d2+gate")
 _FEW: Final = ("tsn", "i3d", "tam", "tsm")
 _VRESNET: Final = ("tsn", "r2d", "r3d", "r2plus1d", "s3d", "tam", "tsm", "nl", "conv1d", "se")
 
 LISTED: Final[Mapping[str, tuple[str, ...]]] = {
     "inceptionv1": _ALL,
+    "inceptioni3d": _I3D,
     "resnet18": _ALL,
     "resnet34": _ALL,
     "resnet50": (*_ALL, "slow", "slowfast"),
@@ -86,6 +92,7 @@ LISTED: Final[Mapping[str, tuple[str, ...]]] = {
 _SLOW: Final = "its kernels are set for the blocks and the four stages of torchvision's ResNets"
 
 NO_TEMPORAL_POOLING: Final[Mapping[str, str]] = {
+    "inceptioni3d": "its stem and two of its max-pools halve time as it is",
     **dict.fromkeys(("vresnet18", "vresnet34"), "its temporal convolutions stride time, and nothing else may"),
     **dict.fromkeys(("mfnet", "mfnetwide"), "its 3-D form halves time in its first unit, and nowhere else"),
     "r2d": "its stem leaves one time step, which nothing can halve",
@@ -93,6 +100,7 @@ NO_TEMPORAL_POOLING: Final[Mapping[str, str]] = {
 """Backbones and modules that refuse ``-tp``, each with the reason."""
 
 REFUSED: Final[tuple[tuple[str, str, str], ...]] = (
+    ("tsn", "inceptioni3d", "it halves time, so no frame goes through by itself; the network without a module is i2d"),
     ("slow", "[!r]*", _SLOW),
     ("slow", "resnext*", _SLOW),
     ("slowfast", "[!r]*", _SLOW),
@@ -102,6 +110,8 @@ REFUSED: Final[tuple[tuple[str, str, str], ...]] = (
 """Pairs that make no sense: patterns of a module and of a backbone (``*`` and ``?``), and the reason."""
 
 ALIASES: Final[Mapping[str, str]] = {
+    "i2d": "i3d@top0-inceptioni3d",
+    "fast-s3d": "s3d@top2-inceptioni3d",
     "f-r2d": "tsn-vresnet18",
     "f-r2d-vresnet34": "tsn-vresnet34",
     **{f"mc{x}-vresnet{depth}": f"r3d@bottom{x - 1}-vresnet{depth}" for depth in (18, 34) for x in (2, 3, 4, 5)},

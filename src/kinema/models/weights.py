@@ -106,8 +106,16 @@ IMAGENET: Final[Mapping[str, WeightsRecord]] = {
     "resnet50": WeightsRecord(source="torchvision", entry="ResNet50_Weights.IMAGENET1K_V1", top1=76.130),
     "resnet101": WeightsRecord(source="torchvision", entry="ResNet101_Weights.IMAGENET1K_V1", top1=77.374),
     "resnet152": WeightsRecord(source="torchvision", entry="ResNet152_Weights.IMAGENET1K_V1", top1=78.312),
+    "vgg11": WeightsRecord(source="torchvision", entry="VGG11_Weights.IMAGENET1K_V1", top1=69.02),
+    "vgg16": WeightsRecord(source="torchvision", entry="VGG16_Weights.IMAGENET1K_V1", top1=71.592),
+    "vgg19": WeightsRecord(source="torchvision", entry="VGG19_Weights.IMAGENET1K_V1", top1=72.376),
     # torchvision feeds this one values in -1..1 (its ``transform_input``)
     "inceptionv1": WeightsRecord(
+        source="torchvision", entry="GoogLeNet_Weights.IMAGENET1K_V1", top1=69.778, preprocessing=_MINUS_ONE_TO_ONE
+    ),
+    "mobilenetv2": WeightsRecord(source="torchvision", entry="MobileNet_V2_Weights.IMAGENET1K_V1", top1=71.878),
+    # the same layers under the same names; see the page on models for what differs
+    "inceptioni3d": WeightsRecord(
         source="torchvision", entry="GoogLeNet_Weights.IMAGENET1K_V1", top1=69.778, preprocessing=_MINUS_ONE_TO_ONE
     ),
     "efficientnetlite0": WeightsRecord(

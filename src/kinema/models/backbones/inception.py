@@ -68,17 +68,20 @@ class InceptionV1Plan(BackbonePlan):
 class InceptionStages(Backbone):
     """What networks of Inception modules share: a stem of three convolutions, nine modules, and torchvision's names."""
 
-    def add_stem(self, specs: Sequence[ConvSpec], units: Sequence[int], placed: PlacedModule) -> None:
+    def add_stem(
+        self, specs: Sequence[ConvSpec], units: Sequence[int], placed: PlacedModule, first: nn.Module | None = None
+    ) -> None:
         """Add ``conv1`` to ``conv3``, each with the place behind it where frames may meet.
 
         Args:
             specs: The convolutions.
             units: The unit that each goes with when a module is placed.
             placed: The temporal module.
+            first: What takes the place of the first convolution, for a stem that is not the module's to choose.
         """
         for index, (spec, unit) in enumerate(zip(specs, units, strict=True)):
             name = f"conv{index + 1}"
-            self.add_module(name, ConvNormRelu(spec, placed, unit))
+            self.add_module(name, ConvNormRelu(spec, placed, unit, conv=None if index else first))
             channels, num_blocks = spec.out_channels, len(placed.allowed)
             site = Site(name=name, channels=channels, stage=0, block=index, num_blocks=num_blocks)
             self.add_module(f"mix{index + 1}", placed.mix(site, unit))
@@ -148,9 +151,9 @@ class InceptionV1(InceptionStages):
 class ConvNormRelu(nn.Module):
     """Convolution, norm, ReLU, and what the module lets the activation pass through."""
 
-    def __init__(self, spec: ConvSpec, placed: PlacedModule, unit: int) -> None:
+    def __init__(self, spec: ConvSpec, placed: PlacedModule, unit: int, *, conv: nn.Module | None = None) -> None:
         super().__init__()
-        self.conv = placed.conv(spec, unit)
+        self.conv = conv or placed.conv(spec, unit)
         self.bn = ClipBatchNorm(spec.out_channels, eps=spec.norm_eps, momentum=spec.norm_momentum)
         self.activated = placed.activated(spec, unit)
 

@@ -56,8 +56,11 @@ class FeatureGate(nn.Module):
 
     def __init__(self, channels: int, *, pool: str, bias: bool) -> None:
         super().__init__()
-        self.linear = gate_layer(channels, bias=bias)
+        self.linear = nn.Linear(channels, channels, bias=bias)
         self.pool = pool
+        nn.init.trunc_normal_(self.linear.weight, std=0.01)  # as the authors' code: every gate starts half open
+        if bias:
+            nn.init.zeros_(self.linear.bias)
 
     def forward(self, clip: Tensor) -> Tensor:
         """``b c t h w`` to the same shape."""
@@ -72,12 +75,3 @@ class FeatureGate(nn.Module):
     def extra_repr(self) -> str:
         """The pooling, for printing."""
         return f"pool={self.pool}"
-
-
-def gate_layer(channels: int, *, bias: bool = True) -> nn.Linear:
-    """A layer that starts near zero, as the authors' does, so that every gate starts half open."""
-    layer = nn.Linear(channels, channels, bias=bias)
-    nn.init.trunc_normal_(layer.weight, std=0.01)
-    if bias:
-        nn.init.zeros_(layer.bias)
-    return layer
