@@ -27,6 +27,9 @@ class ResNetPlan(BackbonePlan):
         layers: Blocks of each stage.
         widths: Channels of the 3 x 3 convolutions of each stage; the first is the stem's as well.
         stem_kernel: Height and width of the first kernel.
+        stem_width: Channels of the stem; 0 for the first of the widths.
+        out_widths: Channels that leave the blocks of each stage; empty for the widths, four times them in bottlenecks.
+        groups: Groups of channels in a bottleneck's 3 x 3 convolutions.
         joined: Channels that another network adds to the map before each stage, as SlowFast's lateral connections do.
     """
 
@@ -34,6 +37,9 @@ class ResNetPlan(BackbonePlan):
     layers: tuple[int, int, int, int]
     widths: tuple[int, int, int, int] = (64, 128, 256, 512)
     stem_kernel: int = 7
+    stem_width: int = 0
+    out_widths: tuple[int, ...] = ()
+    groups: int = 1
     joined: tuple[int, int, int, int] = (0, 0, 0, 0)
 
     @property
@@ -51,7 +57,7 @@ class ResNet(Backbone):
 
     def __init__(self, plan: ResNetPlan, placed: PlacedModule, *, temporal_pooling: bool, in_channels: int) -> None:
         super().__init__()
-        width, kernel = plan.widths[0], plan.stem_kernel
+        width, kernel = plan.stem_width or plan.widths[0], plan.stem_kernel
         stem = ConvSpec(
             in_channels=in_channels, out_channels=width, kernel=kernel, stride=2, role="stem", kernel_time=3
         )
@@ -61,6 +67,7 @@ class ResNet(Backbone):
         self.activated1 = placed.activated(stem, 0)
         self.maxpool = placed.pool(PoolSpec(kernel=3, stride=2, padding=1), 0)
         expansion = 1 if plan.block == "basic" else 4
+        out_widths = plan.out_widths or [planes * expansion for planes in plan.widths]
         unit, channels = 0, width
         for stage, (num_blocks, planes) in enumerate(zip(plan.layers, plan.widths, strict=True), start=1):
             blocks: list[nn.Module] = []
@@ -74,12 +81,13 @@ class ResNet(Backbone):
                     num_blocks=plan.num_units,
                     in_channels=channels,
                     planes=planes,
-                    out_channels=planes * expansion,
+                    out_channels=out_widths[stage - 1],
+                    groups=plan.groups,
                     stride=2 if first else 1,
                     halves_time=temporal_pooling and first,
                 )
                 blocks.append(BasicBlock(place, placed) if plan.block == "basic" else Bottleneck(place, placed))
-                channels, unit = planes * expansion, unit + 1
+                channels, unit = out_widths[stage - 1], unit + 1
             self.add_module(f"layer{stage}", nn.Sequential(*blocks))
         self.num_features = channels
         self.temporal_stride = 8 if temporal_pooling else 1
@@ -104,6 +112,7 @@ class BlockPlace:
         stride: Spatial stride.
         halves_time: Whether time is halved here.
         norm_eps: Epsilon of its batch norms.
+        groups: Groups of channels in a bottleneck's 3 x 3 convolution.
     """
 
     stage: int
@@ -116,6 +125,7 @@ class BlockPlace:
     stride: int
     halves_time: bool
     norm_eps: float = 1e-5
+    groups: int = 1
 
     def conv(
         self,
@@ -125,6 +135,7 @@ class BlockPlace:
         *,
         role: Role,
         stride: int = 1,
+        groups: int = 1,
         in_time: int = 1,
         leads: bool = False,
     ) -> ConvSpec:
@@ -134,6 +145,7 @@ class BlockPlace:
             out_channels=out_channels,
             kernel=kernel,
             stride=stride,
+            groups=groups,
             role=role,
             kernel_time=3 if kernel > 1 else 1,
             stride_time=in_time,
@@ -226,7 +238,15 @@ class Bottleneck(_ResidualBlock):
     def __init__(self, place: BlockPlace, placed: PlacedModule) -> None:
         super().__init__(place, placed)
         spec1 = place.conv(place.in_channels, place.planes, 1, role="reduce", leads=True)
-        spec2 = place.conv(place.planes, place.planes, 3, role="spatial", stride=place.stride, in_time=self.stride_time)
+        spec2 = place.conv(
+            place.planes,
+            place.planes,
+            3,
+            role="spatial",
+            stride=place.stride,
+            groups=place.groups,
+            in_time=self.stride_time,
+        )
         spec3 = place.conv(place.planes, place.out_channels, 1, role="branch_out")
         self.conv1 = placed.conv(spec1, place.unit)
         self.bn1 = place.norm(place.planes)
@@ -253,5 +273,15 @@ RESNETS = {
     "resnet101": ResNetPlan(block="bottleneck", layers=(3, 4, 23, 3)),
     "resnet152": ResNetPlan(block="bottleneck", layers=(3, 8, 36, 3)),
     "resnettiny": ResNetPlan(block="basic", layers=(2, 2, 2, 2), widths=(16, 32, 64, 128), stem_kernel=5),
+    "resnext26": ResNetPlan(
+        block="bottleneck",
+        layers=(2, 2, 2, 2),
+        widths=(128, 256, 512, 1024),
+        stem_width=64,
+        out_widths=(64, 128, 256, 512),
+        groups=8,
+    ),
 }
-"""The ResNets by name. ``resnettiny`` is the project's own, for tests and demos: a 16th of ResNet-18's parameters."""
+"""The ResNets by name. ``resnettiny`` is the project's own, for tests and demos: a 16th of ResNet-18's parameters.
+``resnext26`` is the "ResNeXt-26 (8 x 16d)" of "Multi-Fiber Networks for Video Recognition" (arXiv 1807.11195, Table 1),
+which prints 6.3 M parameters and 1.1 G multiply-adds; the widths are those that give them."""
