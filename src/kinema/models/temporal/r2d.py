@@ -59,4 +59,4 @@ class FramesAsChannels(ClipConv3d):
         image, weight = (axes.transpose(1, 2).flatten(1, 2) for axes in (input, self.weight))
         if self.same_padding:
             image = same_padding(image, self.kernel_size[1], self.stride[1])
-        return F.conv2d(image, weight, None, self.stride[1:], self.padding[1:]).unsqueeze(2)
+        return F.conv2d(image, weight, self.bias, self.stride[1:], self.padding[1:]).unsqueeze(2)

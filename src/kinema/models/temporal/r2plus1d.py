@@ -18,7 +18,7 @@ WIDTH_RULES = ("conv", "block")
 """What the width between the two halves is counted from: the convolution's own channels, or its block's."""
 
 _STEM_WIDTH = 45, 64
-"""Channels between the halves of the stem, of so many behind it: the paper's appendix says 45, its formula 83."""
+"""Channels between the halves of a 7 x 7 stem, of so many behind it: the paper's appendix says 45, its formula 83."""
 
 
 class R2plus1d(TemporalModule):
@@ -47,7 +47,7 @@ class R2plus1d(TemporalModule):
         return Conv2Plus1d(spec, width=self._width(spec))
 
     def _width(self, spec: ConvSpec) -> int:
-        if spec.role == "stem":
+        if spec.role == "stem" and spec.kernel == 7:
             part, whole = _STEM_WIDTH
             return spec.out_channels * part // whole
         by_block = self.width_rule == "block" and spec.block_in > 0 and spec.groups == 1
@@ -80,7 +80,7 @@ class Conv2Plus1d(nn.Module):
 
     def __init__(self, spec: ConvSpec, *, width: int) -> None:
         super().__init__()
-        self.spatial = FrameConv2d(replace(spec, out_channels=width, stride_time=1))
+        self.spatial = FrameConv2d(replace(spec, out_channels=width, stride_time=1, bias=False))
         self.norm = ClipBatchNorm(width, eps=spec.norm_eps, momentum=spec.norm_momentum)
         self.temporal = ClipConv3d(replace(spec, in_channels=width), kernel=1, kernel_time=FRAMES, stride=1)
 
