@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import pickle
-import signal
 import threading
 import time
 import warnings
@@ -25,6 +24,7 @@ from torch import nn
 from kinema.errors import UserError, one_of
 from kinema.evaluation.processes import processes_from_outside
 from kinema.training.recipe import PRECISIONS
+from kinema.training.stopping import signals_going_to
 
 Value = TypeVar("Value")
 
@@ -187,7 +187,7 @@ def launch(hardware: Hardware, work: Callable[..., Value], *arguments: object) -
         if not spawning:
             fabric.launch()
             return work(Engine(fabric, scaler, hardware.precision), *arguments)
-        with _forwarding_signals(), _ending_survivors():
+        with signals_going_to(_forward_signal), _ending_survivors():
             try:
                 answer = fabric.launch(partial(_spawned, scaler, hardware.precision, work, arguments))
                 return pickle.loads(answer)
@@ -241,25 +241,12 @@ def _silence_notices() -> None:
     warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
 
 
-@contextmanager
-def _forwarding_signals() -> Iterator[None]:
-    """Hand SIGTERM and Ctrl-C on to the spawned processes, which save and return."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def forward(number: int, frame: object) -> None:
-        del frame
-        for child in active_children():
-            if child.pid is not None:
-                os.kill(child.pid, number)
-
-    before = {number: signal.signal(number, forward) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _forward_signal(number: int, frame: object) -> None:
+    """Hand SIGTERM or Ctrl-C on to the spawned processes, which save and return."""
+    del frame
+    for child in active_children():
+        if child.pid is not None:
+            os.kill(child.pid, number)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import torch
 
 from kinema.data.loader import to_clip
 from kinema.errors import UserError
+from kinema.models.action_model import TrainingScores
 from kinema.training.batches import clips_of_step, epoch_batches
 from kinema.training.memory import explained
 from kinema.training.objective import mix
@@ -99,10 +100,10 @@ def train_step(run: Run, batch: Batch) -> torch.Tensor:
         pixels = to_clip(clips[part], run.preprocessing, engine.device, dtype=engine.dtype)
         mixture = mix(pixels, own_labels, alpha=recipe.train.mixup, rng=rng)
         with engine.without_exchange(run.network, part + 1 < len(labels)):
-            logits = run.network(mixture.clips)
-            loss = run.objective(logits, mixture)
+            scores = TrainingScores.of(run.network(mixture.clips))
+            loss = run.objective(scores, mixture)
             engine.backward(loss * share)
-        right = (logits.detach().argmax(1) == own_labels).sum()
+        right = (scores.logits.detach().argmax(1) == own_labels).sum()
         sums += torch.stack([loss.detach().to(sums), right.to(sums), sums.new_tensor(len(own_labels))])
     if recipe.optim.clip_norm:
         engine.clip_gradients(run.network, run.optimizer, recipe.optim.clip_norm)

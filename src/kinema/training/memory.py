@@ -106,8 +106,9 @@ def _fits(engine: Engine, model: nn.Module, shape: tuple[int, ...]) -> bool:
         norm.eval()
     try:
         with engine.autocast():
-            logits = model(torch.zeros(shape, device=engine.device, dtype=engine.dtype))
-        functional.cross_entropy(logits, torch.zeros(shape[0], dtype=torch.long, device=engine.device)).backward()
+            scores = TrainingScores.of(model(torch.zeros(shape, device=engine.device, dtype=engine.dtype)))
+        labels = torch.zeros(shape[0], dtype=torch.long, device=engine.device)
+        sum(functional.cross_entropy(logits, labels) for logits in (scores.logits, *scores.auxiliary)).backward()
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise

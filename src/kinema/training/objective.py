@@ -9,7 +9,11 @@ import torch
 from torch.nn import functional
 
 if TYPE_CHECKING:
+    from kinema.models.action_model import TrainingScores
     from kinema.shapes import Clip, Logits
+
+AUXILIARY_WEIGHT = 0.3
+"""Of each auxiliary head's loss beside the head's ("Going Deeper with Convolutions", arXiv:1409.4842, section 5)."""
 
 
 class Mixture(NamedTuple):
@@ -56,13 +60,19 @@ class Objective:
         self.label_smoothing = label_smoothing
         self.class_weights = class_weights
 
-    def __call__(self, logits: Logits, mixture: Mixture) -> torch.Tensor:
+    def __call__(self, scores: TrainingScores, mixture: Mixture) -> torch.Tensor:
         """Compute the summed loss, a scalar.
 
         Args:
-            logits: Axes ``b classes``.
+            scores: What the network said, in the head and in auxiliary ones.
             mixture: What the network saw.
         """
+        loss = self._mixed(scores.logits, mixture)
+        for logits in scores.auxiliary:
+            loss = loss + AUXILIARY_WEIGHT * self._mixed(logits, mixture)
+        return loss
+
+    def _mixed(self, logits: Logits, mixture: Mixture) -> torch.Tensor:
         loss = mixture.share * self._sum(logits, mixture.labels)
         if mixture.share < 1:
             loss = loss + (1 - mixture.share) * self._sum(logits, mixture.partners)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -31,6 +31,20 @@ class TrainingStopped(KeyboardInterrupt):
         self.signal = number
 
 
+@contextmanager
+def signals_going_to(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Let ``handler`` take SIGTERM and Ctrl-C inside the block; in a thread other than the main one nothing changes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)
+
+
 class _LeaveBlockError(BaseException):
     """Carries a stop request out of a block whose work may be dropped."""
 
@@ -47,18 +61,9 @@ class StopRequest:
         self._since = 0.0
         self._droppable = False
 
-    @contextmanager
-    def watching(self) -> Iterator[None]:
+    def watching(self) -> AbstractContextManager[None]:
         """Take over the two signals inside the block; in a thread other than the main one this does nothing."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {number: signal.signal(number, self._notice) for number in SIGNALS}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        return signals_going_to(self._notice)
 
     @contextmanager
     def dropping(self) -> Iterator[None]:
