@@ -33,6 +33,12 @@ FORMS: list[tuple[str, dict[str, object]]] = [
     ("r2plus1d-resnettiny", {"width_rule": "block"}),
     *((name, {}) for name in ("r2plus1d-resnettiny-tp", "r2plus1d@top3-inceptionv1-tp", "r3d-inceptionv1")),
     *((name, {}) for name in ("r2plus1d-efficientnetlite0-tp", "r3d-efficientnetlite0")),
+    *((f"{module}-mfnet", {}) for module in ("i3d", "s3d", "tam", "tsm", "nl", "conv1d", "se", "i3d@top3", "r2plus1d")),
+    ("tsn-mfnet", {"multiplexer": False}),
+    ("tsm+nl-mfnet", {"fibers": 12}),
+    *((name, {}) for name in ("tsn-mfnetwide", "tam-mfresnet18-tp", "i3d-mfmobilenetv2-tp", "tam-mfmobilenetv2")),
+    *((f"{module}-mobilenetv2-tp", {"width_multiplier": 0.35}) for module in ("tsn", "i3d", "s3d", "tsm", "conv1d")),
+    *((name, {}) for name in ("i3d-resnext26-tp", "s3d-resnext26", "tam-mobilenetv2", "nl-mobilenetv2")),
 ]
 """Names of the other papers' forms, with options that keep them small where there are such."""
 CLOSE = {"rtol": 1e-9, "atol": 1e-9}
