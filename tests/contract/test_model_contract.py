@@ -27,6 +27,8 @@ FORMS: list[tuple[str, dict[str, object]]] = [
     ("slowfast-resnet50", {"alpha": 2, "beta_inverse": 16}),
     ("slow-resnettiny-tp", {}),
     ("slow-resnet50", {}),
+    *((f"{name}-blresnet50", {"bl_alpha": 4}) for name in ("tam", "nl", "s3d", "tam+se", "i3d")),
+    *((name, {"bl_alpha": 4}) for name in ("tsn-blresnet50-tp", "i3d@top3-blresnet50-tp")),
     *((name, {}) for name in ("f-r2d", "mc3-vresnet18", "r2plus1d-vresnet18", "s3d-vresnet18", "tam+se-vresnet18")),
     ("r2d-vresnet18", {"frames": FRAMES}),
     ("r2d-resnettiny", {"frames": FRAMES}),

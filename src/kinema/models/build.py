@@ -11,7 +11,9 @@ from kinema.errors import CheckpointError, UserError, unknown_name
 from kinema.models.action_model import ActionModel
 from kinema.models.backbones.base import BackbonePlan
 from kinema.models.backbones.clarifai import CLARIFAINET
+from kinema.models.backbones.blresnet import BLResNetPlan
 from kinema.models.backbones.efficientnet import EfficientNetLitePlan
+from kinema.models.backbones.googlenet import GoogLeNetPlan
 from kinema.models.backbones.inception import InceptionV1Plan
 from kinema.models.backbones.inceptioni3d import InceptionI3dPlan
 from kinema.models.backbones.mfnet import MULTI_FIBER_NETS
@@ -64,9 +66,11 @@ BACKBONES: Final[Mapping[str, BackbonePlan]] = {
     "inceptionv1": InceptionV1Plan(),
     "inceptioni3d": InceptionI3dPlan(),
     **RESNETS,
+    "blresnet50": BLResNetPlan(),
     **VRESNETS,
     **VGGS,
     "clarifainet": CLARIFAINET,
+    "googlenet": GoogLeNetPlan(),
     "efficientnetlite0": EfficientNetLitePlan(),
     **MOBILE_NETS,
     **MULTI_FIBER_NETS,

@@ -41,6 +41,7 @@ BACKBONES: Final[Mapping[str, str]] = {
     "resnet50": "ResNet, bottlenecks, torchvision's keys",
     "resnet101": "ResNet, bottlenecks, torchvision's keys",
     "resnet152": "ResNet, bottlenecks, torchvision's keys",
+    "blresnet50": "Big-Little ResNet: big branches at half the resolution, little ones at the full",
     "resnettiny": "ResNet of 16 to 128 channels for clips of 64 to 112 pixels",
     "resnext26": "ResNeXt-26 (8 x 16d), which the Multi-Fiber paper compares with",
     "vresnet18": "the R(2+1)D paper's ResNet: no max-pool, time strided by temporal convolutions",
@@ -49,6 +50,7 @@ BACKBONES: Final[Mapping[str, str]] = {
     "vgg16": "VGG, torchvision's keys, fc6 and fc7 on every frame",
     "vgg19": "VGG, torchvision's keys, fc6 and fc7 on every frame",
     "clarifainet": "CNN-M-2048: five convolutions, fc6 and fc7 on every frame",
+    "googlenet": "GoogLeNet of 2014: no batch norm, auxiliary heads in training with the option aux",
     "efficientnetlite0": "EfficientNet without squeeze-and-excitation and swish",
     "mobilenetv2": "MobileNet-v2, torchvision's keys; options: width_multiplier",
     "mfmobilenetv2": "MobileNet-v2 (1.4) with multi-fiber units; options: fibers, multiplexer",
@@ -72,6 +74,7 @@ LISTED: Final[Mapping[str, tuple[str, ...]]] = {
     "resnet50": (*_ALL, "slow", "slowfast"),
     "resnet101": (*_ALL, "slow", "slowfast"),
     "resnet152": _ALL,
+    "blresnet50": ("tsn", "i3d", "tam", "tsm"),
     "resnettiny": _ALL,
     "resnext26": _FEW,
     "vresnet18": _VRESNET,
@@ -80,6 +83,7 @@ LISTED: Final[Mapping[str, tuple[str, ...]]] = {
     "vgg16": _SINGLE,
     "vgg19": _SINGLE,
     "clarifainet": _SINGLE,
+    "googlenet": _SINGLE,
     "efficientnetlite0": _ALL,
     "mobilenetv2": _ALL,
     "mfmobilenetv2": _FEW,
@@ -92,6 +96,7 @@ LISTED: Final[Mapping[str, tuple[str, ...]]] = {
 _SLOW: Final = "its kernels are set for the blocks and the four stages of torchvision's ResNets"
 
 NO_TEMPORAL_POOLING: Final[Mapping[str, str]] = {
+    "googlenet": "it is the two-stream paper's network, of one frame or one stack of flow; inceptionv1 has the form",
     "inceptioni3d": "its stem and two of its max-pools halve time as it is",
     **dict.fromkeys(("vresnet18", "vresnet34"), "its temporal convolutions stride time, and nothing else may"),
     **dict.fromkeys(("mfnet", "mfnetwide"), "its 3-D form halves time in its first unit, and nowhere else"),
