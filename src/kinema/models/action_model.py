@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import nn
 
@@ -15,6 +15,23 @@ from kinema.models.placement import placed_units
 from kinema.models.temporal.base import PlacedModule, TemporalModule
 from kinema.models.weights import Preprocessing
 from kinema.shapes import Clip, Features, Logits
+
+
+class TrainingScores(NamedTuple):
+    """What a network says in training.
+
+    Attributes:
+        logits: Scores of the head, axes ``b classes``.
+        auxiliary: Scores of each auxiliary head, of the same axes; most networks have none.
+    """
+
+    logits: Logits
+    auxiliary: tuple[Logits, ...] = ()
+
+    @classmethod
+    def of(cls, answer: Logits | TrainingScores) -> TrainingScores:
+        """The answer of any network in training, with auxiliary scores or without."""
+        return answer if isinstance(answer, TrainingScores) else cls(answer)
 
 
 class ActionModel(nn.Module):
@@ -44,6 +61,7 @@ class ActionModel(nn.Module):
         in_channels: int = 3,
         order_blind: bool = False,
         num_frames: int = 0,
+        auxiliary: Mapping[str, Head] | None = None,
     ) -> None:
         super().__init__()
         for child_name, child in backbone.named_children():
@@ -51,6 +69,9 @@ class ActionModel(nn.Module):
             setattr(self, child_name, child)
         self.head_name = backbone.head_name
         self.add_module(self.head_name, head)
+        self._auxiliary = {part: f"aux{number}" for number, part in enumerate(auxiliary or {}, start=1)}
+        for part, auxiliary_head in (auxiliary or {}).items():
+            self.add_module(self._auxiliary[part], auxiliary_head)
         self._stages: Mapping[str, tuple[str, ...]] = dict(backbone.stages)
         self._as_map: Callable[[Any], Features] = backbone.as_map
         self.name = name
@@ -106,6 +127,7 @@ class ActionModel(nn.Module):
             in_channels=in_channels,
             order_blind=body.temporal_stride == 1 and not placed.sees_order,
             num_frames=module.num_frames,
+            auxiliary=body.build_auxiliary(num_classes),
         )
 
     @property
@@ -113,9 +135,22 @@ class ActionModel(nn.Module):
         """The name with the weights behind a dot; the name alone where there are none."""
         return f"{self.name}.{self.weights}" if self.weights else self.name
 
-    def forward(self, clip: Clip) -> Logits:
-        """Score clips; ``b c t h w`` of any size and number of frames to ``b classes``, before the softmax."""
-        return self.head(self.features(clip))
+    def forward(self, clip: Clip) -> Logits | TrainingScores:
+        """Score clips; ``b c t h w`` of any size and number of frames to ``b classes``, before the softmax.
+
+        A model with auxiliary heads answers with ``TrainingScores`` while it is in training mode.
+        """
+        return self.training_scores(clip) if self.training and self._auxiliary else self.head(self.features(clip))
+
+    def training_scores(self, clip: Clip) -> TrainingScores:
+        """Score clips with the head and with the auxiliary heads."""
+        passed: Any = self._checked(clip)
+        auxiliary: list[Logits] = []
+        for part in (part for parts in self._stages.values() for part in parts):
+            passed = self.get_submodule(part)(passed)
+            if part in self._auxiliary:
+                auxiliary.append(self.get_submodule(self._auxiliary[part])(self._as_map(passed)))
+        return TrainingScores(self.head(self._as_map(passed)), tuple(auxiliary))
 
     def features(self, clip: Clip) -> Features:
         """The last feature map, ``b d t' h' w'``."""
@@ -165,11 +200,14 @@ class ActionModel(nn.Module):
         return head
 
     def head_parameters(self) -> Iterator[nn.Parameter]:
-        """The parameters of the layer whose rows are the classes."""
-        return self.head.classifier.parameters(recurse=False)  # a gate inside the head has no rows of classes
+        """The parameters of the layer whose rows are the classes, auxiliary heads' included."""
+        for name in (self.head_name, *self._auxiliary.values()):
+            head = self.get_submodule(name)
+            assert isinstance(head, LinearHead | Head)
+            yield from head.classifier.parameters(recurse=False)  # a gate inside the head has no rows of classes
 
     def classifier_keys(self) -> frozenset[str]:
-        """Keys, in the state dictionary, of the layer whose rows are the classes."""
+        """Keys, in the state dictionary, of the layers whose rows are the classes."""
         own = {id(parameter) for parameter in self.head_parameters()}
         return frozenset(key for key, parameter in self.named_parameters() if id(parameter) in own)
 

@@ -10,8 +10,8 @@ from typing import Any, Final
 from kinema.errors import CheckpointError, UserError, unknown_name
 from kinema.models.action_model import ActionModel
 from kinema.models.backbones.base import BackbonePlan
-from kinema.models.backbones.clarifai import CLARIFAINET
 from kinema.models.backbones.blresnet import BLResNetPlan
+from kinema.models.backbones.clarifai import CLARIFAINET
 from kinema.models.backbones.efficientnet import EfficientNetLitePlan
 from kinema.models.backbones.googlenet import GoogLeNetPlan
 from kinema.models.backbones.inception import InceptionV1Plan

@@ -17,7 +17,7 @@ _TEMPORAL_PARTS = re.compile(r"(^|\.)(mix\d?|activated\w*|branch_end|after|conte
 """Parts that a temporal module adds; an image network has no weights for them."""
 
 _AUXILIARY = re.compile(r"^aux\d\.")
-"""GoogLeNet's auxiliary heads, which the backbone leaves out."""
+"""GoogLeNet's auxiliary heads, which a file may have and the model leave out, or the other way round."""
 
 
 def inflate(weight: Tensor, num_frames: int, *, how: str) -> Tensor:
@@ -54,8 +54,8 @@ def adapt_input(weight: Tensor, in_channels: int) -> Tensor:
 def load_weights(model: ActionModel, state: Mapping[str, Tensor], *, inflation: str = "mean", source: str = "") -> None:
     """Load image or video weights; every tensor must find its place, and only what is new may stay as it is.
 
-    New may be: the head, where the number of classes differs, and the temporal module's own parts, where the weights
-    are an image network's.
+    New may be: the head, where the number of classes differs, auxiliary heads, and the temporal module's own parts,
+    where the weights are an image network's.
 
     Args:
         model: The model.
@@ -67,7 +67,7 @@ def load_weights(model: ActionModel, state: Mapping[str, Tensor], *, inflation: 
         CheckpointError: Keys or shapes do not fit; the message lists them.
     """
     own = model.state_dict()
-    given = {tidy_key(key): value for key, value in state.items() if not _AUXILIARY.match(key)}
+    given = {tidy_key(key): value for key, value in state.items() if key in own or not _AUXILIARY.match(key)}
     head = model.classifier_keys()
     if any(key in given and given[key].shape[:1] != own[key].shape[:1] for key in head):
         given = {key: value for key, value in given.items() if key not in head}
@@ -107,6 +107,7 @@ def _fit(weight: Tensor, own: Tensor, *, is_first: bool, how: str) -> Tensor:
 def _may_miss(key: str, from_image: bool) -> bool:
     return (
         key.endswith("num_batches_tracked")  # files written before 2018 lack them
+        or _AUXILIARY.match(key) is not None
         or (from_image and _TEMPORAL_PARTS.search(key) is not None)
     )
 

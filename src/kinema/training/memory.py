@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from kinema.errors import UserError
 from kinema.evaluation.batching import is_out_of_memory
+from kinema.training.objective import Mixture, Objective
 from kinema.training.parameters import NORMS
 
 if TYPE_CHECKING:
@@ -105,10 +105,11 @@ def _fits(engine: Engine, model: nn.Module, shape: tuple[int, ...]) -> bool:
     for norm in norms:
         norm.eval()
     try:
-        with engine.autocast():
-            scores = TrainingScores.of(model(torch.zeros(shape, device=engine.device, dtype=engine.dtype)))
+        clips = torch.zeros(shape, device=engine.device, dtype=engine.dtype)
         labels = torch.zeros(shape[0], dtype=torch.long, device=engine.device)
-        sum(functional.cross_entropy(logits, labels) for logits in (scores.logits, *scores.auxiliary)).backward()
+        with engine.autocast():
+            scores = model(clips)
+        Objective()(scores, Mixture(clips, labels, labels, 1.0)).backward()
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from kinema.models.action_model import TrainingScores
+
 if TYPE_CHECKING:
-    from kinema.models.action_model import TrainingScores
     from kinema.shapes import Clip, Logits
 
 AUXILIARY_WEIGHT = 0.3
@@ -60,17 +61,15 @@ class Objective:
         self.label_smoothing = label_smoothing
         self.class_weights = class_weights
 
-    def __call__(self, scores: TrainingScores, mixture: Mixture) -> torch.Tensor:
+    def __call__(self, scores: Logits | TrainingScores, mixture: Mixture) -> torch.Tensor:
         """Compute the summed loss, a scalar.
 
         Args:
-            scores: What the network said, in the head and in auxiliary ones.
+            scores: What the network said, axes ``b classes``, and what its auxiliary heads said beside it.
             mixture: What the network saw.
         """
-        loss = self._mixed(scores.logits, mixture)
-        for logits in scores.auxiliary:
-            loss = loss + AUXILIARY_WEIGHT * self._mixed(logits, mixture)
-        return loss
+        logits, auxiliary = TrainingScores.of(scores)
+        return self._mixed(logits, mixture) + AUXILIARY_WEIGHT * sum(self._mixed(own, mixture) for own in auxiliary)
 
     def _mixed(self, logits: Logits, mixture: Mixture) -> torch.Tensor:
         loss = mixture.share * self._sum(logits, mixture.labels)

@@ -33,6 +33,10 @@ class Backbone(nn.Module):
         """The head that belongs to this backbone."""
         return LinearHead(self.num_features, num_classes, dropout=dropout)
 
+    def build_auxiliary(self, num_classes: int) -> Mapping[str, Head]:
+        """Heads that help training alone, by the name of the part whose map each scores."""
+        return {}
+
     @staticmethod
     def as_map(passed: Any) -> Features:
         """The feature map, ``b d t' h' w'``, of what runs from stage to stage, where that is more than one tensor."""

@@ -19,7 +19,7 @@ _EPS = 1e-3
 
 
 class ModuleWidths(NamedTuple):
-    """Channels of a module's branches: 1 x 1; 1 x 1 then 3 x 3; 1 x 1 then 3 x 3; pool then 1 x 1."""
+    """Channels of a module's branches: 1 x 1; 1 x 1 then 3 x 3; 1 x 1 then 3 x 3 or as said; pool then 1 x 1."""
 
     point: int
     reduce2: int
@@ -27,6 +27,7 @@ class ModuleWidths(NamedTuple):
     reduce3: int
     spatial3: int
     pooled: int
+    kernel3: int = 3
 
     @property
     def out_channels(self) -> int:
@@ -149,12 +150,13 @@ class InceptionV1(InceptionStages):
 
 
 class ConvNormRelu(nn.Module):
-    """Convolution, norm, ReLU, and what the module lets the activation pass through."""
+    """Convolution, norm unless it has a bias, ReLU, and what the module lets the activation pass through."""
 
     def __init__(self, spec: ConvSpec, placed: PlacedModule, unit: int, *, conv: nn.Module | None = None) -> None:
         super().__init__()
         self.conv = conv or placed.conv(spec, unit)
-        self.bn = ClipBatchNorm(spec.out_channels, eps=spec.norm_eps, momentum=spec.norm_momentum)
+        norm = ClipBatchNorm(spec.out_channels, eps=spec.norm_eps, momentum=spec.norm_momentum)
+        self.bn = nn.Identity() if spec.bias else norm
         self.activated = placed.activated(spec, unit)
 
     def forward(self, clip: Tensor) -> Tensor:
@@ -183,15 +185,15 @@ class InceptionModule(nn.Module):
             spec = replace(own, in_channels=in_channels, out_channels=out_channels, kernel=1, role="reduce")
             return ConvNormRelu(replace(spec, ends_branch=ends, split_time=points_time if ends else None), placed, unit)
 
-        def wide(in_channels: int, out_channels: int) -> nn.Sequential:
-            spec = replace(own, in_channels=in_channels, out_channels=out_channels, kernel=3, role="spatial")
+        def wide(in_channels: int, out_channels: int, kernel: int = 3) -> nn.Sequential:
+            spec = replace(own, in_channels=in_channels, out_channels=out_channels, kernel=kernel, role="spatial")
             last = ConvNormRelu(replace(spec, kernel_time=3, ends_branch=True), placed, unit)
             return nn.Sequential(point(channels, in_channels, ends=False), last)
 
         pool = PoolSpec(kernel=3, stride=1, padding=1, ceil_mode=True, kernel_time=3)
         self.branch1 = point(channels, widths.point, ends=True)
         self.branch2 = wide(widths.reduce2, widths.spatial2)
-        self.branch3 = wide(widths.reduce3, widths.spatial3)
+        self.branch3 = wide(widths.reduce3, widths.spatial3, widths.kernel3)
         self.branch4 = nn.Sequential(placed.pool(pool, unit), point(channels, widths.pooled, ends=True))
         self.branch_end = placed.branch_end(site, unit)
         self.mix = placed.mix(site, unit)
