@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 import torchvision
+from noisy_models import NUM_CLASSES, noisy_model
 from published_networks import read_reference
 from torch import Tensor, nn
 
@@ -183,10 +184,9 @@ def without_initial_values(make: Callable[[], nn.Module]) -> nn.Module:
 @pytest.mark.parametrize("network", torchvision_video.NETWORKS)
 def test_torchvision_agrees(network: str) -> None:
     name, options = torchvision_video.NETWORKS[network]
-    ours = noisy(without_initial_values(lambda: build_model(name, num_classes=5, options=dict(options))))
-    assert isinstance(ours, ActionModel)
+    ours = noisy_model(name, options=dict(options))
     keys = torchvision_video.foreign_keys(ours)
-    theirs = without_initial_values(lambda: getattr(torchvision.models.video, network)(num_classes=5))
+    theirs = without_initial_values(lambda: getattr(torchvision.models.video, network)(num_classes=NUM_CLASSES))
     wanted = theirs.state_dict()
     theirs.load_state_dict({keys[own]: value.view(wanted[keys[own]].shape) for own, value in ours.state_dict().items()})
     clip = torch.randn(1, 3, 5, 17, 16, dtype=torch.float64)
@@ -198,8 +198,8 @@ def test_torchvision_agrees(network: str) -> None:
     gradients = {key: parameter.grad for key, parameter in theirs.named_parameters()}
     for key, parameter in ours.named_parameters():
         expected = gradients[keys[key]].view(parameter.shape)
-        scale = max(expected.abs().max().item(), 1.0)
-        torch.testing.assert_close(parameter.grad, expected, rtol=1e-9, atol=1e-9 * scale)
+        # one pass over the millions of a kernel; assert_close takes ten
+        assert (parameter.grad - expected).abs().max() <= 1e-9 * max(expected.abs().max().item(), 1.0), key
 
 
 def check_published(folder: Path, network: str, name: str, options: dict[str, object]) -> None:
