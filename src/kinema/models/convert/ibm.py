@@ -1,0 +1,36 @@
+"""The keys of IBM's action recognition zoo, the code of the deep analysis (arXiv 2010.11757)."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from kinema.models.action_model import ActionModel
+
+_RENAMED: Final = (
+    (r"\.activated(\d)\.conv\.", r".conv\1_t."),
+    (r"\.activated(\d)\.norm\.", r".bn\1_t."),
+    (r"\.activated\.conv\.", ".conv_t."),
+    (r"\.activated\.norm\.", ".bn_t."),
+)
+_TAPS: Final = ("prev", "curr", "next")
+
+
+def foreign_keys(model: ActionModel) -> dict[str, str | tuple[str, ...]]:
+    """The key of every tensor of the model in IBM's files; the three taps of a TAM are three convolutions there.
+
+    Args:
+        model: tsn, tam, i3d or s3d on a ResNet or inceptionv1.
+    """
+    return {key: _foreign(key) for key in model.state_dict()}
+
+
+def _foreign(key: str) -> str | tuple[str, ...]:
+    if key.endswith("taps"):
+        stem = re.sub(r"^mix(\d)\.taps$", r"tam\1.", key)
+        stem = re.sub(r"^inception(\d[a-e])\.mix\.taps$", r"tam\1.", stem)
+        stem = re.sub(r"\.mix\.taps$", ".tam.", stem)
+        return tuple(f"{stem}{tap}_se.fc1.weight" for tap in _TAPS)
+    for pattern, replacement in _RENAMED:
+        key = re.sub(pattern, replacement, key)
+    return key

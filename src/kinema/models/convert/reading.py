@@ -1,0 +1,209 @@
+"""Tensors out of other projects' files, whatever wrote them, without running code from them."""
+
+from __future__ import annotations
+
+import collections
+import io
+import pickle
+import re
+import warnings
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kinema.errors import CheckpointError, missing_extra
+
+OUTER_KEYS: Final = ("state_dict", "model_state", "blobs")
+"""Where checkpoints keep their tensors when other things lie beside them; the last is Caffe2's."""
+
+_TORCH_MAGIC: Final = 0x1950A86A20F9469CFC6C
+"""The number that files of ``torch.save`` began with before they became zip archives."""
+
+_RECONSTRUCT: Final = np.zeros(1).__reduce__()[0]
+_SCALAR: Final = np.float64(1.0).__reduce__()[0]
+
+
+class Inert:
+    """Stands for an object of another project's training state: takes whatever it is given and does nothing."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        pass
+
+    def __setstate__(self, state: object) -> None:
+        """Forget the state."""
+
+
+_INERT_NAMES: Final = (
+    "argparse.Namespace",
+    "mmengine.logging.history_buffer.HistoryBuffer",
+    "mmengine.logging.message_hub.MessageHub",
+    "fvcore.common.config.CfgNode",
+    "yacs.config.CfgNode",
+)
+"""Classes of training state that lie beside weights; nothing of them is needed."""
+
+
+def read_foreign(path: str | Path) -> dict[str, Tensor]:
+    """Read the tensors of a checkpoint of any supported kind.
+
+    Read are what ``torch.save`` wrote at any time (also with numpy scalars and optimizer state beside the weights),
+    Caffe2's pickles, ``.safetensors``, ``.npz``, and TensorFlow checkpoints by their prefix or ``.index`` file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Tensors by key; a leading ``module.`` of data-parallel training is taken off.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, of another kind, or would run code.
+        MissingExtraError: A TensorFlow checkpoint is given and tensorflow is not installed.
+    """
+    path = Path(path)
+    prefix = path.with_suffix("") if path.suffix == ".index" else path
+    if prefix.with_name(f"{prefix.name}.index").is_file():
+        return read_tensorflow(prefix)
+    if not path.is_file():
+        raise CheckpointError(f"{path}: there is no such file")
+    return tensors_of(_content(path), source=str(path))
+
+
+def tensors_of(content: object, *, source: str) -> dict[str, Tensor]:
+    """Pick the tensors out of a checkpoint's content, at the top or under one of ``OUTER_KEYS``.
+
+    Args:
+        content: What the file holds.
+        source: What messages call it.
+
+    Raises:
+        CheckpointError: There are none.
+    """
+    inner: object = content
+    if isinstance(content, Mapping):
+        inner = next((content[key] for key in OUTER_KEYS if isinstance(content.get(key), Mapping)), content)
+    if not isinstance(inner, Mapping):
+        raise CheckpointError(f"{source}: holds a {type(content).__name__}, not a dictionary of tensors")
+    tensors = {
+        str(key).removeprefix("module."): value if isinstance(value, Tensor) else torch.from_numpy(np.array(value))
+        for key, value in inner.items()
+        if isinstance(value, Tensor) or (isinstance(value, np.ndarray) and value.dtype.kind in "fiu")
+    }
+    if not tensors:
+        names = ", ".join(str(key) for key in list(inner)[:8])
+        raise CheckpointError(
+            f"{source}: holds no tensors, neither at the top nor under {', '.join(OUTER_KEYS)}; "
+            f"its entries are: {names or 'none'}"
+        )
+    return tensors
+
+
+def read_tensorflow(prefix: str | Path, *, reader: Callable[[str], Any] | None = None) -> dict[str, Tensor]:
+    """Read the variables of a TensorFlow checkpoint; optimizer slots and counters are left as they are named.
+
+    Args:
+        prefix: The path without ``.index`` and ``.data-...``.
+        reader: Opens a checkpoint; ``tf.train.load_checkpoint`` by default.
+
+    Raises:
+        CheckpointError: TensorFlow cannot read it.
+        MissingExtraError: tensorflow is not installed.
+    """
+    if reader is None:
+        try:
+            from tensorflow.train import load_checkpoint as reader  # pyrefly: ignore[missing-import]
+        except ImportError as error:
+            raise missing_extra("tensorflow", "tensorflow", "reading a TensorFlow checkpoint") from error
+    try:
+        opened = reader(str(prefix))
+        return {
+            name: torch.from_numpy(np.array(opened.get_tensor(name))) for name in opened.get_variable_to_shape_map()
+        }
+    except (OSError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{prefix}: TensorFlow cannot read it ({error})") from error
+
+
+def _content(path: Path) -> object:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as arrays:
+                return dict(arrays)
+        if zipfile.is_zipfile(path):
+            return _torch_content(path)
+        with path.open("rb") as file:
+            first = RestrictedUnpickler(file).load()
+        return _torch_content(path) if first == _TORCH_MAGIC else first
+    except pickle.UnpicklingError as error:
+        named = re.search(r"(?:GLOBAL|global) ([\w.]+)", str(error))
+        told = f" ({named[1]})" if named else ""
+        raise CheckpointError(
+            f"{path}: holds more than tensors and plain values{told}, or is no weights file; loading could run code, "
+            f"so it is refused"
+        ) from error
+    except (OSError, EOFError, RuntimeError, ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
+        raise CheckpointError(f"{path}: cannot be read as weights, it may be truncated ({error})") from error
+    except (zipfile.BadZipFile, SafetensorError) as error:
+        raise CheckpointError(f"{path}: cannot be read as weights, it may be truncated ({error})") from error
+
+
+def _torch_content(path: Path) -> object:
+    numpy_types = [type(np.dtype(code)) for code in "?bBhHiIlLqQefdSU"]
+    allowed: list[Any] = [np.dtype, np.ndarray, *numpy_types, *((Inert, name) for name in _INERT_NAMES)]
+    for module in ("numpy.core.multiarray", "numpy._core.multiarray"):  # before numpy 2, and since
+        allowed += [(_RECONSTRUCT, f"{module}._reconstruct"), (_SCALAR, f"{module}.scalar")]
+    allowed += [(_encode_latin1, "_codecs.encode")]
+    with warnings.catch_warnings(), torch.serialization.safe_globals(allowed):
+        warnings.filterwarnings("ignore", message="Detected pickle protocol")  # old files; refused if unsafe
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _encode_latin1(text: str, encoding: str = "latin1") -> bytes:
+    """How Python 3 writes bytes in the pickle protocols of Python 2."""
+    if encoding != "latin1":
+        raise pickle.UnpicklingError(f"unexpected encoding {encoding}")
+    return text.encode("latin1")
+
+
+class RestrictedUnpickler(pickle.Unpickler):
+    """Reads plain containers and numpy arrays, also those that Python 2 wrote; every other global is refused.
+
+    Args:
+        file: The open pickle.
+    """
+
+    _ALLOWED: Final[Mapping[tuple[str, str], Any]] = {
+        ("collections", "OrderedDict"): collections.OrderedDict,
+        ("_codecs", "encode"): _encode_latin1,
+        ("numpy", "dtype"): np.dtype,
+        ("numpy", "ndarray"): np.ndarray,
+        ("numpy.core.multiarray", "_reconstruct"): _RECONSTRUCT,
+        ("numpy._core.multiarray", "_reconstruct"): _RECONSTRUCT,
+        ("numpy.core.multiarray", "scalar"): _SCALAR,
+        ("numpy._core.multiarray", "scalar"): _SCALAR,
+    }
+
+    def __init__(self, file: BinaryIO | io.BytesIO) -> None:
+        super().__init__(file, encoding="latin1")
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Look up a global by name, if it is allowed.
+
+        Raises:
+            UnpicklingError: It is not.
+        """
+        if (module, name) not in self._ALLOWED:
+            raise pickle.UnpicklingError(f"unsupported global {module}.{name}")
+        return self._ALLOWED[module, name]
+
+    def persistent_load(self, pid: object) -> Any:
+        """Refuse references to data outside the pickle."""
+        raise pickle.UnpicklingError("refers to data outside the pickle")
