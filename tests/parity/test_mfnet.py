@@ -33,9 +33,9 @@ def test_public_code_agrees(shared_published: Path) -> None:
 def test_the_image_networks_file_has_the_same_keys() -> None:
     with torch.device("meta"):
         flat, cube = build_model("tsn-mfnet", num_classes=1000), build_model("i3d-mfnet")
-        mixed, other = build_model("tam-mfnet"), build_model("tsn-resnettiny")
+        mixed, other = build_model("conv1d-mfnet"), build_model("tsn-resnettiny")
     assert foreign_keys(flat) == foreign_keys(cube)
-    with pytest.raises(CheckpointError, match=r"conv2\.B01\.mix\.taps of tam-mfnet"):
+    with pytest.raises(CheckpointError, match=r"conv2\.B01\.mix\.conv\.weight of conv1d-mfnet"):
         foreign_keys(mixed)
     with pytest.raises(CheckpointError, match="tsn-resnettiny is none"):
         foreign_keys(other)

@@ -64,6 +64,9 @@ class ClipConv3d(nn.Conv3d):
 
     A kernel that covers one frame works on folded frames; one that covers one position works on ``t`` and ``(h w)`` as
     if they were height and width. That takes a third of the time of the general kernel on CPU.
+    Grouped kernels that cover both stay whole: on one CPU core, in channels-last order, the general kernel takes 0.35
+    to 0.85 of the time of three two-dimensional convolutions over folded frames, training 0.36 to 0.57 (MF-Net's
+    shapes, 16 groups of 6 to 48 channels).
     """
 
     def __init__(

@@ -41,9 +41,9 @@ BACKBONES: Final[Mapping[str, str]] = {
     "resnet50": "ResNet, bottlenecks, torchvision's keys",
     "resnet101": "ResNet, bottlenecks, torchvision's keys",
     "resnet152": "ResNet, bottlenecks, torchvision's keys",
-    "blresnet50": "Big-Little ResNet: big branches at half the resolution, little ones at the full",
     "resnettiny": "ResNet of 16 to 128 channels for clips of 64 to 112 pixels",
     "resnext26": "ResNeXt-26 (8 x 16d), which the Multi-Fiber paper compares with",
+    "blresnet50": "Big-Little ResNet: big branches at half the resolution, little ones at the full",
     "vresnet18": "the R(2+1)D paper's ResNet: no max-pool, time strided by temporal convolutions",
     "vresnet34": "the R(2+1)D paper's ResNet: no max-pool, time strided by temporal convolutions",
     "vgg11": "VGG, torchvision's keys, fc6 and fc7 on every frame",
@@ -105,6 +105,7 @@ NO_TEMPORAL_POOLING: Final[Mapping[str, str]] = {
 """Backbones and modules that refuse ``-tp``, each with the reason."""
 
 REFUSED: Final[tuple[tuple[str, str, str], ...]] = (
+    ("r2d", "inceptioni3d", "one time step is left behind r2d's stem, and this network halves time behind it"),
     ("tsn", "inceptioni3d", "it halves time, so no frame goes through by itself; the network without a module is i2d"),
     ("slow", "[!r]*", _SLOW),
     ("slow", "resnext*", _SLOW),

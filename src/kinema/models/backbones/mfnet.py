@@ -71,11 +71,7 @@ class MultiFiberPlan(BackbonePlan):
 
 
 class MultiFiberNet(Backbone):
-    """Stem, max-pool, four stages of multi-fiber units, a last norm; keys are those of the authors' PyTorch code.
-
-    Grouped 3 x 3 x 3 convolutions stay whole: on one CPU core, in channels-last order, torch's own kernel takes a
-    third (56 x 56) to two thirds (7 x 7) of the time of three two-dimensional convolutions over folded frames.
-    """
+    """Stem, max-pool, four stages of multi-fiber units, a last norm; keys are those of the authors' PyTorch code."""
 
     head_name = "classifier"
 

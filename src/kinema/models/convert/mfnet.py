@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from kinema.errors import CheckpointError
 from kinema.models.action_model import ActionModel
 from kinema.models.backbones.multi_fiber import MultiFiberUnit
 
-_PARTS = ("bn", "conv", "conv_i1", "conv_i2", "conv_m1", "conv_m2", "conv_w1", "classifier")
-"""Parts of the public networks that hold tensors."""
+_KEY: Final = re.compile(
+    r"(conv1|tail|conv[2-5]\.B\d\d\.conv_(i1|i2|m1|m2|w1))\.(bn|conv)\.[a-z_]+|classifier\.(weight|bias)"
+)
+"""Keys of the public networks."""
 
 
 def foreign_keys(model: ActionModel) -> dict[str, str]:
@@ -23,6 +28,6 @@ def foreign_keys(model: ActionModel) -> dict[str, str]:
     if not any(isinstance(part, MultiFiberUnit) for part in model.modules()):
         raise CheckpointError(f"files of this family hold multi-fiber networks, {model.name} is none")
     for key in model.state_dict():
-        if key.split(".")[-2] not in _PARTS:
+        if not _KEY.fullmatch(key):
             raise CheckpointError(f"files of this family have no tensor for {key} of {model.name}")
     return {key: key for key in model.state_dict()}
