@@ -108,7 +108,7 @@ class ClipConv3d(nn.Conv3d):
         if self.same_time:
             input = F.pad(input, (0, 0, 0, 0, *same_pads(input.shape[2], kernel_time, stride_time)))
         if kernel == stride == 1:
-            lines, padding = input.flatten(3), (self.padding[0], 0)
+            lines, padding = input.flatten(3), (0 if self.same_time else kernel_time // 2, 0)
             out = F.conv2d(lines, self.weight[..., 0], self.bias, (stride_time, 1), padding, groups=self.groups)
             return out.unflatten(3, input.shape[3:])
         if self.same_padding:
