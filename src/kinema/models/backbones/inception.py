@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from typing import ClassVar, Final, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from kinema.errors import one_of
 from kinema.models.backbones.base import Backbone, BackbonePlan
 from kinema.models.layers import ClipBatchNorm
 from kinema.models.sites import ConvSpec, PoolSpec, Site
@@ -54,7 +55,15 @@ class InceptionV1Plan(BackbonePlan):
     """GoogLeNet with batch norm, 3 x 3 kernels in the third branch and no auxiliary heads, as torchvision's.
 
     Source: "Going Deeper with Convolutions" (arXiv 1409.4842), with "Batch Normalization" (arXiv 1502.03167).
+
+    Attributes:
+        pools: How max-pools treat the border: ``"torchvision"``, or as the deep analysis' code has it in its I3D
+            (``"ibm-i3d"``) or its S3D (``"ibm-s3d"``), for weights that were trained with it.
     """
+
+    option_names: ClassVar[tuple[str, ...]] = ("pools",)
+
+    pools: str = "torchvision"
 
     @property
     def num_units(self) -> int:
@@ -62,8 +71,13 @@ class InceptionV1Plan(BackbonePlan):
         return len(MODULES)
 
     def build(self, placed: PlacedModule, *, temporal_pooling: bool, in_channels: int) -> Backbone:
-        """Build the network; see ``BackbonePlan.build``."""
-        return InceptionV1(placed, temporal_pooling=temporal_pooling, in_channels=in_channels)
+        """Build the network; see ``BackbonePlan.build``.
+
+        Raises:
+            UserError: ``pools`` is unknown.
+        """
+        pool, last = _POOLS[one_of("pools", self.pools, _POOLS)]
+        return InceptionV1(pool, last, placed, temporal_pooling=temporal_pooling, in_channels=in_channels)
 
 
 class InceptionStages(Backbone):
@@ -132,20 +146,30 @@ class InceptionV1(InceptionStages):
 
     Differs from the deep analysis: max-pools reach over the border as torchvision's do (the authors' pad evenly), and
     the last one is 2 x 2 in space also with temporal pooling, so that a still clip gives the image network's answer.
+
+    Args:
+        pool: The first three max-pools between stages.
+        last: The fourth.
+        placed: The temporal module.
+        temporal_pooling: Whether time is halved.
+        in_channels: Channels of a frame.
     """
 
-    def __init__(self, placed: PlacedModule, *, temporal_pooling: bool, in_channels: int) -> None:
+    def __init__(
+        self, pool: PoolSpec, last: PoolSpec, placed: PlacedModule, *, temporal_pooling: bool, in_channels: int
+    ) -> None:
         super().__init__()
         stride_time = 2 if temporal_pooling else 1
         like = ConvSpec(in_channels=64, out_channels=64, kernel=1, role="reduce", bias_time=True, norm_eps=_EPS)
         stem = replace(like, in_channels=in_channels, kernel=7, stride=2, role="stem", kernel_time=7)
         conv3 = replace(like, out_channels=192, kernel=3, role="spatial", kernel_time=3)
         self.add_stem([stem, like, conv3], (0, 0, 0), placed)
-        self.maxpool1 = placed.pool(replace(_pool(3), kernel_time=1), 0)  # flat in I3D as well
-        self.maxpool2 = placed.pool(_pool(3, stride_time), 0)
+        self.maxpool1 = placed.pool(replace(pool, kernel_time=1), 0)  # flat in I3D as well
+        pool, last = replace(pool, stride_time=stride_time), replace(last, stride_time=stride_time)
+        self.maxpool2 = placed.pool(pool, 0)
         self.add_modules(192, MODULES, placed, like=like)
-        self.maxpool3 = placed.pool(_pool(3, stride_time), 2)
-        self.maxpool4 = placed.pool(_pool(2, stride_time), 7)
+        self.maxpool3 = placed.pool(pool, 2)
+        self.maxpool4 = placed.pool(last, 7)
         self.temporal_stride = stride_time**3
 
 
@@ -205,5 +229,11 @@ class InceptionModule(nn.Module):
         return self.after(self.mix(self.branch_end(torch.cat(branches, dim=1))))
 
 
-def _pool(kernel: int, stride_time: int = 1) -> PoolSpec:
-    return PoolSpec(kernel=kernel, stride=2, ceil_mode=True, kernel_time=3, stride_time=stride_time)
+_OVER_BORDER: Final = PoolSpec(kernel=3, stride=2, ceil_mode=True, kernel_time=3)
+_EVEN: Final = PoolSpec(kernel=3, stride=2, padding=1, kernel_time=3)
+_POOLS: Final = {
+    "torchvision": (_OVER_BORDER, replace(_OVER_BORDER, kernel=2)),
+    "ibm-i3d": (_EVEN, _EVEN),
+    "ibm-s3d": (_EVEN, PoolSpec(kernel=2, stride=2, kernel_time=2)),  # joins pairs of frames: one step is lost
+}
+"""The max-pools between stages and the last of them, by the code that has them."""

@@ -57,11 +57,17 @@ def choose(
         UserError: The family has no such network, or several fit.
         CheckpointError: None fits; the message lists every tensor that the nearest has no counterpart of.
     """
-    tried = [
-        Choice(network, shell, fit(shell, tensors, family, network))
-        for network, name in _candidates(family, model)
-        if not _contradicts(network, options) and (shell := _shell(network, name, tensors, family, options)) is not None
-    ]
+    tried: list[Choice] = []
+    mistakes: list[UserError] = []
+    for network, name in _candidates(family, model):
+        if not _contradicts(network, options):
+            try:
+                shell = _shell(network, name, tensors, family, options)
+            except UserError as error:  # an option that this network does not have
+                mistakes.append(error)
+                continue
+            if shell is not None:
+                tried.append(Choice(network, shell, fit(shell, tensors, family, network)))
     fitting = [choice for choice in tried if not choice.fit.num_faults]
     if len(fitting) == 1:
         return fitting[0]
@@ -71,9 +77,11 @@ def choose(
             f"{source} fits networks with the same tensors: {'; '.join(names)}. "
             f"Say which it is, with --model or --options"
         )
+    if mistakes and not tried:
+        raise mistakes[0]
     if not tried:
         names = ", ".join(network.model for network in family.networks)
-        raise CheckpointError(f"{source} has no classifier of any of {family.name}'s networks: {names}")
+        raise CheckpointError(f"{source} holds none of {family.name}'s networks, with these options: {names}")
     nearest = min(tried, key=lambda choice: choice.fit.num_faults)
     raise CheckpointError(f"{source} does not fit {nearest.shell.name} as {family.name} has it:{nearest.fit.told()}")
 
@@ -107,7 +115,7 @@ def _candidates(family: Family, model: str) -> list[tuple[Network, str]]:
 def _shell(
     network: Network, name: str, tensors: Mapping[str, Tensor], family: Family, options: Mapping[str, Any]
 ) -> ActionModel | None:
-    """The network on the meta device with the file's classes and channels; None where the file has no such head."""
+    """The network on the meta device with the file's classes and channels; None where the file cannot be one."""
     if network.classifier and not any(re.fullmatch(network.classifier, key) for key in tensors):
         return None
     try:
@@ -123,7 +131,7 @@ def _shell(
     keys = network.keys(trial)
     num_classes = _rows(network, tensors, [keys.get(key) for key in trial.classifier_keys() if key.endswith("weight")])
     if num_classes is None:
-        return None
+        return trial  # the classifier will be listed as missing
     in_channels = 3
     if family.flow is not None:
         first = next(key for key, value in trial.state_dict().items() if value.ndim >= 4)

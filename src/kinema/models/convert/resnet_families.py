@@ -123,6 +123,16 @@ IBM: Final = Family(
             for pooling in ("", "-tp")
         ),
         *(
+            Network(
+                model=f"{module}-inceptionv1{pooling}",
+                options={"pools": f"ibm-{module}"},
+                keys=ibm.foreign_keys,
+                preprocessing=MINUS_ONE_TO_ONE,
+            )
+            for module in ("i3d", "s3d")
+            for pooling in ("", "-tp")
+        ),
+        *(
             Network(model=f"{module}-resnet*", keys=ibm.foreign_keys, preprocessing=IMAGENET_8)
             for module in ("tsn", "tam", "i3d", "s3d")
         ),
