@@ -61,6 +61,7 @@ BACKBONES: Final[Mapping[str, str]] = {
 """Backbones by name, with a line about each."""
 
 _SINGLE: Final = ("tsn", "i3d", "s3d", "tam", "tsm", "nl", "conv1d", "se")
+_PLAIN: Final = ("tsn", "i3d", "tam", "tsm")
 _ALL: Final = ("tsn", "i3d", "s3d", "tam", "tsm", "nl", "conv1d", "se", "i3d+se", "tam+se", "tsm+nl")
 _I3D: Final = ("i3d", "s3d", "s3d2", "s3dg", "tam", "tsm", "nl", "conv1d", "se", "i3d+gate", "s3d2+gate")
 _FEW: Final = ("tsn", "i3d", "tam", "tsm")
@@ -79,9 +80,9 @@ LISTED: Final[Mapping[str, tuple[str, ...]]] = {
     "resnext26": _FEW,
     "vresnet18": _VRESNET,
     "vresnet34": _VRESNET,
-    "vgg11": _SINGLE,
+    "vgg11": _PLAIN,
     "vgg16": _SINGLE,
-    "vgg19": _SINGLE,
+    "vgg19": _PLAIN,
     "clarifainet": _SINGLE,
     "googlenet": _SINGLE,
     "efficientnetlite0": _ALL,
@@ -96,7 +97,7 @@ LISTED: Final[Mapping[str, tuple[str, ...]]] = {
 _SLOW: Final = "its kernels are set for the blocks and the four stages of torchvision's ResNets"
 
 NO_TEMPORAL_POOLING: Final[Mapping[str, str]] = {
-    "googlenet": "it is the two-stream paper's network, of one frame or one stack of flow; inceptionv1 has the form",
+    "googlenet": "it is the two-stream paper's network, which sees one frame or one stack of flow; take inceptionv1",
     "inceptioni3d": "its stem and two of its max-pools halve time as it is",
     **dict.fromkeys(("vresnet18", "vresnet34"), "its temporal convolutions stride time, and nothing else may"),
     **dict.fromkeys(("mfnet", "mfnetwide"), "its 3-D form halves time in its first unit, and nowhere else"),
