@@ -35,7 +35,7 @@ def evaluate(
     """Evaluate a trained model on videos, print its accuracies and save its scores.
 
     Args:
-        checkpoint: Checkpoint file or run directory.
+        checkpoint: Checkpoint file, run directory, or published weights such as tsm-resnet50.k400-f8.
         data: Manifest CSV or folder; several official splits at once give each and their average.
         protocol: clip, uniform-MxC, dense-MxC (M clips, C crops), r2plus1d-10, r2plus1d-10-random, sports1m-100,
             two-stream-25x10, all-frames, mfnet-M or image.

@@ -25,7 +25,7 @@ def features(
     """Write the pooled features of videos to an npz file: ids, features, labels and classes.
 
     Args:
-        checkpoint: Checkpoint file or run directory.
+        checkpoint: Checkpoint file, run directory, or published weights such as tsm-resnet50.k400-f8.
         data: Manifest CSV or folder; labels are not needed.
         out: The npz file.
         protocol: The features of a video's views are averaged; names as for "kinema evaluate".

@@ -16,6 +16,7 @@ from kinema.cli.demo import demo
 from kinema.cli.evaluate import evaluate
 from kinema.cli.features import features
 from kinema.cli.fuse import fuse
+from kinema.cli.import_ import import_
 from kinema.cli.models import models
 from kinema.cli.predict import predict
 from kinema.cli.readable import first_paragraph, readable
@@ -29,6 +30,7 @@ DATA_VERBS = {"make": make, "scan": scan, "show": show, "split": split}
 VERBS = {
     "demo": demo,
     "models": models,
+    "import": import_,
     "train": train,
     "runs": runs,
     "evaluate": evaluate,

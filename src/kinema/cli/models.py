@@ -8,7 +8,12 @@ import tyro
 
 
 def models(
-    pattern: Annotated[str, tyro.conf.Positional] = "*", *, frames: int = 8, size: int = 224, json: bool = False
+    pattern: Annotated[str, tyro.conf.Positional] = "*",
+    *,
+    frames: int = 8,
+    size: int = 224,
+    tags: bool = False,
+    json: bool = False,
 ) -> None:
     """List models with their parameters, multiply-adds and temporal stride.
 
@@ -19,6 +24,7 @@ def models(
         pattern: Which models: a name, or a pattern such as 'tsm-*'.
         frames: Frames of the clip that is counted.
         size: Height and width of the clip that is counted, in pixels.
+        tags: List published weights instead: model.tag, frames, published accuracy and where the file is.
         json: Print JSON lines instead of a table.
     """
     from kinema.models.names import ALIASES, BACKBONES, MODULES, ModelName, list_models
@@ -32,6 +38,10 @@ def models(
             + (f"; aliases: {', '.join(ALIASES)}" if ALIASES else "")
         )
     names = names or [str(ModelName.parse(pattern))]
+
+    if tags:
+        _print_tags(names, as_json=json)
+        return
 
     from kinema.analyze.cost import cost
 
@@ -57,3 +67,23 @@ def models(
         numbers = f"{counted.parameters / 1e6:.2f} M", f"{counted.macs / 1e9:.2f} G", str(counted.temporal_stride)
         table.add_row(name, *numbers, "no" if counted.order_blind else "yes")
     Console().print(table)
+
+
+def _print_tags(names: list[str], *, as_json: bool) -> None:
+    """Print the published weights of models, one a line; addresses are long, so not as a table."""
+    import json
+    from dataclasses import asdict
+
+    from kinema.models.names import ModelName
+    from kinema.models.published import PUBLISHED
+
+    wanted = {ModelName.parse(name) for name in names}
+    for record in PUBLISHED:
+        if ModelName.parse(record.model) not in wanted:
+            continue
+        if as_json:
+            print(json.dumps({"name": str(record), **asdict(record)}))
+            continue
+        fed, top1 = record.preprocessing, record.scores.get("top1")
+        reached = "" if top1 is None else f"  top-1 {top1:.1f} % ({record.protocol})"
+        print(f"{record!s:34} {fed.frames:3} frames{reached}  {record.urls[0]}")

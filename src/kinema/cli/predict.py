@@ -37,7 +37,7 @@ def predict(
     """Name the action in videos. One that cannot be read is reported, and the others are answered all the same.
 
     Args:
-        checkpoint: Checkpoint file or run directory.
+        checkpoint: Checkpoint file, run directory, or published weights such as tsm-resnet50.k400-f8.
         videos: Files, folders of videos, or folders of images.
         top: How many classes to name.
         protocol: clip is fastest; uniform-10x3 and others as for "kinema evaluate" are steadier.

@@ -42,7 +42,7 @@ def train(
         data: Manifest CSV, or a folder with one sub-folder of videos per class.
         recipe: finetune (used when none is given), scratch or demo; file.py:function, which runs that file; or the
             recipe.json of a run.
-        weights: Where to start: imagenet, a weights file, or a checkpoint or run directory of kinema.
+        weights: Where to start: imagenet, a tag such as k400-f32, a weights file, a checkpoint or a run directory.
         options: Options of the model's parts as JSON, such as '{"tam_init": "kaiming"}'.
         out: Run directory. When none is given, runs/DATE-MODEL.
         batch: Clips of one step over all devices, or auto for the largest batch that fits.

@@ -23,7 +23,9 @@ from kinema.models.backbones.vgg import VGGS
 from kinema.models.backbones.vresnet import VRESNETS
 from kinema.models.inflate import INFLATIONS, load_weights
 from kinema.models.names import NO_IMAGE_WEIGHTS, ModelName
+from kinema.models.published import PublishedWeights
 from kinema.models.slowfast import SlowFast
+from kinema.models.tags import find_tagged, find_weights, tags_of
 from kinema.models.temporal.base import TemporalModule
 from kinema.models.temporal.conv1d import Conv1d
 from kinema.models.temporal.gate import Gate
@@ -99,7 +101,8 @@ def build_model(
         dropout: Dropout before the classifier, in [0, 1).
         options: Settings of the parts, by name; which are allowed depends on the parts (the error lists them).
             ``"inflation"`` (``"mean"``, ``"repeat"`` or ``"centre"``) says how image weights are spread over time.
-        weights: ``"imagenet"`` for the backbone's ImageNet weights, or the path of a weights file; image weights are
+        weights: ``"imagenet"`` for the backbone's ImageNet weights, the tag of published weights of this model, such
+            as ``"k400-f32"`` (with the options that they need), or the path of a weights file; image weights are
             inflated, a head of another number of classes is left out.
 
     Raises:
@@ -109,7 +112,8 @@ def build_model(
     parsed = name if isinstance(name, ModelName) else ModelName.parse(name)
     plan = BACKBONES[parsed.backbone]
     kinds = [MODULES[module] for module in parsed.modules]
-    given = dict(options or {})
+    record = _published(parsed, weights)
+    given = {**(record.options if record else {}), **(options or {})}
     allowed = [*dict.fromkeys(option for kind in kinds for option in kind.option_names), *plan.option_names]
     for option in given:
         if option not in (*allowed, "inflation"):
@@ -132,9 +136,29 @@ def build_model(
     for module in parsed.modules:
         if weights == "imagenet" and module in NO_IMAGE_WEIGHTS:
             raise UserError(f"{parsed} cannot start from ImageNet weights: {NO_IMAGE_WEIGHTS[module]}")
-    if weights is not None:
+    if record is not None:
+        _load_published(model, record)
+    elif weights is not None:
         _load(model, parsed.backbone, weights, inflation)
     return model
+
+
+def _published(name: ModelName, weights: str | Path | None) -> PublishedWeights | None:
+    """The published weights that a tag names; None where ``weights`` means something else."""
+    if not isinstance(weights, str) or weights in TAGS:
+        return None
+    is_tag = weights in tags_of(name) or (not Path(weights).exists() and find_tagged(weights) is not None)
+    is_path = Path(weights).exists() or Path(weights).suffix
+    return None if is_path and not is_tag else find_weights(name, weights)
+
+
+def _load_published(model: ActionModel, record: PublishedWeights) -> None:
+    from kinema.models.convert.download import read_published
+
+    imported = read_published(record)
+    load_weights(model, imported.model.state_dict(), source=f"the weights {record}")
+    model.weights, model.preprocessing = record.tag, imported.preprocessing
+    _see_channels(model)
 
 
 def _load(model: ActionModel, backbone: str, weights: str | Path, inflation: str) -> None:
@@ -143,12 +167,15 @@ def _load(model: ActionModel, backbone: str, weights: str | Path, inflation: str
         load_weights(model, read_imagenet(backbone), inflation=inflation, source=f"the ImageNet weights of {backbone}")
         model.weights, model.preprocessing = str(weights), record.preprocessing
     else:
-        if not Path(weights).exists() and not Path(weights).suffix:
-            raise unknown_name("weights", str(weights), TAGS, "Or give the path of a file.")
         state, beside = read_state_dict(weights)
         load_weights(model, state, inflation=inflation, source=str(weights))
         model.weights = Path(weights).stem
         model.preprocessing = _preprocessing_of(beside, weights)
+    _see_channels(model)
+
+
+def _see_channels(model: ActionModel) -> None:
+    """Normalise flow as flow where the network takes other channels than the weights were trained on."""
     if model.preprocessing is not None and len(model.preprocessing.mean) != model.in_channels:
         channels = model.in_channels
         flow = {"mean": (_FLOW_MEAN,) * channels, "std": (_FLOW_STD,) * channels, "modality": "flow"}

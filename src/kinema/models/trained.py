@@ -12,6 +12,8 @@ import torch
 from kinema.errors import CheckpointError
 from kinema.models import checkpoint_file
 from kinema.models.build import build_model
+from kinema.models.published import PublishedWeights
+from kinema.models.tags import find_tagged
 from kinema.models.weights import Preprocessing
 
 if TYPE_CHECKING:
@@ -45,12 +47,17 @@ def load(checkpoint: str | Path, *, device: str | torch.device = "cpu") -> Train
     """Load a trained network; the averaged (EMA) weights where the file has them.
 
     Args:
-        checkpoint: A checkpoint file, or a run directory (its ``best.ckpt``).
+        checkpoint: A checkpoint file, a run directory (its ``best.ckpt``), or published weights by ``model.tag``, such
+            as ``"i3d-resnet50.k400-f32"``.
         device: Where the network goes.
 
     Raises:
         CheckpointError: When the file cannot be read or its weights do not fit the network it names.
+        UserError: When the model has no weights of that tag, or they cannot be downloaded.
     """
+    record = None if Path(checkpoint).exists() else find_tagged(str(checkpoint))
+    if record is not None:
+        return _load_published(record, device)
     path = checkpoint_path(checkpoint)
     payload = checkpoint_file.read(path, device="cpu")
     weights = payload["ema"] or payload["state_dict"]
@@ -69,6 +76,21 @@ def load(checkpoint: str | Path, *, device: str | torch.device = "cpu") -> Train
         scores=payload["scores"],
         weights_sha256=weights_digest(weights),
         path=str(path),
+    )
+
+
+def _load_published(record: PublishedWeights, device: str | torch.device) -> TrainedModel:
+    from kinema.models.convert.download import read_published
+
+    imported = read_published(record)
+    return TrainedModel(
+        model=imported.model.to(device),
+        classes=imported.classes,
+        preprocessing=imported.preprocessing,
+        recipe={},
+        scores={f"published_{name}": value for name, value in imported.scores.items()},
+        weights_sha256=weights_digest(imported.model.state_dict()),
+        path=str(record),
     )
 
 

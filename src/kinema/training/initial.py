@@ -11,6 +11,7 @@ import torch
 
 from kinema.models import checkpoint_file
 from kinema.models.build import build_model
+from kinema.models.tags import tags_of
 from kinema.models.trained import checkpoint_path, load_weights
 from kinema.models.weights import TAGS, Preprocessing
 
@@ -41,7 +42,7 @@ def starting_model(
         CheckpointError: When weights do not fit in anything but the classifier.
     """
     weights = recipe.weights
-    if weights not in TAGS and (weights.endswith(".ckpt") or Path(weights or "-").is_dir()):
+    if weights not in (*TAGS, *tags_of(recipe.model)) and (weights.endswith(".ckpt") or Path(weights or "-").is_dir()):
         return _from_checkpoint(recipe, classes, note)
     torch.manual_seed(recipe.seed)
     model = build_model(

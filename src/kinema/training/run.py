@@ -86,7 +86,8 @@ def train(
         model: Model name, such as ``tsm-resnet50``; may be empty when the recipe names one.
         data: Manifest CSV, folder with one sub-folder of videos per class, or a Manifest.
         recipe: A recipe, the name of one, or ``file.py:function`` (which runs that file); default ``finetune``.
-        weights: ``imagenet``, a weights file, or a checkpoint or run directory of kinema; None leaves it to the recipe.
+        weights: ``imagenet``, a tag of published weights, a weights file, or a checkpoint or run directory of kinema;
+            None leaves it to the recipe.
         out: Run directory; default ``runs/<date>-<model>``.
         batch: Clips of one step over all devices, or ``auto`` for the largest batch that fits, with the learning rate
             adjusted to it.

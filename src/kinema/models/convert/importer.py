@@ -15,7 +15,8 @@ from kinema.models.convert.class_names import class_names
 from kinema.models.convert.families import find_family
 from kinema.models.convert.family import Family
 from kinema.models.convert.reading import read_foreign, tensors_of
-from kinema.models.tags import PublishedWeights, published_as
+from kinema.models.published import PublishedWeights
+from kinema.models.tags import published_as
 from kinema.models.weights import Preprocessing
 
 

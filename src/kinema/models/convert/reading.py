@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import io
 import pickle
 import re
 import warnings
@@ -12,7 +11,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,9 +21,6 @@ OUTER_KEYS: Final = ("state_dict", "model_state", "blobs")
 
 _TORCH_MAGIC: Final = 0x1950A86A20F9469CFC6C
 """The number that files of ``torch.save`` began with before they became zip archives."""
-
-_RECONSTRUCT: Final = np.zeros(1).__reduce__()[0]
-_SCALAR: Final = np.float64(1.0).__reduce__()[0]
 
 
 class Inert:
@@ -83,6 +78,8 @@ def tensors_of(content: object, *, source: str) -> dict[str, Tensor]:
     Raises:
         CheckpointError: There are none.
     """
+    import numpy as np
+
     inner: object = content
     if isinstance(content, Mapping):
         inner = next((content[key] for key in OUTER_KEYS if isinstance(content.get(key), Mapping)), content)
@@ -113,6 +110,8 @@ def read_tensorflow(prefix: str | Path, *, reader: Callable[[str], Any] | None =
         CheckpointError: TensorFlow cannot read it.
         MissingExtraError: tensorflow is not installed.
     """
+    import numpy as np
+
     if reader is None:
         try:
             from tensorflow.train import load_checkpoint as reader  # pyrefly: ignore[missing-import]
@@ -128,6 +127,7 @@ def read_tensorflow(prefix: str | Path, *, reader: Callable[[str], Any] | None =
 
 
 def _content(path: Path) -> object:
+    import numpy as np
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -156,14 +156,32 @@ def _content(path: Path) -> object:
 
 
 def _torch_content(path: Path) -> object:
+    import numpy as np
+
     numpy_types = [type(np.dtype(code)) for code in "?bBhHiIlLqQefdSU"]
-    allowed: list[Any] = [np.dtype, np.ndarray, *numpy_types, *((Inert, name) for name in _INERT_NAMES)]
-    for module in ("numpy.core.multiarray", "numpy._core.multiarray"):  # before numpy 2, and since
-        allowed += [(_RECONSTRUCT, f"{module}._reconstruct"), (_SCALAR, f"{module}.scalar")]
-    allowed += [(_encode_latin1, "_codecs.encode")]
+    allowed: list[Any] = [*numpy_types, *((Inert, name) for name in _INERT_NAMES)]
+    allowed += [(value, f"{module}.{name}") for (module, name), value in _allowed_globals().items()]
     with warnings.catch_warnings(), torch.serialization.safe_globals(allowed):
         warnings.filterwarnings("ignore", message="Detected pickle protocol")  # old files; refused if unsafe
         return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _allowed_globals() -> dict[tuple[str, str], Any]:
+    """What a pickle may name: plain containers, and the makers of numpy arrays and scalars under all their names."""
+    import numpy as np
+
+    makers = {"_reconstruct": np.zeros(1).__reduce__()[0], "scalar": np.float64(1.0).__reduce__()[0]}
+    return {
+        ("collections", "OrderedDict"): collections.OrderedDict,
+        ("_codecs", "encode"): _encode_latin1,
+        ("numpy", "dtype"): np.dtype,
+        ("numpy", "ndarray"): np.ndarray,
+        **{
+            (module, name): maker
+            for module in ("numpy.core.multiarray", "numpy._core.multiarray")  # before numpy 2, and since
+            for name, maker in makers.items()
+        },
+    }
 
 
 def _encode_latin1(text: str, encoding: str = "latin1") -> bytes:
@@ -180,19 +198,9 @@ class RestrictedUnpickler(pickle.Unpickler):
         file: The open pickle.
     """
 
-    _ALLOWED: Final[Mapping[tuple[str, str], Any]] = {
-        ("collections", "OrderedDict"): collections.OrderedDict,
-        ("_codecs", "encode"): _encode_latin1,
-        ("numpy", "dtype"): np.dtype,
-        ("numpy", "ndarray"): np.ndarray,
-        ("numpy.core.multiarray", "_reconstruct"): _RECONSTRUCT,
-        ("numpy._core.multiarray", "_reconstruct"): _RECONSTRUCT,
-        ("numpy.core.multiarray", "scalar"): _SCALAR,
-        ("numpy._core.multiarray", "scalar"): _SCALAR,
-    }
-
-    def __init__(self, file: BinaryIO | io.BytesIO) -> None:
+    def __init__(self, file: BinaryIO) -> None:
         super().__init__(file, encoding="latin1")
+        self._allowed = _allowed_globals()
 
     def find_class(self, module: str, name: str) -> Any:
         """Look up a global by name, if it is allowed.
@@ -200,9 +208,9 @@ class RestrictedUnpickler(pickle.Unpickler):
         Raises:
             UnpicklingError: It is not.
         """
-        if (module, name) not in self._ALLOWED:
+        if (module, name) not in self._allowed:
             raise pickle.UnpicklingError(f"unsupported global {module}.{name}")
-        return self._ALLOWED[module, name]
+        return self._allowed[module, name]
 
     def persistent_load(self, pid: object) -> Any:
         """Refuse references to data outside the pickle."""

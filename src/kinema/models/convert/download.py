@@ -1,0 +1,58 @@
+"""Published weights from their authors' addresses, by way of torch.hub's cache."""
+
+from __future__ import annotations
+
+import sys
+from http.client import HTTPException
+from pathlib import Path
+
+import torch
+
+from kinema.errors import UserError
+from kinema.models.convert.importer import Imported, import_checkpoint
+from kinema.models.published import PublishedWeights
+
+
+def fetch(record: PublishedWeights) -> Path:
+    """The file of published weights: from torch.hub's cache, else downloaded into it.
+
+    Where the file's name carries the beginning of its SHA-256, a download that does not match is thrown away.
+
+    Args:
+        record: Which file.
+
+    Raises:
+        UserError: It is not in the cache and none of its addresses can be reached, or the checksum is wrong.
+    """
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    path = folder / record.file
+    if path.is_file():
+        return path
+    problems = []
+    for url in record.urls:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(
+                url, str(path), hash_prefix=record.checksum or None, progress=sys.stderr.isatty()
+            )
+        except (OSError, RuntimeError, HTTPException) as error:  # no network, no space, or a wrong checksum
+            problems.append(f"{url} ({error})")
+        else:
+            return path
+    raise UserError(
+        f"the weights {record} are not in {folder} and could not be downloaded: {'; '.join(problems)}; download the "
+        f"file on a machine with a network and put it there as {record.file}"
+    )
+
+
+def read_published(record: PublishedWeights) -> Imported:
+    """The network with published weights, and what is needed to use it.
+
+    Raises:
+        UserError: The file cannot be had.
+        CheckpointError: It is damaged, or not what the table says.
+    """
+    path = fetch(record)
+    imported = import_checkpoint(path, record.family, options=record.options)
+    assert imported.model.weights == record.tag, f"{path.name} belongs to {imported.model.tag}"
+    return imported
