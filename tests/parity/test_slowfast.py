@@ -17,7 +17,9 @@ from kinema.models.backbones.inception import InceptionV1Plan
 from kinema.models.backbones.resnet import RESNETS
 from kinema.models.build import build_model
 from kinema.models.convert.slowfast import caffe2_keys, pyslowfast_keys, pytorchvideo_keys
-from kinema.models.slowfast import Lateral, Pathways, Setting, SlowFast, SlowFrames, average_over_spans, slow_frames
+from kinema.models.inflate import load_weights
+from kinema.models.pathways import Lateral, Pathways, SlowFrames, average_over_spans, slow_frames
+from kinema.models.slowfast import SlowFast
 from kinema.models.temporal.stack import Stack
 from kinema.models.temporal.tsm import Tsm
 
@@ -111,7 +113,7 @@ def test_slow_frames_are_those_of_the_published_code(alpha: int) -> None:
 
 @pytest.mark.parametrize(("frames", "alpha", "kernel"), [(8, 4, 5), (8, 4, 7), (9, 4, 5), (6, 2, 7), (1, 8, 5)])
 def test_lateral_connection_sums_over_neighbouring_frames(frames: int, alpha: int, kernel: int) -> None:
-    part = Lateral(3, Setting(alpha=alpha, lateral_kernel=kernel)).double().eval()
+    part = Lateral(3, alpha=alpha, kernel_time=kernel).double().eval()
     for tensor in [*part.parameters(), *part.buffers()]:
         if tensor.is_floating_point():
             nn.init.uniform_(tensor, 0.2, 1.0) if tensor.ndim == 1 else nn.init.normal_(tensor)
@@ -208,6 +210,20 @@ def test_objects_are_refused_as_names_are() -> None:
         ActionModel.compose(RESNETS["resnettiny"], Stack([Tsm(), SlowFast()]), num_classes=2)
     with pytest.raises(UserError, match="two ResNets"):
         ActionModel.compose(InceptionV1Plan(), SlowFast(), num_classes=2)
+
+
+def test_weights_of_rgb_fit_flow_in_both_pathways() -> None:
+    rgb = build_model("slowfast-resnettiny", num_classes=3)
+    flow = build_model("slowfast-resnettiny", num_classes=4, in_channels=2)
+    load_weights(flow, rgb.state_dict())
+    for stem in ("stem.slow.conv1", "stem.fast.conv1"):
+        mean = rgb.get_parameter(f"{stem}.weight").mean(1, keepdim=True)
+        assert torch.equal(flow.get_parameter(f"{stem}.weight"), mean.expand(-1, 2, -1, -1, -1))
+    assert torch.equal(
+        flow.get_parameter("layer4.fast.1.conv2.weight"), rgb.get_parameter("layer4.fast.1.conv2.weight")
+    )
+    with pytest.raises(UserError, match="ImageNet"):
+        build_model("slowfast-resnet50", weights="imagenet")
 
 
 def test_options_override_the_setting() -> None:

@@ -74,6 +74,7 @@ class ActionModel(nn.Module):
             self.add_module(self._auxiliary[part], auxiliary_head)
         self._stages: Mapping[str, tuple[str, ...]] = dict(backbone.stages)
         self._as_map: Callable[[Any], Features] = backbone.as_map
+        self._input_parts = backbone.input_parts
         self.name = name
         self.options: dict[str, Any] = {}
         self.num_classes = len(head.classifier.weight)
@@ -210,6 +211,11 @@ class ActionModel(nn.Module):
         """Keys, in the state dictionary, of the layers whose rows are the classes."""
         own = {id(parameter) for parameter in self.head_parameters()}
         return frozenset(key for key, parameter in self.named_parameters() if id(parameter) in own)
+
+    def input_keys(self) -> frozenset[str]:
+        """Keys, in the state dictionary, of the weights that multiply the clip's channels."""
+        first = next(key for key, value in self.state_dict().items() if value.ndim >= 4)
+        return frozenset(f"{part}.weight" for part in self._input_parts) or frozenset([first])
 
     def _run(self, stage: str, passed: Any) -> Any:
         for part in self._stages[stage]:

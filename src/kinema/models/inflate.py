@@ -72,10 +72,10 @@ def load_weights(model: ActionModel, state: Mapping[str, Tensor], *, inflation: 
     if any(key in given and given[key].shape[:1] != own[key].shape[:1] for key in head):
         given = {key: value for key, value in given.items() if key not in head}
     from_image = not any(_TEMPORAL_PARTS.search(key) for key in given)
-    first = next(key for key, value in own.items() if value.ndim >= 4)
+    first = model.input_keys()
     fitted, misshapen = {}, []
     for key in own.keys() & given.keys():
-        fitted[key] = _fit(given[key], own[key], is_first=key == first, how=inflation)
+        fitted[key] = _fit(given[key], own[key], is_first=key in first, how=inflation)
         if fitted[key].shape != own[key].shape:
             misshapen.append(f"{key} {tuple(given[key].shape)} for {tuple(own[key].shape)}")
     missing = [key for key in own.keys() - given.keys() if key not in head and not _may_miss(key, from_image)]

@@ -134,6 +134,7 @@ REFUSED_STACKS: Final[tuple[tuple[str, str, str], ...]] = tuple(
 
 NO_IMAGE_WEIGHTS: Final[Mapping[str, str]] = {
     "r2plus1d": "it makes two convolutions of other widths of each, so an image network's weights fit nowhere",
+    "slowfast": "its pathways have other widths than any image network; its authors train it from scratch",
 }
 """Modules that cannot start from an image network's weights, each with the reason."""
 

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, Final, NamedTuple, TypeAlias
+from typing import ClassVar, Final, NamedTuple
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from kinema.errors import UserError, one_of
 from kinema.models.backbones.base import Backbone, BackbonePlan
 from kinema.models.backbones.resnet import ResNet, ResNetPlan
 from kinema.models.head import LinearHead
-from kinema.models.layers import ClipBatchNorm, ClipConv3d
-from kinema.models.sites import ConvSpec
-from kinema.models.temporal.base import PlacedModule, TemporalModule, init_conv
+from kinema.models.pathways import LATERAL_RATIO, AveragedHead, Lateral, Pair, Pathways, SlowFrames, average_over_spans
+from kinema.models.temporal.base import PlacedModule, TemporalModule
 from kinema.models.temporal.slow import StageKernels
-from kinema.shapes import Clip, Features
-
-Pair: TypeAlias = tuple[Tensor, Tensor]
-"""The slow and the fast pathway's map, ``b c t h w`` each with its own channels and time steps."""
+from kinema.shapes import Features
 
 
 class Setting(NamedTuple):
@@ -48,7 +43,6 @@ DEEP_SETTINGS: Final[Mapping[str, Setting]] = {
 the alpha of 50 layers."""
 
 _FAST_KERNELS, _SLOW_KERNELS = (5, 3, 3, 3, 3), (1, 1, 1, 3, 3)
-_LATERAL_RATIO = 2  # channels that a lateral connection hands over, for each of the fast pathway's
 
 
 class SlowFast(TemporalModule):
@@ -158,14 +152,15 @@ class SlowFastNetwork(Backbone):
         narrow = _four(width // plan.beta_inverse for width in resnet.widths)
         fast = _pathway(replace(resnet, widths=narrow), _FAST_KERNELS, setting, in_channels)
         handed = _four((narrow[0], *(_channels_out(resnet, width) for width in narrow[:3])))
-        joined = _four(_LATERAL_RATIO * channels for channels in handed)
+        joined = _four(LATERAL_RATIO * channels for channels in handed)
         slow = _pathway(replace(resnet, joined=joined), _SLOW_KERNELS, setting, in_channels)
         self.split = SlowFrames(setting.alpha)
         for stage, channels in zip(slow.stages, (*handed, None), strict=True):
-            lateral = None if channels is None else Lateral(channels, setting)
+            lateral = None if channels is None else _lateral(channels, setting)
             self.add_module(stage, Pathways(_stage(slow, stage), _stage(fast, stage), lateral))
         self.num_features = slow.num_features + fast.num_features
         self.temporal_stride = setting.alpha
+        self.input_parts = ("stem.slow.conv1", "stem.fast.conv1")
         self.stages = {"stem": ("split", "stem"), **{f"layer{stage}": (f"layer{stage}",) for stage in range(1, 5)}}
 
     def build_head(self, num_classes: int, *, dropout: float) -> LinearHead:
@@ -185,6 +180,10 @@ def _pathway(plan: ResNetPlan, kernels: tuple[int, int, int, int, int], setting:
     return ResNet(plan, placed, temporal_pooling=False, in_channels=in_channels)
 
 
+def _lateral(channels: int, setting: Setting) -> Lateral:
+    return Lateral(channels, alpha=setting.alpha, kernel_time=setting.lateral_kernel)
+
+
 def _four(values: Iterable[int]) -> tuple[int, int, int, int]:
     first, second, third, fourth = values
     return first, second, third, fourth
@@ -202,86 +201,3 @@ def _stage(net: ResNet, stage: str) -> nn.Module:
     for name, part in parts.items():
         in_a_row.add_module(name, part)
     return in_a_row
-
-
-def slow_frames(num_frames: int, alpha: int) -> list[int]:
-    """Which frames of a clip the slow pathway sees, 0-based: evenly spread from the first to the last, truncated.
-
-    One frame for every ``alpha``, rounded up; where ``alpha`` divides the number of frames, these are the frames of
-    the published code (``linspace(0, num_frames - 1, num_frames // alpha)`` cut to integers), but for its rounding
-    errors: with 160, 400 and 512 frames it takes one frame earlier here and there.
-    Differs from the paper: there, every alpha-th frame from the first.
-    """
-    count = -(-num_frames // alpha)
-    return [0] if count == 1 else [step * (num_frames - 1) // (count - 1) for step in range(count)]
-
-
-class SlowFrames(nn.Module):
-    """From a clip to the slow pathway's frames and the clip itself."""
-
-    def __init__(self, alpha: int) -> None:
-        super().__init__()
-        self.alpha = alpha
-
-    def forward(self, clip: Clip) -> Pair:
-        """``b c t h w`` to a pair of ``b c ceil(t/alpha) h w`` and the clip."""
-        indices = torch.tensor(slow_frames(clip.shape[2], self.alpha), device=clip.device)
-        # picked in the physical order b t h w c, so that the result is laid out as the clip is
-        return clip.permute(0, 2, 3, 4, 1).index_select(1, indices).permute(0, 4, 1, 2, 3), clip
-
-
-class Lateral(nn.Module):
-    """What the fast pathway tells the slow one: a convolution over time with stride alpha, batch norm, ReLU."""
-
-    def __init__(self, channels: int, setting: Setting) -> None:
-        super().__init__()
-        spec = ConvSpec(
-            in_channels=channels,
-            out_channels=_LATERAL_RATIO * channels,
-            kernel=1,
-            role="reduce",
-            stride_time=setting.alpha,
-        )
-        self.conv = ClipConv3d(spec, kernel_time=setting.lateral_kernel)
-        init_conv(self.conv)
-        self.bn = ClipBatchNorm(spec.out_channels)
-
-    def forward(self, fast: Features) -> Features:
-        """``b c t h w`` to ``b 2c ceil(t/alpha) h w``."""
-        return torch.relu_(self.bn(self.conv(fast)))
-
-
-class Pathways(nn.Module):
-    """One stage of both pathways, and the lateral connection behind it where there is one."""
-
-    def __init__(self, slow: nn.Module, fast: nn.Module, lateral: Lateral | None) -> None:
-        super().__init__()
-        self.slow = slow
-        self.fast = fast
-        self.lateral = lateral
-
-    def forward(self, passed: Pair) -> Pair:
-        """A pair of maps to the next pair; the slow one has its own channels first, then what it was told."""
-        slow, fast = self.slow(passed[0]), self.fast(passed[1])
-        return slow if self.lateral is None else torch.cat([slow, self.lateral(fast)], 1), fast
-
-
-def average_over_spans(clip: Features, num_spans: int) -> Features:
-    """Average time over spans of equal length: ``b c t h w`` to ``b c num_spans h w``.
-
-    A frame that two spans share counts in each with the part that lies there, so the average stays what it was.
-    """
-    num_frames = clip.shape[2]
-    # in units of 1 / (t num_spans) of the clip: frames are num_spans long, spans are t long
-    frames = torch.arange(num_frames, device=clip.device)[:, None] * num_spans
-    spans = torch.arange(num_spans, device=clip.device) * num_frames
-    shared = torch.minimum(frames + num_spans, spans + num_frames) - torch.maximum(frames, spans)
-    return torch.einsum("bcthw,ts->bcshw", clip, shared.clamp(min=0).to(clip.dtype) / num_frames)
-
-
-class AveragedHead(LinearHead):
-    """Average over the whole map, dropout, one linear layer: a feature is dropped for all time steps at once."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Score ``b d t h w``; the result has axes ``b classes``."""
-        return F.linear(F.dropout(input.mean((2, 3, 4)), self.dropout, self.training), self.weight, self.bias)

@@ -22,12 +22,14 @@ class Backbone(nn.Module):
         num_features: Channels of the last map.
         temporal_stride: Frames in for every time step of the last map.
         head_name: What the head is called in the model, and so in the keys of its weights.
+        input_parts: Names of the convolutions that read the clip, where it is not just the first one.
     """
 
     stages: Mapping[str, tuple[str, ...]]
     num_features: int
     temporal_stride: int
     head_name: str = "fc"
+    input_parts: tuple[str, ...] = ()
 
     def build_head(self, num_classes: int, *, dropout: float) -> LinearHead | Head:
         """The head that belongs to this backbone."""
