@@ -71,15 +71,12 @@ class PlainPlan(BackbonePlan):
 
     def __post_init__(self) -> None:
         """Check the options, which are pairs."""
-        for name, given, allowed in (
-            ("fc_widths", self.fc_widths, "units of fc6 and fc7, such as [4096, 4096]"),
-            ("fc_dropout", self.fc_dropout, "chances for fc6 and fc7, such as [0.9, 0.8]"),
-        ):
-            whole = not isinstance(given, str) and isinstance(given, Sequence) and len(given) == 2
-            if not whole and not (name == "fc_dropout" and given == ()):
-                raise UserError(f"{name} must be two numbers, {allowed}; got {given!r}")
-        if min(self.fc_widths) < 1:
-            raise UserError(f"fc_widths must be 1 or more, got {self.fc_widths!r}")
+        if not _is_pair_of(int, self.fc_widths) or min(self.fc_widths) < 1:
+            raise UserError(f"fc_widths must be two numbers from 1, units of fc6 and fc7; got {self.fc_widths!r}")
+        if self.fc_dropout != () and not _is_pair_of((int, float), self.fc_dropout):
+            raise UserError(
+                f"fc_dropout must be two numbers, chances for fc6 and fc7 such as [0.9, 0.8]; got {self.fc_dropout!r}"
+            )
 
     @property
     def num_units(self) -> int:
@@ -164,6 +161,10 @@ class PlainNet(Backbone):
             widths=self.plan.fc_widths,
             dropout=self.plan.fc_dropout or (dropout, dropout),
         )
+
+
+def _is_pair_of(kind: type | tuple[type, ...], given: object) -> bool:
+    return isinstance(given, list | tuple) and len(given) == 2 and all(isinstance(value, kind) for value in given)
 
 
 def _spec(row: PlainConv, in_channels: int, plan: PlainPlan, *, stage: int, block: int) -> ConvSpec:
