@@ -11,31 +11,74 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+import paper_rows
+
 from kinema import cost
-from kinema.models.names import BACKBONES, MODULES, list_models
+from kinema.models.names import ALIASES, ALONE, BACKBONES, LISTED, MODULES, NO_TEMPORAL_POOLING, list_models
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ["README.md", "docs/models.md"]
+PAGES = ["README.md", "docs/models.md", "docs/paper-tables.md"]
+
+SHOWN = (
+    "inceptionv1",
+    "resnet18",
+    "resnet50",
+    "resnet101",
+    "blresnet50",
+    "mobilenetv2",
+    "efficientnetlite0",
+)
+"""Backbones of the table of costs, for 8 frames of 224 x 224; the papers' own forms are on a page of their own."""
 
 
-def markdown_table(header: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table; the first column is text, the others are numbers."""
-    rule = ["---", *["---:"] * (len(header) - 1)]
+def markdown_table(header: list[str], rows: list[list[str]], *, text_columns: tuple[int, ...] = (0,)) -> str:
+    """A Markdown table; other columns than those of text hold numbers."""
+    rule = ["---" if column in text_columns else "---:" for column in range(len(header))]
     return "\n".join(f"| {' | '.join(row)} |" for row in [header, rule, *rows])
 
 
 @cache
 def model_table(suffix: str = "") -> str:
-    """Parameters and multiply-adds of every module on every backbone, for 8 frames of 224x224 and 400 classes."""
-    backbones = [backbone for backbone in BACKBONES if backbone != "resnettiny"]
+    """Parameters and multiply-adds of the listed modules on each backbone, for 8 frames of 224x224 and 400 classes."""
     rows = []
     for module in MODULES:
         cells = []
-        for backbone in backbones:
+        for backbone in SHOWN:
+            if module not in LISTED[backbone] or (suffix and module in ALONE):
+                cells.append("")
+                continue
             found = cost(f"{module}-{backbone}{suffix}", frames=8, size=224)
             cells.append(f"{found.parameters / 1e6:.1f} M, {found.macs / 1e9:.1f} G")
-        rows.append([f"`{module}`", *cells])
-    return markdown_table(["", *[f"`{backbone}`" for backbone in backbones]], rows)
+        if any(cells):
+            rows.append([f"`{module}`", *cells])
+    return markdown_table(["", *[f"`{backbone}`" for backbone in SHOWN]], rows)
+
+
+def module_list() -> str:
+    """Every module with its line."""
+    return markdown_table(["module", "what it is"], [[f"`{k}`", v] for k, v in MODULES.items()], text_columns=(0, 1))
+
+
+def backbone_list() -> str:
+    """Every backbone with its line, and why it has no form with ``-tp`` where it has none."""
+    rows = [[f"`{name}`", line, NO_TEMPORAL_POOLING.get(name, "")] for name, line in BACKBONES.items()]
+    return markdown_table(["backbone", "what it is", "no `-tp`, because"], rows, text_columns=(0, 1, 2))
+
+
+def alias_list() -> str:
+    """Every alias with the name it stands for."""
+    rows = [[f"`{alias}`", f"`{name}`"] for alias, name in ALIASES.items()]
+    return markdown_table(["alias", "stands for"], rows, text_columns=(0, 1))
+
+
+@cache
+def paper_tables() -> str:
+    """Every row of the papers' tables of cost beside ours."""
+    header = ["network", "model", "parameters, paper", "ours", "multiply-adds, paper", "ours", "why they differ"]
+    return "\n\n".join(
+        f"### {title}\n\n{markdown_table(header, [paper_rows.cells(row) for row in rows], text_columns=(0, 1, 6))}"
+        for title, rows in paper_rows.TABLES.items()
+    )
 
 
 def model_list() -> str:
@@ -47,6 +90,10 @@ TABLES: dict[str, Callable[[], str]] = {
     "models": model_table,
     "models-tp": lambda: model_table("-tp"),
     "model-count": model_list,
+    "modules": module_list,
+    "backbones": backbone_list,
+    "aliases": alias_list,
+    "paper-tables": paper_tables,
 }
 
 
