@@ -114,9 +114,10 @@ def read_tensorflow(prefix: str | Path, *, reader: Callable[[str], Any] | None =
 
     if reader is None:
         try:
-            from tensorflow.train import load_checkpoint as reader  # pyrefly: ignore[missing-import]
+            import tensorflow  # pyrefly: ignore[missing-import]
         except ImportError as error:
             raise missing_extra("tensorflow", "tensorflow", "reading a TensorFlow checkpoint") from error
+        reader = tensorflow.train.load_checkpoint
     try:
         opened = reader(str(prefix))
         return {
