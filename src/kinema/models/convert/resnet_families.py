@@ -221,7 +221,7 @@ MMACTION2: Final = Family(
     networks=tuple(
         Network(model=f"{module}-resnet{depth}", keys=mmaction2.foreign_keys, preprocessing=IMAGENET_8)
         for module in ("tsn", "tsm")
-        for depth in (50, 101)
+        for depth in (50, 101, "*")
     ),
     ignored={r"data_preprocessor\..*": "mean and deviation, which are known"},
     refused={
