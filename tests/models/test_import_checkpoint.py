@@ -224,3 +224,59 @@ def test_the_command_writes_a_checkpoint(
     assert json.dumps({"frames": 16}) in capsys.readouterr().err
     assert run(["import", str(file), "--from", "tsm", "-o", str(out)]) == 1
     assert "missing in the file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("theirs_name", "name"),
+    [
+        ("resnet18", "tsn-resnet18"),
+        ("resnet50", "tsn-resnet50"),
+        ("googlenet", "tsn-inceptionv1"),
+        ("mobilenet_v2", "tsn-mobilenetv2"),
+        ("vgg11", "tsn-vgg11"),
+        ("vgg16", "tsn-vgg16"),
+    ],
+)
+def test_torchvision_image_networks_are_recognised(theirs_name: str, name: str) -> None:
+    options = {"init_weights": False} if theirs_name in ("googlenet", "vgg11", "vgg16") else {}
+    with torch.device("meta"):
+        tensors = torchvision.models.get_model(theirs_name, **options).state_dict()
+    found = choose(FAMILIES["torchvision"], tensors, "f.pth", model="", options={})
+    assert found.shell.name == name
+    assert found.shell.num_classes == 1000
+    assert all(key.startswith("aux") for key in found.fit.ignored)
+
+
+def blobs_of(name: str, num_classes: int, options: dict[str, object]) -> dict[str, Tensor]:
+    """The tensors of one of VMZ's Caffe2 files, on the meta device."""
+    with torch.device("meta"):
+        model = build_model(name, num_classes=num_classes, options=options)
+    blobs = as_theirs(model, vmz.caffe2_keys)
+    return {**blobs, "conv1_w_momentum": torch.zeros(1), "lr": torch.zeros(()), "model_iter": torch.zeros(1)}
+
+
+@pytest.mark.parametrize(
+    ("name", "num_classes", "options"),
+    [
+        ("r2d-vresnet18", 101, {"frames": 8}),
+        ("tsn-vresnet18", 400, {}),
+        ("rmc3-vresnet18", 400, {}),
+        ("r2plus1d-vresnet34", 487, {}),
+    ],
+)
+def test_caffe2_files_of_vmz(name: str, num_classes: int, options: dict[str, object]) -> None:
+    """R2D's stem shows for how many frames it was built, and the head's name for how many classes."""
+    found = choose(FAMILIES["vmz"], blobs_of(name, num_classes, options), "f.pkl", model="", options={})
+    assert found.shell.name == name
+    assert found.shell.num_classes == num_classes
+    assert found.shell.options == options
+    assert found.fit.ignored == {
+        "conv1_w_momentum": "state of the optimizer",
+        "lr": "state of the training",
+        "model_iter": "state of the training",
+    }
+
+
+def test_deeper_networks_of_vmz_are_refused() -> None:
+    with pytest.raises(UserError, match="bottlenecks"):
+        import_checkpoint({"comp_0_conv_3_w": torch.zeros(1)}, "vmz")

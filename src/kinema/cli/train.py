@@ -110,11 +110,14 @@ def _refuse_with_resume(changes: dict[str, Any], **settings: str) -> None:
 
 def _report(result: TrainResult) -> None:
     """Print what the run reached, beside the paper where the recipe has one, and what to type next."""
+    from kinema.data.manifest_csv import CLASSES_FILE, read_classes
+
     best, checkpoint = result.best, result.path / "best.ckpt"
     print(f"best epoch {best['epoch']} of {len(result.history)}:")
     names = {"val_top1": "top-1", "val_top5": "top-5", "val_mean_class": "mean class"}
+    classes = read_classes(result.path / CLASSES_FILE)
     for name, shown in names.items():
-        if name in best:
+        if name in best and not (name == "val_top5" and classes and len(classes[0]) <= 5):  # always 100 %
             print(f"  validation {shown}: {100 * best[name]:.1f} %")
     for name, value in result.recipe.paper_scores.items():
         print(f"  the paper has {name}: {value} ({result.recipe.citation})")

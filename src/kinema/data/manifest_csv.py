@@ -44,6 +44,12 @@ def read_manifest(path: Path) -> Manifest:
     return manifest
 
 
+def _some_rows(rows: Sequence[int]) -> str:
+    if len(rows) <= 3:
+        return f"row{'s' if len(rows) > 1 else ''} {', '.join(map(str, rows))}"
+    return f"rows {rows[0]}, {rows[1]} and {len(rows) - 2:,} more"
+
+
 class _Reader:
     """Turns rows of strings into columns, chunk by chunk, and remembers what was wrong instead of stopping."""
 
@@ -52,13 +58,16 @@ class _Reader:
         self._classes_known = classes is not None
         self._index = {name: position for position, name in enumerate(classes or ())}
         self._splits = {name: position for position, name in enumerate(SPLITS)}
-        self._wrong: dict[str, list[str]] = {}
+        self._wrong: dict[str, dict[str, list[int]]] = {}
         self._texts = {name: TextBuilder() for name in ("video_id", "path", "group")}
         self._arrays: dict[str, list[Array]] = {name: [] for name in ("label", "split", *NUMBERS)}
         self._num_rows = 0
 
     def read(self, rows: Iterator[list[str]]) -> None:
         header = [name.strip() for name in next(rows, [])]
+        if not all(map(str.isprintable, header)):  # a video, an archive; its bytes would fill the screen
+            self.problems.append("not a CSV file: the first line is not text")
+            return
         unknown = [name for name in header if name not in COLUMNS]
         absent = [name for name in REQUIRED if name not in header]
         if unknown or absent or len(set(header)) < len(header):
@@ -67,8 +76,9 @@ class _Reader:
             return
         while chunk := list(islice(rows, CHUNK)):
             self._add([row for row in chunk if row], header)
-        for kind, items in self._wrong.items():
-            self.problems.append(f"{len(items):,} {kind}: {some_of(items)}")
+        for kind, places in self._wrong.items():
+            items = [f"{what} ({_some_rows(found)})" for what, found in places.items()]
+            self.problems.append(f"{sum(map(len, places.values())):,} {kind}: {some_of(items)}")
 
     def _header_problems(self, header: list[str], unknown: list[str], absent: list[str]) -> None:
         if unknown:
@@ -131,7 +141,7 @@ class _Reader:
             return empty
 
     def _note(self, kind: str, row: int, what: str) -> None:
-        self._wrong.setdefault(kind, []).append(f"{what} (row {self._num_rows + row + 1})")
+        self._wrong.setdefault(kind, {}).setdefault(what, []).append(self._num_rows + row + 1)
 
     def manifest(self, path: Path, no_flip: Iterable[str]) -> Manifest:
         arrays = {

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from kinema.data.synthetic import CLASSES, PAIRS, opposite
+from kinema.files import write_text
 from kinema.report.curves import plot_training
 from kinema.report.markdown import markdown_table, percent
 from kinema.report.plots import plot_bars, plot_confusion, plot_frames
@@ -79,7 +80,7 @@ def write_report(
     num_videos = len(contenders[0].forward)
     results = {name: vars(values) for name, values in scores.items()}
     facts = {"seconds": round(seconds, 1), "num_test_videos": num_videos}
-    (out / "results.json").write_text(json.dumps(results | facts, indent=2) + "\n", encoding="utf-8")
+    write_text(out / "results.json", json.dumps(results | facts, indent=2) + "\n")
     rows = [(name, *table_cells(values)) for name, values in scores.items()]
     rows.append(("guessing", *(percent(share) for share in GUESSING)))
     pairs = "; ".join(f"{first} / {second}" for first, second in PAIRS)
@@ -110,7 +111,7 @@ Everything took {seconds:.0f} seconds. What to type next:
 {chr(10).join(commands)}
 ```
 """
-    (out / "report.md").write_text(text, encoding="utf-8")
+    write_text(out / "report.md", text)
     return scores
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kinema.errors import UserError
+from kinema.files import write_text
 
 if TYPE_CHECKING:
     from kinema.data.manifest import Manifest
@@ -63,7 +64,7 @@ def describe_run(run: Run, manifest: Manifest, *, source: str) -> None:
     from kinema import __version__
 
     manifest.write(run.folder / VIDEOS)
-    (run.folder / RECIPE).write_text(run.recipe.to_json() + "\n", encoding="utf-8")
+    write_text(run.folder / RECIPE, run.recipe.to_json() + "\n")
     about = {
         "data": source,
         "num_training": len(run.training),
@@ -73,7 +74,7 @@ def describe_run(run: Run, manifest: Manifest, *, source: str) -> None:
         "device": str(run.engine.device),
         "kinema_version": __version__,
     }
-    (run.folder / ABOUT).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    write_text(run.folder / ABOUT, json.dumps(about, indent=2) + "\n")
 
 
 def read_about(folder: Path) -> dict[str, Any]:
