@@ -50,7 +50,8 @@ def cost(
 
     Counted as in "Deep Analysis of CNN-based Spatio-temporal Representations for Action Recognition"
     (arXiv 2010.11757), whose papers' "FLOPs" these are: convolutions, TAM's taps (three per element), attention
-    products and the layers of squeeze-and-excitation; not the classifier, biases, norms, pools and sums.
+    products and the layers of squeeze-and-excitation; not the classifier (with fc6 and fc7 where a network has them),
+    biases, norms, pools and sums.
 
     Args:
         model: A name, or a model.

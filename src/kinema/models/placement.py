@@ -25,7 +25,7 @@ def placed_units(placement: str, num_units: int) -> tuple[bool, ...]:
     Args:
         placement: ``""`` or ``"all"``; ``"tophalf"``, ``"bottomhalf"``; ``"uniformhalf"`` (first, third, ...);
             ``"topN"``, ``"bottomN"`` with N units, of which at most all are taken.
-        num_units: Units of the backbone: residual blocks of a ResNet, modules of an Inception.
+        num_units: Units of the backbone: residual blocks of a ResNet, modules of an Inception, convolutions of a VGG.
     """
     check_placement(placement)
     if placement in ("", "all"):

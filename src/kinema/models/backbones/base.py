@@ -50,7 +50,7 @@ class BackbonePlan(ABC):
     """A backbone before its temporal module is known.
 
     Attributes:
-        num_units: Places that a placement counts: residual blocks, or modules of an Inception.
+        num_units: Places that a placement counts: residual blocks, modules of an Inception, or convolutions.
         option_names: Fields that a user may set through ``options``.
     """
 
