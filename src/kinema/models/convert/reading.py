@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import collections
+import importlib.util
 import pickle
 import re
+import subprocess
+import sys
+import tempfile
 import warnings
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -99,12 +103,14 @@ def tensors_of(content: object, *, source: str) -> dict[str, Tensor]:
     return tensors
 
 
-def read_tensorflow(prefix: str | Path, *, reader: Callable[[str], Any] | None = None) -> dict[str, Tensor]:
+def read_tensorflow(prefix: str | Path) -> dict[str, Tensor]:
     """Read the variables of a TensorFlow checkpoint; optimizer slots and counters are left as they are named.
+
+    TensorFlow runs in a process of its own: it and torch each bring an LLVM, and some builds of the two end a process
+    that loads both.
 
     Args:
         prefix: The path without ``.index`` and ``.data-...``.
-        reader: Opens a checkpoint; ``tf.train.load_checkpoint`` by default.
 
     Raises:
         CheckpointError: TensorFlow cannot read it.
@@ -112,19 +118,17 @@ def read_tensorflow(prefix: str | Path, *, reader: Callable[[str], Any] | None =
     """
     import numpy as np
 
-    if reader is None:
-        try:
-            import tensorflow  # pyrefly: ignore[missing-import]
-        except ImportError as error:
-            raise missing_extra("tensorflow", "tensorflow", "reading a TensorFlow checkpoint") from error
-        reader = tensorflow.train.load_checkpoint
-    try:
-        opened = reader(str(prefix))
-        return {
-            name: torch.from_numpy(np.array(opened.get_tensor(name))) for name in opened.get_variable_to_shape_map()
-        }
-    except (OSError, ValueError, RuntimeError) as error:
-        raise CheckpointError(f"{prefix}: TensorFlow cannot read it ({error})") from error
+    if importlib.util.find_spec("tensorflow") is None:
+        raise missing_extra("tensorflow", "tensorflow", "reading a TensorFlow checkpoint")
+    with tempfile.TemporaryDirectory() as folder:
+        arrays = Path(folder) / "variables.npz"
+        command = [sys.executable, str(Path(__file__).with_name("tensorflow_process.py")), str(prefix), str(arrays)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            reason = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+            raise CheckpointError(f"{prefix}: TensorFlow cannot read it ({reason})")
+        with np.load(arrays, allow_pickle=False) as read:
+            return {name: torch.from_numpy(read[name]) for name in read}
 
 
 def _content(path: Path) -> object:
