@@ -25,6 +25,9 @@ from kinema.video.scaling import Scaling
 BACKENDS = ("auto", "pyav", "torchcodec", "frames")
 """What ``open_video`` accepts as ``backend``."""
 
+FLOW_SUFFIXES = {"jpeg": ".flow.zip", "video": ".flow.mkv"}
+"""How files with stored flow end, by their kind."""
+
 _log = logging.getLogger("kinema")
 
 
@@ -37,6 +40,8 @@ class Decoder(ABC):
 
     path: Path
     scaling: Scaling
+    holds_flow: bool = False
+    """Whether frames are stored flow, with channels x and y in turn, instead of RGB pictures."""
 
     @property
     @abstractmethod
@@ -47,6 +52,11 @@ class Decoder(ABC):
     @abstractmethod
     def size(self) -> tuple[int, int]:
         """Height and width of the video as displayed (rotation applied), before any scaling."""
+
+    @property
+    def num_channels(self) -> int:
+        """Channels of a frame."""
+        return 2 if self.holds_flow else 3
 
     @property
     @abstractmethod
@@ -93,7 +103,7 @@ class Decoder(ABC):
         wanted = np.asarray(indices, dtype=np.int64).reshape(-1)
         if wanted.size == 0:
             height, width = self.scaling.target(self.size)
-            return Frames(np.empty((0, height, width, 3), np.uint8), np.empty(0, np.float64))
+            return Frames(np.empty((0, height, width, self.num_channels), np.uint8), np.empty(0, np.float64))
         positions, places = np.unique(wanted, return_inverse=True)
         if positions[0] < 0:
             raise IndexError(f"frame index {positions[0]} of {self.path} is negative; indices count from 0")
@@ -136,6 +146,11 @@ class Decoder(ABC):
         return f"{type(self).__name__}({str(self.path)!r}, size=({height}, {width}), fps={self.fps:.6g})"
 
 
+def is_flow_store(path: str | Path) -> bool:
+    """Whether a file's name says that it stores optical flow."""
+    return str(path).endswith(tuple(FLOW_SUFFIXES.values()))
+
+
 def open_video(
     path: str | Path,
     *,
@@ -145,13 +160,14 @@ def open_video(
     num_frames: int | None = None,
     threads: int = 1,
 ) -> Decoder:
-    """Open a video file or a folder of images for reading frames by position.
+    """Open a video file, a folder of images or a store of optical flow for reading frames by position.
 
     Rotation stored in the file is applied; a pixel aspect ratio other than 1 is not, and interlaced fields stay as
     they are. Of several video streams the one that FFmpeg thinks best is read.
 
     Args:
-        path: A file that FFmpeg plays, or a folder of jpg, png or webp images.
+        path: A file that FFmpeg plays, a folder of jpg, png or webp images, or a store of flow (``.flow.zip`` or
+            ``.flow.mkv``), which has its own reader whatever the backend.
         backend: ``"auto"`` takes the folder reader for folders and PyAV for files; ``"pyav"``, ``"torchcodec"``
             (extra ``torchcodec``) and ``"frames"`` force one.
         short_side: Scale while decoding so that the shorter side has exactly this many pixels, up or down; the longer
@@ -170,6 +186,10 @@ def open_video(
     path, scaling = Path(path), Scaling(short_side=short_side, size=size)
     if not path.exists():
         raise VideoError(path, "no such file or folder; check the path")
+    if is_flow_store(path):
+        from kinema.video.flow_store import open_flow_store
+
+        return open_flow_store(path, scaling=scaling)
     if backend == "auto":
         backend = "frames" if path.is_dir() else _file_backend()
     if backend == "frames":
@@ -202,7 +222,7 @@ def announce_backend(path: str | Path, backend: str = "auto") -> None:
     Raises:
         UserError: When PyAV does not load.
     """
-    if backend == "auto" and Path(path).is_file():
+    if backend == "auto" and Path(path).is_file() and not is_flow_store(path):
         _file_backend()
 
 

@@ -14,7 +14,8 @@ class Frames:
     """Some frames of one video, in the order in which they were asked for.
 
     Attributes:
-        pixels: Axes ``t h w c``, uint8, RGB in 0..255, upright as a player shows them.
+        pixels: Axes ``t h w c``, uint8, RGB in 0..255, upright as a player shows them. Stored flow has two channels,
+            stacks have those of all their frames.
         times_sec: Axis ``t``, float64; the time of each frame in seconds after the first frame of the video.
 
     Raises:
@@ -25,9 +26,9 @@ class Frames:
     times_sec: np.ndarray
 
     def __post_init__(self) -> None:
-        if self.pixels.dtype != np.uint8 or self.pixels.ndim != 4 or self.pixels.shape[3] != 3:
+        if self.pixels.dtype != np.uint8 or self.pixels.ndim != 4 or self.pixels.shape[3] < 2:
             given = f"{self.pixels.dtype} {tuple(self.pixels.shape)}"
-            raise ValueError(f"pixels must be uint8 with axes t h w c and c = 3; these are {given}")
+            raise ValueError(f"pixels must be uint8 with axes t h w c and c = 3 (flow: 2); these are {given}")
         if self.times_sec.dtype != np.float64 or self.times_sec.shape != self.pixels.shape[:1]:
             given = f"{self.times_sec.dtype} {tuple(self.times_sec.shape)}"
             raise ValueError(f"times_sec must be float64 with one time for each of {len(self)} frames; this is {given}")

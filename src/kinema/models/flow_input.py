@@ -1,0 +1,83 @@
+"""Which optical flow a network is given, as a short name that recipes and checkpoints carry. Free of torch."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kinema.errors import UserError
+
+if TYPE_CHECKING:
+    from kinema.models.weights import Preprocessing
+
+METHODS = ("tvl1", "farneback")
+"""Algorithms by their names."""
+
+FORM = "METHOD-BOUND[xFIELDS][-centred][-computed]"
+EXAMPLES = "tvl1-20x10 (stacks of 10 fields), tvl1-20 (one field per frame), farneback-20-computed"
+
+_NAME = re.compile(rf"({'|'.join(METHODS)}|any)-(\d+(?:\.\d+)?)(?:x(\d+))?(-centred)?(-computed)?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowInput:
+    """What a flow network sees in one time step: ``num_fields`` consecutive fields, x and y interleaved.
+
+    Attributes:
+        method: ``tvl1`` or ``farneback``; ``any`` for weights that do not say.
+        bound: Displacement in pixels at which fields are clipped; 0 for weights that do not say.
+        num_fields: Fields of one time step; the network has twice as many input channels.
+        centred: Subtract from each field its mean over the picture, which takes out most of the camera's motion.
+            Source: "Two-Stream Convolutional Networks for Action Recognition in Videos" (arXiv 1406.2199) section 3.1.
+        computed: Compute the flow on the network's device from decoded frames, instead of reading it from stores.
+    """
+
+    method: str = "tvl1"
+    bound: float = 20.0
+    num_fields: int = 1
+    centred: bool = False
+    computed: bool = False
+
+    @staticmethod
+    def parse(name: str) -> FlowInput:
+        """Read a name such as ``tvl1-20x10``; printing gives it back.
+
+        Raises:
+            UserError: The name has another form, or a number in it is 0.
+        """
+        match = _NAME.fullmatch(name)
+        if match is None:
+            raise UserError(f"unknown flow {name!r}; its form is {FORM}, such as {EXAMPLES}")
+        method, bound, num_fields, centred, computed = match.groups()
+        flow = FlowInput(
+            method=method,
+            bound=float(bound),
+            num_fields=int(num_fields or 1),
+            centred=bool(centred),
+            computed=bool(computed),
+        )
+        if flow.num_fields < 1 or (flow.bound <= 0 and flow.method != "any"):
+            raise UserError(f"flow {name!r}: bound and number of fields must be above 0")
+        if flow.computed and flow.method == "any":
+            raise UserError(f"flow {name!r}: say which method computes it: {' or '.join(METHODS)}")
+        return flow
+
+    @staticmethod
+    def of(preprocessing: Preprocessing) -> FlowInput | None:
+        """What a trained network wants; None for an RGB network."""
+        if preprocessing.modality != "flow":
+            return None
+        if preprocessing.flow:
+            return FlowInput.parse(preprocessing.flow)
+        return FlowInput(method="any", bound=0.0, num_fields=len(preprocessing.mean) // 2)
+
+    def __str__(self) -> str:
+        stack = f"x{self.num_fields}" if self.num_fields > 1 else ""
+        ends = f"{'-centred' if self.centred else ''}{'-computed' if self.computed else ''}"
+        return f"{self.method}-{self.bound:g}{stack}{ends}"
+
+    @property
+    def num_channels(self) -> int:
+        """Input channels of the network."""
+        return 2 * self.num_fields
