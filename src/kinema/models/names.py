@@ -60,11 +60,10 @@ BACKBONES: Final[Mapping[str, str]] = {
 }
 """Backbones by name, with a line about each."""
 
-_SINGLE: Final = ("tsn", "i3d", "s3d", "tam", "tsm", "nl", "conv1d", "se")
-_PLAIN: Final = ("tsn", "i3d", "tam", "tsm")
-_ALL: Final = ("tsn", "i3d", "s3d", "tam", "tsm", "nl", "conv1d", "se", "i3d+se", "tam+se", "tsm+nl")
-_I3D: Final = ("i3d", "s3d", "s3d2", "s3dg", "tam", "tsm", "nl", "conv1d", "se", "i3d+gate", "s3d2+gate")
 _FEW: Final = ("tsn", "i3d", "tam", "tsm")
+_SINGLE: Final = ("tsn", "i3d", "s3d", "tam", "tsm", "nl", "conv1d", "se")
+_ALL: Final = (*_SINGLE, "i3d+se", "tam+se", "tsm+nl")
+_I3D: Final = ("i3d", "s3d", "s3d2", "s3dg", "tam", "tsm", "nl", "conv1d", "se", "i3d+gate", "s3d2+gate")
 _VRESNET: Final = ("tsn", "r2d", "r3d", "r2plus1d", "s3d", "tam", "tsm", "nl", "conv1d", "se")
 
 LISTED: Final[Mapping[str, tuple[str, ...]]] = {
@@ -75,20 +74,20 @@ LISTED: Final[Mapping[str, tuple[str, ...]]] = {
     "resnet50": (*_ALL, "slow", "slowfast"),
     "resnet101": (*_ALL, "slow", "slowfast"),
     "resnet152": _ALL,
-    "blresnet50": ("tsn", "i3d", "tam", "tsm"),
+    "blresnet50": _FEW,
     "resnettiny": _ALL,
     "resnext26": _FEW,
     "vresnet18": _VRESNET,
     "vresnet34": _VRESNET,
-    "vgg11": _PLAIN,
+    "vgg11": _FEW,
     "vgg16": _SINGLE,
-    "vgg19": _PLAIN,
+    "vgg19": _FEW,
     "clarifainet": _SINGLE,
     "googlenet": _SINGLE,
     "efficientnetlite0": _ALL,
     "mobilenetv2": _ALL,
     "mfmobilenetv2": _FEW,
-    "mfnet": _ALL[:8],
+    "mfnet": _SINGLE,
     "mfnetwide": _FEW,
     "mfresnet18": _FEW,
 }
