@@ -40,8 +40,8 @@ def rows() -> list[Any]:
     slow = pytest.mark.slow
     return [
         pytest.param("ibm-i3d_resnet50", *ibm, "i3d-resnet50", PLAIN),
-        pytest.param("ibm-i3d_resnet50-ts", *ibm, "i3d-resnet50-tp", PLAIN),
-        pytest.param("ibm-i3d_resnet18", *ibm, "i3d-resnet18", PLAIN),
+        pytest.param("ibm-i3d_resnet50-ts", *ibm, "i3d-resnet50-tp", PLAIN, marks=slow),
+        pytest.param("ibm-i3d_resnet18", *ibm, "i3d-resnet18", PLAIN, marks=slow),
         pytest.param("ibm-i3d_resnet18-ts", *ibm, "i3d-resnet18-tp", PLAIN),
         pytest.param("ibm-s3d_resnet18", *ibm, "s3d-resnet18", PLAIN),
         pytest.param("ibm-tam_resnet50", *ibm, "tam-resnet50", PLAIN),
@@ -51,7 +51,7 @@ def rows() -> list[Any]:
         pytest.param("ibm-i3d_inception_v1", *ibm, "i3d-inceptionv1", {"pools": "ibm-i3d"}),
         pytest.param("ibm-s3d_inception_v1", *ibm, "s3d-inceptionv1", {"pools": "ibm-s3d"}),
         pytest.param("ibm-s3d_inception_v1-ts", *ibm, "s3d-inceptionv1-tp", {"pools": "ibm-s3d"}),
-        pytest.param("tsm-tsn_resnet50", *tsm, "tsn-resnet50", PLAIN),
+        pytest.param("tsm-tsn_resnet50", *tsm, "tsn-resnet50", PLAIN, marks=slow),
         pytest.param("tsm-resnet50-shift8_blockres", *tsm, "tsm-resnet50", PLAIN),
         pytest.param("tsm-resnet50-shift8_blockres_nl", *tsm, "tsm+nl-resnet50", PLAIN),
         pytest.param("tsm-mobilenetv2-shift8_blockres", *tsm, "tsm-mobilenetv2", PLAIN),

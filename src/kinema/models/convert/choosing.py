@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
@@ -123,11 +125,8 @@ def _shell(
     except KeyError:  # the tensor that tells an option is not there, so it is another network
         return None
 
-    def build(num_classes: int, in_channels: int) -> ActionModel:
-        with torch.device("meta"):
-            return build_model(name, num_classes=num_classes, in_channels=in_channels, options=settings)
-
-    trial = build(_TRIAL_CLASSES, 3)
+    text = json.dumps(settings, sort_keys=True)
+    trial = _build_shell(name, text, _TRIAL_CLASSES, 3)
     keys = network.keys(trial)
     num_classes = _rows(network, tensors, [keys.get(key) for key in trial.classifier_keys() if key.endswith("weight")])
     if num_classes is None:
@@ -138,7 +137,14 @@ def _shell(
         foreign = keys.get(first)
         if isinstance(foreign, str) and foreign in tensors:
             in_channels = tensors[foreign].shape[1]
-    return trial if (num_classes, in_channels) == (_TRIAL_CLASSES, 3) else build(num_classes, in_channels)
+    return _build_shell(name, text, num_classes, in_channels)
+
+
+@lru_cache(maxsize=100)
+def _build_shell(name: str, options: str, num_classes: int, in_channels: int) -> ActionModel:
+    """A network on the meta device, kept for the next file; options as JSON."""
+    with torch.device("meta"):
+        return build_model(name, num_classes=num_classes, in_channels=in_channels, options=json.loads(options))
 
 
 def _rows(network: Network, tensors: Mapping[str, Tensor], keys: Sequence[object]) -> int | None:

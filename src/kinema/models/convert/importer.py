@@ -136,4 +136,5 @@ def _wanted(
     if channels != len(wanted.mean) and family.flow is not None:
         mean, std = family.flow
         wanted = replace(wanted, mean=(mean,) * channels, std=(std,) * channels, modality="flow")
-    return Preprocessing.from_dict({**wanted.to_dict(), **changes})
+    own = {"frames": chosen.shell.options["frames"]} if "frames" in chosen.shell.options else {}  # R2D's
+    return Preprocessing.from_dict({**wanted.to_dict(), **own, **changes})
