@@ -1,0 +1,216 @@
+"""The ways in which one convolution over clips can be computed, and the choice between them by the clock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from kinema.models.layers import ClipConv3d, FrameConv2d, fold, to_layout, unfold
+from kinema.models.sites import same_pads
+
+_MIN_ROUNDS, _MAX_ROUNDS = 3, 15
+_ENOUGH_SEC: Final = 0.05
+"""Of timing one form; short kernels are repeated until then."""
+
+
+class ChosenConv(nn.Conv3d):
+    """A convolution that is computed in one of the ``FORMS``; its weights have five axes and the form's memory order.
+
+    Attributes:
+        form: Name of the form.
+        same_padding: Whether space is padded as TensorFlow's SAME does.
+        same_time: Whether time is.
+    """
+
+    def __init__(self, conv: FrameConv2d | ClipConv3d) -> None:
+        kernel, stride, padding = conv.kernel_size, conv.stride, _numbers(conv.padding)
+        if isinstance(conv, FrameConv2d):
+            kernel, stride, padding = (1, *kernel), (conv.stride_time, *stride), (0, *padding)
+        bias = conv.bias is not None
+        with torch.device("meta"):
+            super().__init__(
+                conv.in_channels, conv.out_channels, kernel, stride, padding, groups=conv.groups, bias=bias
+            )
+        weight = conv.weight.detach()
+        self.weight = nn.Parameter(weight.unsqueeze(2) if weight.ndim == 4 else weight, requires_grad=False)
+        self.bias = None if conv.bias is None else nn.Parameter(conv.bias.detach(), requires_grad=False)
+        self.same_padding = conv.same_padding
+        self.same_time = isinstance(conv, ClipConv3d) and conv.same_time
+        self.form = next(iter(FORMS))
+
+    def take(self, form: str) -> None:
+        """Compute in this form from now on."""
+        self.form = form
+        order = FORMS[form].weight_order
+        back = [order.index(axis) for axis in range(5)]
+        self.weight = nn.Parameter(self.weight.permute(order).contiguous().permute(back), requires_grad=False)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Convolve; ``b c t h w`` to ``b d t' h' w'``."""
+        if self.same_padding or self.same_time:
+            pads = [0, 0, 0, 0, 0, 0]
+            for axis, on in ((2, self.same_padding), (1, self.same_padding), (0, self.same_time)):
+                if on:
+                    sides = same_pads(input.shape[2 + axis], self.kernel_size[axis], self.stride[axis])
+                    pads[4 - 2 * axis : 6 - 2 * axis] = sides
+            input = F.pad(input, pads) if any(pads) else input
+        return FORMS[self.form].run(self, input)
+
+    def forms(self) -> list[str]:
+        """Names of the forms that this convolution can take."""
+        return [name for name, form in FORMS.items() if form.fits(self)]
+
+    def extra_repr(self) -> str:
+        """The convolution and its form, for printing."""
+        return f"{super().extra_repr()}, form={self.form}"
+
+
+class Form(NamedTuple):
+    """One way to compute a convolution.
+
+    Attributes:
+        fits: Whether a convolution can be computed so.
+        run: From the convolution and a clip ``b c t h w``, padded already where it pads as SAME does, to its answer.
+        weight_order: The five axes of the weights ``d c t h w`` in the order in which they lie in memory.
+    """
+
+    fits: Callable[[ChosenConv], bool]
+    run: Callable[[ChosenConv, Tensor], Tensor]
+    weight_order: tuple[int, int, int, int, int]
+
+
+def _numbers(padding: str | tuple[int, ...]) -> tuple[int, ...]:
+    assert not isinstance(padding, str)  # our own layers pad by numbers
+    return padding
+
+
+def _whole(conv: ChosenConv, clip: Tensor) -> Tensor:
+    return F.conv3d(clip, conv.weight, conv.bias, conv.stride, _numbers(conv.padding), groups=conv.groups)
+
+
+def _contiguous(conv: ChosenConv, clip: Tensor) -> Tensor:
+    return to_layout(_whole(conv, clip.contiguous()))
+
+
+def _frames(conv: ChosenConv, clip: Tensor) -> Tensor:
+    clip = clip[:, :, :: conv.stride[0]]
+    out = F.conv2d(fold(clip), conv.weight[:, :, 0], conv.bias, conv.stride[1:], _space(conv), groups=conv.groups)
+    return unfold(out, clip.shape[2])
+
+
+def _lines(conv: ChosenConv, clip: Tensor) -> Tensor:
+    stride, padding = (conv.stride[0], 1), (_numbers(conv.padding)[0], 0)
+    out = F.conv2d(clip.flatten(3), conv.weight[..., 0], conv.bias, stride, padding, groups=conv.groups)
+    return out.unflatten(3, clip.shape[3:])
+
+
+def _rows(conv: ChosenConv, clip: Tensor) -> Tensor:
+    rows = clip[:, :, :: conv.stride[0], :: conv.stride[1], :: conv.stride[2]].movedim(1, -1)
+    return F.linear(rows, conv.weight.flatten(1), conv.bias).movedim(-1, 1)
+
+
+def _taps(conv: ChosenConv, clip: Tensor) -> Tensor:
+    """One two-dimensional convolution for each frame of the kernel, summed where each falls; the middle one first."""
+    (size, stride, padding), num_frames = (
+        (conv.kernel_size[0], conv.stride[0], _numbers(conv.padding)[0]),
+        clip.shape[2],
+    )
+    num_out = (num_frames + 2 * padding - size) // stride + 1
+    total: Tensor | None = None
+    for tap in sorted(range(size), key=lambda tap: abs(tap - size // 2)):
+        first = max(0, -((tap - padding) // stride))
+        last = min(num_out - 1, (num_frames - 1 + padding - tap) // stride)
+        if last < first:
+            continue
+        start = first * stride + tap - padding
+        seen = clip[:, :, start : start + (last - first) * stride + 1 : stride]
+        bias = conv.bias if total is None else None
+        out = F.conv2d(fold(seen), conv.weight[:, :, tap], bias, conv.stride[1:], _space(conv), groups=conv.groups)
+        out = unfold(out, seen.shape[2])
+        if total is None and seen.shape[2] == num_out:
+            total = out
+        elif total is None:  # frames that the middle tap does not reach have the bias alone
+            empty = out.new_zeros(out.shape[0], num_out, *out.shape[3:], out.shape[1]).movedim(-1, 1)
+            total = empty if conv.bias is None else empty.add_(conv.bias.view(-1, 1, 1, 1))
+            total[:, :, first : last + 1] = out
+        else:
+            total[:, :, first : last + 1] += out
+    assert total is not None
+    return total
+
+
+def _joined(conv: ChosenConv, clip: Tensor) -> Tensor:
+    """The frames that a kernel covers side by side as channels of one, for kernels on few channels."""
+    (size, stride, padding) = conv.kernel_size[0], conv.stride[0], _numbers(conv.padding)[0]
+    clip = F.pad(clip, (0, 0, 0, 0, padding, padding)) if padding else clip
+    span = clip.shape[2] - size + 1
+    joined = to_layout(torch.cat([clip[:, :, tap : tap + span : stride] for tap in range(size)], 1))
+    weight = conv.weight.transpose(1, 2).flatten(1, 2)
+    return unfold(F.conv2d(fold(joined), weight, conv.bias, conv.stride[1:], _space(conv)), joined.shape[2])
+
+
+def _space(conv: ChosenConv) -> tuple[int, ...]:
+    return _numbers(conv.padding)[1:]
+
+
+FORMS: Final[dict[str, Form]] = {
+    "whole": Form(lambda _: True, _whole, (0, 2, 3, 4, 1)),
+    "contiguous": Form(lambda _: True, _contiguous, (0, 1, 2, 3, 4)),
+    "frames": Form(lambda conv: conv.kernel_size[0] == 1, _frames, (0, 2, 3, 4, 1)),
+    "lines": Form(
+        lambda conv: conv.kernel_size[1:] == conv.stride[1:] == (1, 1) and not any(_space(conv)),
+        _lines,
+        (0, 2, 3, 4, 1),
+    ),
+    "rows": Form(
+        lambda conv: conv.kernel_size == (1, 1, 1) and conv.groups == 1 and not any(_numbers(conv.padding)),
+        _rows,
+        (0, 2, 3, 4, 1),
+    ),
+    "taps": Form(lambda conv: conv.kernel_size[0] > 1, _taps, (2, 0, 3, 4, 1)),
+    "joined": Form(lambda conv: conv.kernel_size[0] > 1 and conv.groups == 1, _joined, (0, 3, 4, 2, 1)),
+}
+"""The forms by name: one kernel over time and space in channels-last order or in contiguous order (with the way there
+and back), a flat one over the folded frames, a temporal one over (t, h w), a product of matrices, a sum of flat ones,
+and a flat one over neighbouring frames joined."""
+
+
+def fastest_form(conv: ChosenConv, clip: Tensor) -> tuple[str, dict[str, float]]:
+    """Time every form that a convolution can take, in turn.
+
+    Args:
+        conv: The convolution.
+        clip: A clip of the shape, and on the device, on which it will run.
+
+    Returns:
+        The name of the fastest form, and the least seconds of each.
+    """
+    best: dict[str, float] = {}
+    for form in conv.forms():
+        conv.take(form)
+        _seconds(conv, clip)  # warms up: kernels are made on their first call
+        spent, rounds = 0.0, 0
+        while rounds < _MIN_ROUNDS or (spent < _ENOUGH_SEC and rounds < _MAX_ROUNDS):
+            sec = _seconds(conv, clip)
+            best[form] = min(best.get(form, sec), sec)
+            spent, rounds = spent + sec, rounds + 1
+    return min(best, key=best.__getitem__), best
+
+
+def _seconds(conv: ChosenConv, clip: Tensor) -> float:
+    synchronise(clip.device)
+    start = time.perf_counter()
+    conv(clip)
+    synchronise(clip.device)
+    return time.perf_counter() - start
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait for what was handed to a GPU."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

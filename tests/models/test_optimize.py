@@ -1,0 +1,211 @@
+"""Networks optimised for inference give the scores of the original, on every family and in every form."""
+
+import copy
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from noisy_models import noisy_model, random_clips
+from torch import Tensor, nn
+
+from kinema.analyze.cost import cost
+from kinema.errors import UserError
+from kinema.models import optimize
+from kinema.models.action_model import ActionModel
+from kinema.models.backbones.resnet import RESNETS
+from kinema.models.conv_forms import FORMS, ChosenConv, fastest_form
+from kinema.models.layers import ClipBatchNorm, ClipConv3d, FrameConv2d
+from kinema.models.optimize import OptimizedModel, optimize_for_inference
+from kinema.models.sites import ConvSpec, Site
+from kinema.models.temporal.base import TemporalModule
+
+SMALL = {"width_multiplier": 0.25}
+NARROW = {"fc_widths": (32, 16)}
+FAMILIES: list[tuple[str, dict[str, object]]] = [
+    *((f"{module}-resnettiny", {}) for module in ("tsn", "tsm", "tam", "conv1d", "nl", "tam+se", "slow", "slowfast")),
+    *((f"{module}-resnettiny-tp", {}) for module in ("i3d", "s3d")),
+    *((name, {}) for name in ("tam-resnet50", "i3d-resnext26", "i3d-inceptionv1-tp")),
+    ("tam-blresnet50", {"bl_alpha": 4}),
+    ("r2d-resnettiny", {"frames": 8}),
+    *((name, {}) for name in ("r3d-vresnet18", "mc3-vresnet18", "r2plus1d-resnettiny")),
+    *((f"{module}-inceptioni3d", SMALL) for module in ("i3d", "s3dg")),
+    ("s3d2+gate-inceptioni3d", {**SMALL, "padding": "same", "stem": "space_to_depth"}),
+    *((name, {}) for name in ("i3d-mfnet", "tsn-mfnetwide", "i3d-mfmobilenetv2-tp")),
+    ("i3d-mobilenetv2-tp", {"width_multiplier": 0.35}),
+    *((name, {}) for name in ("i3d-efficientnetlite0-tp", "i3d-googlenet")),
+    *((name, NARROW) for name in ("tsn-vgg11", "i3d-clarifainet")),
+]
+
+
+def each_form_in_turn() -> Callable[[ChosenConv, Tensor], tuple[str, dict[str, float]]]:
+    """A choice that goes through all forms over a network, instead of timing them."""
+    turn = 0
+
+    def choose(conv: ChosenConv, clip: Tensor) -> tuple[str, dict[str, float]]:
+        nonlocal turn
+        assert clip.shape[1] == conv.in_channels
+        turn += 1
+        forms = conv.forms()
+        return forms[turn % len(forms)], {}
+
+    return choose
+
+
+@pytest.mark.parametrize(("name", "options"), FAMILIES, ids=lambda given: given if isinstance(given, str) else "")
+def test_scores_stay(name: str, options: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    """In float64 to 1e-9 and in float32 to 1e-5 of the largest score, in whatever form each convolution is."""
+    monkeypatch.setattr(optimize, "fastest_form", each_form_in_turn())
+    model, clips = noisy_model(name, options=options), random_clips(2)
+    kept = copy.deepcopy(model.state_dict())
+    optimized = optimize_for_inference(model, clip=clips)
+    with torch.no_grad():
+        expected = model(clips)
+        assert relative(optimized(clips), expected) < 1e-9
+        single = optimize_for_inference(model.float(), clip=clips.float())
+        assert relative(single(clips.float()), model(clips.float())) < 1e-5
+    assert set(optimized.forms.values()) <= set(FORMS)
+    assert list(model.state_dict()) == list(kept)
+    for key, value in model.state_dict().items():
+        torch.testing.assert_close(value.to(kept[key].dtype), kept[key], rtol=1e-6, atol=1e-7)
+    num_norms = sum(isinstance(part, ClipBatchNorm) for part in optimized.modules())
+    if "mf" not in name:
+        assert num_norms == 0
+    else:
+        assert 0 < num_norms < sum(isinstance(part, ClipBatchNorm) for part in model.modules())
+
+
+def relative(scores: Tensor, expected: Tensor) -> float:
+    assert scores.shape == expected.shape
+    return ((scores - expected).abs().max() / expected.abs().max()).item()
+
+
+GEOMETRIES = {
+    "cube": {"kernel": 3, "kernel_time": 3},
+    "strided cube": {"kernel": 3, "kernel_time": 3, "stride": 2, "stride_time": 2},
+    "grouped cube": {"kernel": 3, "kernel_time": 3, "groups": 2, "bias": True},
+    "stem": {"kernel": 7, "kernel_time": 5, "stride": 2},
+    "SAME": {"kernel": 3, "kernel_time": 7, "stride": 2, "stride_time": 2, "same_padding": True, "same_time": True},
+    "flat": {"kernel": 3, "kernel_time": 1, "stride": 2, "stride_time": 2, "bias": True},
+    "line": {"kernel": 1, "kernel_time": 3, "stride_time": 2, "bias": True},
+    "long line": {"kernel": 1, "kernel_time": 7, "groups": 2},
+    "point": {"kernel": 1, "kernel_time": 1, "stride": 2, "stride_time": 2, "bias": True},
+}
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 8])
+@pytest.mark.parametrize("geometry", GEOMETRIES)
+def test_every_form_of_a_convolution(geometry: str, frames: int) -> None:
+    given = dict(GEOMETRIES[geometry])
+    kernel_time = given.pop("kernel_time")
+    conv = ClipConv3d(
+        ConvSpec(in_channels=4, out_channels=6, role="spatial", **given), kernel_time=kernel_time
+    ).double()
+    clip = random_clips(2, frames=frames, size=9, channels=4)
+    chosen = ChosenConv(conv)
+    expected = conv(clip).detach()
+    assert len(chosen.forms()) >= 3
+    for form in chosen.forms():
+        chosen.take(form)
+        torch.testing.assert_close(chosen(clip), expected, rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(chosen.weight, conv.weight.detach(), rtol=0, atol=0)
+        assert f"form={form}" in repr(chosen)
+
+
+def test_flat_convolutions_with_time_strided() -> None:
+    conv = FrameConv2d(ConvSpec(in_channels=4, out_channels=6, kernel=3, role="spatial", stride=2, stride_time=2))
+    chosen, clip = ChosenConv(conv.double()), random_clips(1, size=8, channels=4)
+    for form in chosen.forms():
+        chosen.take(form)
+        torch.testing.assert_close(chosen(clip), conv(clip).detach(), rtol=1e-12, atol=1e-12)
+
+
+def test_the_fastest_form_is_the_one_that_took_least() -> None:
+    conv = ChosenConv(ClipConv3d(ConvSpec(in_channels=4, out_channels=6, kernel=3, role="spatial"), kernel_time=3))
+    form, times = fastest_form(conv, random_clips(1, size=8, channels=4).float())
+    assert set(times) == {"whole", "contiguous", "taps", "joined"}
+    assert times[form] == min(times.values())
+
+
+def test_default_sample_and_other_sizes() -> None:
+    """The sample decides what is fast, not what is right."""
+    model = noisy_model("i3d-resnettiny")
+    optimized = optimize_for_inference(model)
+    clips = random_clips(2, frames=5, size=40)
+    assert relative(optimized(clips), model(clips).detach()) < 1e-9
+    assert isinstance(optimized, ActionModel)
+    assert cost(optimized, size=64).macs == cost(model, size=64).macs
+    assert not optimized(clips.requires_grad_()).requires_grad
+    assert relative(optimized.features(clips), model.features(clips).detach()) < 1e-9
+    assert optimized.notes[0].split(" batch")[0] in ("19 of 19", "20 of 20")
+
+
+def test_training_is_refused() -> None:
+    optimized = optimize_for_inference(noisy_model("tsn-resnettiny"), clip=random_clips(1))
+    assert optimized.eval() is optimized
+    with pytest.raises(UserError, match="train the model it was made from"):
+        optimized.train()
+    assert not any(part.training for part in optimized.modules())
+    with pytest.raises(UserError, match="has been optimised for inference already"):
+        optimize_for_inference(optimized)
+
+
+class Peeking(TemporalModule):
+    """Convolutions whose output is used before its norm too, so that the norm cannot be folded."""
+
+    def mix(self, site: Site) -> nn.Module:
+        """Somewhere in the middle."""
+        return PeekingPart(site.channels)
+
+
+class PeekingPart(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        spec = ConvSpec(in_channels=channels, out_channels=channels, kernel=1, role="reduce")
+        self.conv, self.norm = FrameConv2d(spec), ClipBatchNorm(channels)
+        nn.init.uniform_(self.norm.weight, 2.0, 3.0)
+
+    def forward(self, clip: Tensor) -> Tensor:
+        between = self.conv(clip)
+        return self.norm(between) + between
+
+
+def test_a_network_that_folding_would_change_is_refused() -> None:
+    model = ActionModel.compose(RESNETS["resnettiny"], Peeking(), num_classes=3).double()
+    with pytest.raises(UserError, match="changes its scores"):
+        optimize_for_inference(model, clip=random_clips(1))
+
+
+def test_no_compiler_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    optimized = optimize_for_inference(noisy_model("tsn-resnettiny"), clip=random_clips(1), try_compile=True)
+    assert any("needs a C++ compiler" in note for note in optimized.notes)
+
+
+def test_a_compiler_that_fails_leaves_the_eager_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> Callable[[Tensor], Tensor]:
+        def compiled(clip: Tensor) -> Tensor:
+            raise RuntimeError(f"cannot compile for {clip.device}")
+
+        return compiled
+
+    monkeypatch.setattr(optimize.shutil, "which", lambda _: "/usr/bin/c++")
+    monkeypatch.setattr(torch, "compile", fails)
+    model = noisy_model("tsn-resnettiny")
+    optimized = optimize_for_inference(model, clip=random_clips(1), try_compile=True)
+    assert "not compiled: torch.compile failed: cannot compile for cpu" in optimized.notes
+    assert relative(optimized(random_clips(2)), model(random_clips(2)).detach()) < 1e-9
+
+
+@pytest.mark.parametrize("faster", [True, False])
+def test_the_compiled_copy_is_kept_where_it_is_faster(faster: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([2.0, 1.0] if faster else [1.0, 2.0])
+    monkeypatch.setattr(optimize.shutil, "which", lambda _: "/usr/bin/c++")
+    monkeypatch.setattr(optimize, "_least_seconds", lambda *_: next(clock))
+    monkeypatch.setattr(torch, "compile", lambda scores, **_: lambda clip: scores(clip) + 1)
+    model, clips = noisy_model("tsn-resnettiny"), random_clips(1)
+    optimized = optimize_for_inference(model, clip=clips, try_compile=True)
+    assert isinstance(optimized, OptimizedModel)
+    assert relative(optimized(clips), model(clips).detach() + faster) < 1e-9
+    assert optimized.notes[-1].endswith("; kept" if faster else "; not kept")
+    assert math.isfinite(optimized(clips).sum().item())
