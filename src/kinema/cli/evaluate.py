@@ -52,8 +52,8 @@ def evaluate(
         num_workers: Processes that decode, for each device.
         skip_bad: Leave out videos that cannot be read, instead of stopping.
     """
-    from kinema.evaluation.processes import is_first_process
     from kinema.evaluation.run import evaluate as evaluate_all
+    from kinema.launched import is_first_process
 
     tables = evaluate_all(
         checkpoint,

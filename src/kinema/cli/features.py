@@ -39,7 +39,7 @@ def features(
     """
     from kinema.errors import UserError
     from kinema.evaluation.features import features as compute
-    from kinema.evaluation.processes import is_first_process
+    from kinema.launched import is_first_process
 
     if out.suffix != ".npz":
         raise UserError(f"--out is {out}; features are written as .npz, so name it {out.with_suffix('.npz').name}.")

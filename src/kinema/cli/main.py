@@ -15,6 +15,7 @@ from kinema.cli.data_show import show
 from kinema.cli.demo import demo
 from kinema.cli.evaluate import evaluate
 from kinema.cli.features import features
+from kinema.cli.flow import extract
 from kinema.cli.fuse import fuse
 from kinema.cli.import_ import import_
 from kinema.cli.models import models
@@ -27,6 +28,7 @@ from kinema.errors import UserError
 DESCRIPTION = "Train, evaluate, compare and run convolutional networks that recognise actions in video."
 
 DATA_VERBS = {"make": make, "scan": scan, "show": show, "split": split}
+FLOW_VERBS = {"extract": extract}
 VERBS = {
     "demo": demo,
     "models": models,
@@ -46,11 +48,12 @@ def build_app(*, is_overview: bool = False) -> SubcommandApp:
     Args:
         is_overview: Describe each verb by the first paragraph of its docstring only.
     """
-    app, data = SubcommandApp(), SubcommandApp()
-    for target, verbs in ((app, VERBS), (data, DATA_VERBS)):
+    app, data, flow = SubcommandApp(), SubcommandApp(), SubcommandApp()
+    for target, verbs in ((app, VERBS), (data, DATA_VERBS), (flow, FLOW_VERBS)):
         for name, function in verbs.items():
             target.command(name=name, help=first_paragraph(function) if is_overview else None)(readable(function))
     app.command(data, name="data", help="Make, check, look at and split data sets.")
+    app.command(flow, name="flow", help="Compute, store and look at optical flow.")
     return app
 
 
@@ -70,7 +73,7 @@ def run(args: Sequence[str] | None = None) -> int:
     try:
         words = sys.argv[1:] if args is None else list(args)
         named = [word for word in words if not word.startswith("-")]
-        build_app(is_overview=named in ([], ["data"])).cli(
+        build_app(is_overview=named in ([], ["data"], ["flow"])).cli(
             prog="kinema",
             description=DESCRIPTION,
             args=words,

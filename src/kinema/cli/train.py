@@ -57,7 +57,7 @@ def train(
     if resume:
         _refuse_with_resume(changes, weights=weights, out=out, batch=batch)
 
-    from kinema.evaluation.processes import is_first_process
+    from kinema.launched import is_first_process
     from kinema.training.find_recipe import load_recipe
     from kinema.training.run import train as run_training
 

@@ -17,6 +17,7 @@ import torch.distributed
 import torch.multiprocessing
 
 from kinema.errors import UserError, one_of
+from kinema.launched import launched_from_outside
 
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 """What ``precision`` may be, and the type of numbers inside the network; scores are averaged in wider ones."""
@@ -109,24 +110,6 @@ def find_device(name: str, local_rank: int = 0) -> torch.device:
             raise UserError(f"device {name!r} is not here: torch sees {count} CUDA devices; use --device cpu.")
         return torch.device("cuda", index)
     return device
-
-
-def launched_from_outside() -> bool:
-    """Whether torchrun has started this process as one of several."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "MASTER_ADDR" in os.environ and "RANK" in os.environ
-
-
-def processes_from_outside() -> int:
-    """Count the processes that torchrun or SLURM's srun has started for this run; 1 when neither has."""
-    if "TORCHELASTIC_RUN_ID" in os.environ:
-        return int(os.environ["WORLD_SIZE"])
-    return int(os.environ.get("SLURM_NTASKS", "1")) if "SLURM_PROCID" in os.environ else 1
-
-
-def is_first_process() -> bool:
-    """Whether this process prints and writes files: it is alone, or the first that torchrun or srun has started."""
-    alone = processes_from_outside() == 1 and not launched_from_outside()
-    return alone or os.environ.get("RANK", os.environ.get("SLURM_PROCID")) == "0"
 
 
 @contextmanager

@@ -12,12 +12,13 @@ from typing import Any, NamedTuple, TypeAlias, TypedDict, Unpack, overload
 
 from kinema.data.manifest import Manifest
 from kinema.errors import UserError
-from kinema.evaluation.processes import Process, joined_process, launched_from_outside, run_in_processes
+from kinema.evaluation.processes import Process, joined_process, run_in_processes
 from kinema.evaluation.protocol import protocol as find_protocol
 from kinema.evaluation.scores import ScoreTable
 from kinema.evaluation.scoring import score_dataset
 from kinema.evaluation.sharing import NUM_WORKERS
 from kinema.evaluation.views import ViewDataset
+from kinema.launched import launched_from_outside
 from kinema.models.trained import TrainedModel, load
 
 Data: TypeAlias = str | Path | Manifest

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from fractions import Fraction
 from glob import escape
@@ -40,6 +40,10 @@ class FlowWriter(ABC):
         """Write one field, axes ``h w c``."""
 
     @abstractmethod
+    def close(self) -> None:
+        """Let go of the file, whatever state it is in."""
+
+    @abstractmethod
     def finish(self, description: FlowDescription) -> None:
         """Write what comes after the last field."""
 
@@ -69,6 +73,9 @@ class _JpegWriter(FlowWriter):
 
     def finish(self, description: FlowDescription) -> None:
         self._archive.writestr(zipfile.ZipInfo(DESCRIPTION, _EARLIEST), description.to_json())
+        self.close()
+
+    def close(self) -> None:
         self._archive.close()
 
 
@@ -95,6 +102,9 @@ class _LosslessWriter(FlowWriter):
         self._output.metadata[TAG] = description.to_json()
         for packet in [*self._packets, *self._stream.encode(None)]:
             self._output.mux(packet)
+        self.close()
+
+    def close(self) -> None:
         self._output.close()
 
 
@@ -121,8 +131,13 @@ def writing_store(path: str | Path, description: FlowDescription) -> Iterator[Fl
         remains.unlink(missing_ok=True)
     with whole_file(path) as part, part.open("wb") as file:
         writer = (_JpegWriter if description.kind == "jpeg" else _LosslessWriter)(file, description)
-        yield writer
-        writer.finish(replace(description, num_fields=writer.num_fields))
+        try:
+            yield writer
+            writer.finish(replace(description, num_fields=writer.num_fields))
+        except BaseException:
+            with suppress(OSError, ValueError):  # the first error is the one to tell
+                writer.close()
+            raise
 
 
 def refuse_difference(path: str | Path, found: FlowDescription, wanted: FlowDescription) -> None:

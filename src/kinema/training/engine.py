@@ -22,7 +22,7 @@ from lightning_fabric.plugins import MixedPrecision
 from torch import nn
 
 from kinema.errors import UserError, one_of
-from kinema.evaluation.processes import processes_from_outside
+from kinema.launched import processes_from_outside
 from kinema.training.recipe import PRECISIONS
 from kinema.training.stopping import signals_going_to
 

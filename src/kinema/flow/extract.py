@@ -1,0 +1,243 @@
+"""Flow of every video of a data set, computed and stored; a run that was stopped goes on where it was."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+import torch
+
+from kinema.data.manifest import Manifest, Record
+from kinema.data.scan import BadVideo
+from kinema.errors import UserError, VideoError, one_of
+from kinema.flow.one_video import Extraction, extract_video
+from kinema.flow.processes import Send, each_in_processes
+from kinema.flow.store import KINDS, refuse_difference
+from kinema.flow.store_manifest import manifest_name, refuse_other_classes, write_store_manifest
+from kinema.launched import local_ranks_from_outside, share_from_outside
+from kinema.video.decoder import FLOW_SUFFIXES, announce_backend
+from kinema.video.flow_store import open_flow_store
+
+MAX_GPU_WORKERS = 8
+"""Processes that share the GPUs by default; each holds a CUDA context of some hundred MiB."""
+
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class Advance(NamedTuple):
+    """What has happened since the last one, for a progress bar.
+
+    Attributes:
+        num_fields: Fields computed.
+        num_videos: Videos that are done, now or by an earlier run.
+        num_found: Fields of those that an earlier run had stored.
+    """
+
+    num_fields: int = 0
+    num_videos: int = 0
+    num_found: int = 0
+
+
+@dataclass(frozen=True)
+class ExtractionResult:
+    """What an extraction has done.
+
+    Attributes:
+        manifest: The manifest of the stores, ready for training; None when not one video could be read.
+        bad: Videos that could not be read.
+        num_videos: Videos of this process's share with a store.
+        num_found: Those of them that an earlier run had stored.
+        num_fields: Fields computed now.
+        seconds: How long it took.
+    """
+
+    manifest: Path | None
+    bad: list[BadVideo]
+    num_videos: int
+    num_found: int
+    num_fields: int
+    seconds: float
+
+
+class _Done(NamedTuple):
+    """A video's end: the number of its fields, whether they were there before, or why there is no store."""
+
+    number: int
+    num_fields: int = 0
+    found: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class _VideoTask:
+    """Stores the flow of one video; what every process is given."""
+
+    records: tuple[Record, ...]
+    targets: tuple[Path, ...]
+    extraction: Extraction
+    devices: tuple[str, ...]
+
+    def __call__(self, number: int, worker: int, send: Send) -> None:
+        record, target = self.records[number], self.targets[number]
+        description = self.extraction.describe(record.video_id)
+        num_found = _num_stored(target, self.extraction, record.video_id) if target.exists() else 0
+        if num_found:
+            send(_Done(number, num_found, found=True))
+            return
+        device = self.devices[worker % len(self.devices)]
+        try:
+            num_fields = extract_video(
+                record,
+                target,
+                self.extraction,
+                description,
+                device=device,
+                advance=lambda count: send(Advance(num_fields=count)),
+            )
+        except VideoError as error:
+            send(_Done(number, reason=error.reason))
+            return
+        send(_Done(number, num_fields))
+
+
+def extract(
+    data: str | Path | Manifest,
+    out: str | Path,
+    *,
+    method: str = "tvl1",
+    backend: str = "torch",
+    bound: float = 20.0,
+    kind: str = "jpeg",
+    step: int = 1,
+    short_side: int = 256,
+    num_workers: int | None = None,
+    device: str = "auto",
+    progress: Callable[[Advance], None] | None = None,
+) -> ExtractionResult:
+    """Compute and store the flow of every video of a data set.
+
+    Each video gets one file in ``out``, named after its id, which appears when it is complete. Files that an earlier
+    run has finished stay as they are, so the same call again goes on after a stop. Processes that torchrun or SLURM
+    started share the videos out. A manifest of the stores, with the labels and splits of ``data``, is written at the
+    end; of several processes the last one's is complete.
+
+    Args:
+        data: A manifest, its CSV, or a folder of class folders.
+        out: Folder for the stores and their manifest.
+        method: ``tvl1`` or ``farneback``.
+        backend: ``torch`` or ``opencv``.
+        bound: Displacement in pixels at which flow is clipped before it is stored in 8 bits.
+        kind: ``jpeg`` (pairs of JPEGs, small) or ``video`` (lossless).
+        step: Use every step-th frame; flow then leads from each used frame to the next used one.
+        short_side: Shorter side of the frames that flow is computed on, in pixels; smaller videos keep theirs, and
+            with 0 all do.
+        num_workers: Processes; 0 works in this one, None takes one for each core (or up to 8 for the GPUs).
+        device: ``auto`` (every GPU of the machine, where the backend can use one), ``cpu``, ``cuda`` or ``cuda:N``.
+        progress: Told what has been done, again and again.
+
+    Raises:
+        UserError: What is given is wrong, ``out`` holds flow made otherwise, or the disk is full.
+    """
+    start = time.monotonic()
+    one_of("kind of flow store", kind, KINDS)
+    if bound <= 0 or step < 1 or short_side < 0:
+        given = f"{bound}, {step}, {short_side}"
+        raise UserError(f"bound must be above 0, step 1 or more and short side 0 or more; given {given}")
+    manifest, out = Manifest.open(data), Path(out)
+    manifest.validate(check_files=False)
+    extraction = Extraction(
+        method=method, backend=backend, bound=float(bound), kind=kind, step=step, short_side=short_side
+    )
+    extraction.find_method()  # an unknown one is refused here rather than in every process
+    out.mkdir(parents=True, exist_ok=True)
+    refuse_other_classes(manifest, out)
+    rank, world = share_from_outside()
+    records = tuple(manifest)[rank::world]
+    targets = tuple(store_path(out, record.video_id, kind) for record in records)
+    devices = _devices(device, backend)
+    on_gpu = devices[0] != "cpu"
+    if num_workers is None:
+        num_workers = _default_workers(on_gpu)
+    task = _VideoTask(records, targets, extraction, devices)
+    if records:
+        announce_backend(records[0].path)
+    done: dict[int, _Done] = {}
+    num_computed = 0
+    with _explained(out, done, len(records)):
+        for message in each_in_processes(task, len(records), num_workers=num_workers, spawn=on_gpu):
+            step_done = message if isinstance(message, Advance) else Advance()
+            if isinstance(message, _Done):
+                done[message.number] = message
+                step_done = Advance(num_videos=1, num_found=message.num_fields if message.found else 0)
+            num_computed += step_done.num_fields
+            if progress is not None:
+                progress(step_done)
+    bad = [
+        BadVideo(records[number].video_id, records[number].path, answer.reason)
+        for number, answer in sorted(done.items())
+        if answer.reason
+    ]
+    written = write_store_manifest(manifest, out / manifest_name(manifest), lambda name: store_path(out, name, kind))
+    num_found = sum(answer.found for answer in done.values())
+    return ExtractionResult(written, bad, len(done) - len(bad), num_found, num_computed, time.monotonic() - start)
+
+
+def store_path(out: Path, video_id: str, kind: str) -> Path:
+    """Where the flow of a video lies: under its id, slashes making folders, with odd characters written as %XX."""
+    parts = [quote(part, safe=" +,;=@()[]'&") for part in video_id.split("/")]
+    parts = [part.replace(".", "%2E") if not part.strip(".") else part for part in parts]
+    return out.joinpath(*(part or "%00" for part in parts[:-1]), (parts[-1] or "%00") + FLOW_SUFFIXES[kind])
+
+
+def _num_stored(path: Path, extraction: Extraction, video_id: str) -> int:
+    """Fields of a store that is there already; 0 when it is damaged and has to be made again."""
+    try:
+        with open_flow_store(path) as store:
+            refuse_difference(path, store.description, extraction.describe(video_id))
+            return len(store)
+    except VideoError:
+        return 0
+
+
+def _devices(name: str, backend: str) -> tuple[str, ...]:
+    """Devices that the workers take in turn."""
+    count = torch.cuda.device_count() if backend == "torch" and name != "cpu" else 0
+    if name == "auto" or (name == "cuda" and count):
+        local, num_local = local_ranks_from_outside()
+        own = [f"cuda:{index}" for index in range(count)]
+        return tuple(own[local % count :: num_local][: max(1, count // num_local)]) if own else ("cpu",)
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UserError(f"unknown device {name!r}; give auto, cpu, cuda or cuda:N.") from error
+    if device.type == "cuda" and (device.index or 0) >= count:
+        raise UserError(f"device {name!r} cannot be used: backend {backend} sees {count} CUDA devices here; use cpu.")
+    return (str(device),)
+
+
+def _default_workers(on_gpu: bool) -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = max(1, cores // local_ranks_from_outside()[1])
+    return min(cores, MAX_GPU_WORKERS) if on_gpu else cores
+
+
+@contextmanager
+def _explained(out: Path, done: dict[int, _Done], num_videos: int) -> Iterator[None]:
+    """Say what a full disk means for the work so far."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL_DISK:
+            raise
+        finished = sum(not answer.reason for answer in done.values())
+        raise UserError(
+            f"the disk of {out} is full ({error.strerror}); the flow of {finished:,} of {num_videos:,} videos is "
+            "complete and kept. Make room, then run the same command again: it goes on from there."
+        ) from error
