@@ -3,7 +3,7 @@
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from kinema.models.action_model import ActionModel
 from kinema.models.build import build_model
@@ -48,3 +48,15 @@ def random_clips(batch: int, *, frames: int = FRAMES, size: int = SIZE, channels
     """Noise with axes ``b c t h w``, float64."""
     generator = torch.Generator().manual_seed(1)
     return torch.randn(batch, channels, frames, size, size, generator=generator, dtype=torch.float64)
+
+
+def noisy(part: nn.Module) -> nn.Module:
+    """A part, or another library's model, in float64 and evaluation mode, with noise in every tensor."""
+    part = part.double()
+    for tensor in [*part.parameters(), *part.buffers()]:
+        if tensor.is_floating_point():
+            if tensor.ndim == 1:
+                nn.init.uniform_(tensor, 0.5, 1.0)
+            else:
+                nn.init.normal_(tensor, std=math.sqrt(2 / math.prod(tensor.shape[1:])))
+    return part.eval()

@@ -1,6 +1,5 @@
 """The S3D-G paper's networks: counts, torchvision's and the public ports' answers, and slow twins of the parts."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 import torchvision
+from noisy_models import noisy
 from published_networks import read_reference
 from torch import nn
 
@@ -107,17 +107,6 @@ def test_public_code_agrees(
     with torch.inference_mode():
         logits = ours(reference.clip)
     assert ((logits - reference.logits).abs().max() / reference.logits.abs().max()).item() < 1e-9
-
-
-def noisy(part: nn.Module) -> nn.Module:
-    part = part.double()
-    for tensor in [*part.parameters(), *part.buffers()]:
-        if tensor.is_floating_point():
-            if tensor.ndim == 1:
-                nn.init.uniform_(tensor, 0.5, 1.0)
-            else:
-                nn.init.normal_(tensor, std=math.sqrt(2 / math.prod(tensor.shape[1:])))
-    return part.eval()
 
 
 def test_torchvisions_answers_and_gradients() -> None:

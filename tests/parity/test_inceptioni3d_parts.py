@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 import torch
 import torch.nn.functional as F
+from noisy_models import noisy
 from torch import Tensor, nn
 
 from kinema.models.backbones.inceptioni3d import SpaceToDepthConv
@@ -16,17 +17,6 @@ from kinema.models.sites import ConvSpec, PoolSpec
 from kinema.models.temporal.gate import FeatureGate
 
 CLOSE = {"rtol": 1e-9, "atol": 1e-9}
-
-
-def noisy(part: nn.Module) -> nn.Module:
-    part = part.double()
-    for tensor in [*part.parameters(), *part.buffers()]:
-        if tensor.is_floating_point():
-            if tensor.ndim == 1:
-                nn.init.uniform_(tensor, 0.5, 1.0)
-            else:
-                nn.init.normal_(tensor, std=math.sqrt(2 / math.prod(tensor.shape[1:])))
-    return part.eval()
 
 
 def same_with_gradients(part: nn.Module, given: Tensor, expected: Tensor) -> None:

@@ -1,7 +1,6 @@
 """The R(2+1)D paper's networks: counts, torchvision's and VMZ's answers, and slow twins of the parts."""
 
 import json
-import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 import torchvision
-from noisy_models import NUM_CLASSES, noisy_model
+from noisy_models import NUM_CLASSES, noisy, noisy_model
 from published_networks import read_reference
 from torch import Tensor, nn
 
@@ -88,17 +87,6 @@ def test_a_middle_width_is_the_widest_that_costs_no_more_weights(kernel: int, nu
     while (width + 1) * (kernel * kernel * num_in + 3 * num_out) <= whole:
         width += 1
     assert middle_width(num_in, num_out, kernel=kernel) == width
-
-
-def noisy(part: nn.Module) -> nn.Module:
-    part = part.double()
-    for tensor in [*part.parameters(), *part.buffers()]:
-        if tensor.is_floating_point():
-            if tensor.ndim == 1:
-                nn.init.uniform_(tensor, 0.5, 1.0)
-            else:
-                nn.init.normal_(tensor, std=math.sqrt(2 / math.prod(tensor.shape[1:])))
-    return part.eval()
 
 
 @pytest.mark.parametrize("groups", [1, 4, 8])
