@@ -15,7 +15,7 @@ from kinema.models.sites import same_pads
 
 _MIN_ROUNDS, _MAX_ROUNDS = 3, 15
 _ENOUGH_SEC: Final = 0.05
-"""Of timing one form; short kernels are repeated until then."""
+"""Of timing one part; short ones are repeated until then."""
 
 
 class ChosenConv(nn.Conv3d):
@@ -28,9 +28,11 @@ class ChosenConv(nn.Conv3d):
     """
 
     def __init__(self, conv: FrameConv2d | ClipConv3d) -> None:
-        kernel, stride, padding = conv.kernel_size, conv.stride, _numbers(conv.padding)
+        before: tuple[list[int], ...] = ([], [], [])
         if isinstance(conv, FrameConv2d):
-            kernel, stride, padding = (1, *kernel), (conv.stride_time, *stride), (0, *padding)
+            before = ([1], [conv.stride_time], [0])
+        sizes = (conv.kernel_size, conv.stride, _numbers(conv.padding))
+        kernel, stride, padding = (_triple(*first, *size) for first, size in zip(before, sizes, strict=True))
         bias = conv.bias is not None
         with torch.device("meta"):
             super().__init__(
@@ -87,6 +89,10 @@ class Form(NamedTuple):
 def _numbers(padding: str | tuple[int, ...]) -> tuple[int, ...]:
     assert not isinstance(padding, str)  # our own layers pad by numbers
     return padding
+
+
+def _triple(frames: int, rows: int, columns: int) -> tuple[int, int, int]:
+    return frames, rows, columns
 
 
 def _whole(conv: ChosenConv, clip: Tensor) -> Tensor:
@@ -190,24 +196,24 @@ def fastest_form(conv: ChosenConv, clip: Tensor) -> tuple[str, dict[str, float]]
     Returns:
         The name of the fastest form, and the least seconds of each.
     """
-    best: dict[str, float] = {}
+    times: dict[str, float] = {}
     for form in conv.forms():
         conv.take(form)
-        _seconds(conv, clip)  # warms up: kernels are made on their first call
-        spent, rounds = 0.0, 0
-        while rounds < _MIN_ROUNDS or (spent < _ENOUGH_SEC and rounds < _MAX_ROUNDS):
-            sec = _seconds(conv, clip)
-            best[form] = min(best.get(form, sec), sec)
-            spent, rounds = spent + sec, rounds + 1
-    return min(best, key=best.__getitem__), best
+        times[form] = least_seconds(conv, clip)
+    return min(times, key=times.__getitem__), times
 
 
-def _seconds(conv: ChosenConv, clip: Tensor) -> float:
-    synchronise(clip.device)
-    start = time.perf_counter()
-    conv(clip)
-    synchronise(clip.device)
-    return time.perf_counter() - start
+def least_seconds(part: nn.Module, clip: Tensor) -> float:
+    """The least seconds that a part takes for a clip, of a few trials after one that warms it up."""
+    trials: list[float] = []
+    part(clip)  # kernels are made on their first call
+    while len(trials) < _MIN_ROUNDS or (sum(trials) < _ENOUGH_SEC and len(trials) < _MAX_ROUNDS):
+        synchronise(clip.device)
+        start = time.perf_counter()
+        part(clip)
+        synchronise(clip.device)
+        trials.append(time.perf_counter() - start)
+    return min(trials)
 
 
 def synchronise(device: torch.device) -> None:

@@ -5,29 +5,30 @@ from __future__ import annotations
 import copy
 import math
 import shutil
-import time
 import weakref
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from kinema.errors import UserError
 from kinema.models.action_model import ActionModel, TrainingScores
-from kinema.models.conv_forms import ChosenConv, fastest_form, synchronise
-from kinema.models.layers import ClipBatchNorm, ClipConv3d, FrameConv2d, to_layout
+from kinema.models.conv_forms import ChosenConv, fastest_form, least_seconds
+from kinema.models.layers import ClipBatchNorm, ClipConv3d, ClipMaxPool, FrameConv2d, to_layout
+from kinema.models.pool_forms import ShiftedMaxPool
+from kinema.models.temporal_pooling import TemporalMaxPool
 from kinema.shapes import Clip, Logits
 
 _FRAMES, _SIZE = 8, 112
-_ROUNDS = 5
 
 
 class OptimizedModel(ActionModel):
     """A copy for evaluation; it gives no gradients and cannot be trained.
 
     Attributes:
-        forms: For each convolution, how it is computed; see ``kinema.models.conv_forms.FORMS``.
+        forms: For each convolution, how it is computed; see ``kinema.models.conv_forms.FORMS``. For each max-pool,
+            ``"kernel"`` or ``"shifted"``.
         notes: What was done and what was not, in sentences.
     """
 
@@ -36,7 +37,7 @@ class OptimizedModel(ActionModel):
         self.__dict__.update(copy.deepcopy(model).__dict__)
         self.forms: dict[str, str] = {}
         self.notes: list[str] = []
-        self._scores: Callable[[Clip], Logits] | None = None
+        self._scores: Callable[[Clip], Logits | TrainingScores] | None = None
         super().train(False)
         self.requires_grad_(False)
 
@@ -60,8 +61,10 @@ class OptimizedModel(ActionModel):
 
     def compile_scores(self) -> None:
         """Let ``torch.compile`` translate the network; that happens at the first clip of each shape."""
-        options = {"freezing": True} if next(self.parameters()).device.type == "cpu" else None
-        self._scores = torch.compile(super().forward, options=options, dynamic=False)
+        # freezing lays the weights out for the CPU's kernels once, instead of at every call
+        options: dict[str, Callable[..., Any] | bool | int | str] = {"freezing": True}
+        on_cpu = next(self.parameters()).device.type == "cpu"
+        self._scores = torch.compile(super().forward, options=options if on_cpu else None, dynamic=False)
 
     def use_eager(self) -> None:
         """Undo ``compile_scores``."""
@@ -76,7 +79,8 @@ def optimize_for_inference(
     Batch norms become part of the convolution before them; where there is none (in front of MF-Net's convolutions)
     they stay. Then every convolution is timed in each form that fits it, on inputs of the shapes that the sample clip
     gives rise to, and takes the fastest: kernels over time and space as a whole, in channels-last or contiguous order,
-    or through two-dimensional ones. The choice is right for clips like the sample, and the scores are for all clips.
+    or through two-dimensional ones; max-pools likewise. The choice is best for clips like the sample, and right for
+    all.
 
     Args:
         model: The model; it stays as it is.
@@ -112,7 +116,7 @@ class _Trace(NamedTuple):
 
     Attributes:
         pairs: Names of norms, each with the convolution whose output it is given.
-        shapes: The shape that each convolution is given.
+        shapes: The shape that each convolution, norm and pool is given.
         num_norms: Batch norms of the network.
     """
 
@@ -131,16 +135,18 @@ def _trace(model: ActionModel, clip: Clip) -> _Trace:
     def seen(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
         def hook(part: nn.Module, given: tuple[Tensor, ...], out: Tensor) -> None:
             calls[name] = calls.get(name, 0) + 1
+            shapes[name] = given[0].shape
             if isinstance(part, nn.Conv2d | nn.Conv3d):
-                shapes[name] = given[0].shape
                 sources[id(out)] = name, weakref.ref(out)
-            elif (source := sources.get(id(given[0]))) and source[1]() is given[0]:
+            elif isinstance(part, ClipBatchNorm) and (source := sources.get(id(given[0]))) and source[1]() is given[0]:
                 pairs[name] = source[0]
 
         return hook
 
     names = {
-        name: part for name, part in model.named_modules() if isinstance(part, nn.Conv2d | nn.Conv3d | ClipBatchNorm)
+        name: part
+        for name, part in model.named_modules()
+        if isinstance(part, nn.Conv2d | nn.Conv3d | ClipBatchNorm | ClipMaxPool | TemporalMaxPool)
     }
     for name, part in names.items():
         hooks.append(part.register_forward_hook(seen(name)))
@@ -186,6 +192,8 @@ def _choose_forms(model: OptimizedModel, trace: _Trace, clip: Clip) -> None:
     known: dict[object, str] = {}
     for name, shape in trace.shapes.items():
         conv = model.get_submodule(name)
+        if isinstance(conv, ClipMaxPool | TemporalMaxPool):
+            _choose_pool(model, name, conv, to_layout(torch.randn(shape, device=clip.device, dtype=clip.dtype)))
         if type(conv) not in (FrameConv2d, ClipConv3d):  # one of the network's own kind keeps its way
             continue
         assert isinstance(conv, FrameConv2d | ClipConv3d)
@@ -197,6 +205,13 @@ def _choose_forms(model: OptimizedModel, trace: _Trace, clip: Clip) -> None:
         chosen.take(known[like])
         model.forms[name] = known[like]
         _replace(model, name, chosen)
+
+
+def _choose_pool(model: OptimizedModel, name: str, pool: ClipMaxPool | TemporalMaxPool, sample: Tensor) -> None:
+    shifted = ShiftedMaxPool(pool)
+    model.forms[name] = "shifted" if least_seconds(shifted, sample) < least_seconds(pool, sample) else "kernel"
+    if model.forms[name] == "shifted":
+        _replace(model, name, shifted)
 
 
 def _replace(model: ActionModel, name: str, part: nn.Module) -> None:
@@ -219,7 +234,7 @@ def _compile_if_faster(model: OptimizedModel, clip: Clip) -> None:
     if clip.device.type == "cpu" and not any(shutil.which(name) for name in ("c++", "g++", "clang++")):
         model.notes.append("not compiled: torch.compile needs a C++ compiler here, and none is installed")
         return
-    eager = _least_seconds(model, clip)
+    eager = least_seconds(model, clip)
     model.compile_scores()
     try:
         model(clip)
@@ -229,19 +244,8 @@ def _compile_if_faster(model: OptimizedModel, clip: Clip) -> None:
             f"not compiled: torch.compile failed: {str(error).splitlines()[0] if str(error) else error!r}"
         )
         return
-    compiled = _least_seconds(model, clip)
+    compiled = least_seconds(model, clip)
     if compiled >= eager:
         model.use_eager()
     kept = "kept" if compiled < eager else "not kept"
     model.notes.append(f"compiled: {1000 * compiled:.1f} ms against {1000 * eager:.1f} ms on the sample; {kept}")
-
-
-def _least_seconds(model: OptimizedModel, clip: Clip) -> float:
-    least = math.inf
-    for _ in range(_ROUNDS):
-        synchronise(clip.device)
-        start = time.perf_counter()
-        model(clip)
-        synchronise(clip.device)
-        least = min(least, time.perf_counter() - start)
-    return least
