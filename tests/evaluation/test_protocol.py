@@ -70,7 +70,7 @@ def test_a_networks_own_size_before_the_crop_is_kept() -> None:
 
 
 def test_flow_networks_are_tested_on_stacks() -> None:
-    assert protocol("two-stream-25x10", Preprocessing(modality="flow")).sampler == Steps(views=25, stack=10)
+    assert protocol("two-stream-25x10", Preprocessing(modality="flow")).sampler == Steps(views=25, of_flow=True)
 
 
 def test_every_form_has_an_example_and_a_citation() -> None:

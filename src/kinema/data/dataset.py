@@ -13,10 +13,12 @@ import torch
 from torch.utils.data import Dataset
 
 from kinema.data.crop_boxes import Size
+from kinema.data.flow_view import seen_as
 from kinema.data.manifest import Manifest, Record
 from kinema.data.sampling import Sampler
 from kinema.data.transforms import Augmentation
 from kinema.errors import VideoError
+from kinema.models.flow_input import FlowInput
 from kinema.shapes import Clip, FrameIndices
 from kinema.video.decoder import Decoder, announce_backend, open_video
 from kinema.video.scaling import Scaling
@@ -67,6 +69,7 @@ class ClipDataset(Dataset[Sample]):
         augmentation: Crop, mirror image and colour; classes in ``manifest.no_flip`` are never mirrored.
         seed: Of all draws.
         backend: Decoder, see ``kinema.open_video``.
+        flow: What a flow network sees; None for RGB.
     """
 
     def __init__(
@@ -77,12 +80,14 @@ class ClipDataset(Dataset[Sample]):
         augmentation: Augmentation,
         seed: int = 0,
         backend: str = "auto",
+        flow: FlowInput | None = None,
     ) -> None:
         self.manifest = manifest
         self.sampler = sampler
         self.augmentation = augmentation
         self.seed = seed
         self.backend = backend
+        self.flow = flow
         if len(manifest):
             announce_backend(manifest[0].path, backend)
 
@@ -101,25 +106,34 @@ class ClipDataset(Dataset[Sample]):
         epoch, row = index
         record = self.manifest[row]
         rng = np.random.default_rng([self.seed, epoch, row])
-        with open_record(record, backend=self.backend) as decoder:
+        with open_record(record, backend=self.backend, flow=self.flow) as decoder:
             span = frame_range(record, len(decoder), decoder.fps)
             frames = span.start + self.sampler.sample(len(span), decoder.fps, rng)[0]
             decoder.scaling = FittedScaling(fit=self.augmentation.decode_size)
             pixels = decoder.frames_at(frames).pixels
-        clip = self.augmentation(pixels, rng, flip=record.label not in self.manifest.no_flip)
+            may_flip, holds_flow = record.label not in self.manifest.no_flip, decoder.holds_flow
+        clip = self.augmentation(pixels, rng, flip=may_flip, holds_flow=holds_flow)
         return Sample(torch.from_numpy(clip).permute(3, 0, 1, 2), record.label_index, row, frames)
 
 
 @contextmanager
-def open_record(record: Record, *, backend: str = "auto") -> Generator[Decoder, None, None]:
+def open_record(
+    record: Record, *, backend: str = "auto", flow: FlowInput | None = None
+) -> Generator[Decoder, None, None]:
     """Open the video of a manifest row; a failure inside the block names the row's id.
+
+    Args:
+        record: The row.
+        backend: Decoder, see ``kinema.open_video``.
+        flow: What a flow network sees, see ``kinema.data.flow_view.seen_as``; None for RGB.
 
     Raises:
         VideoError: The video cannot be read.
+        UserError: It is stored flow where RGB is wanted, the other way round, or other flow than is wanted.
     """
     try:
         with open_video(record.path, backend=backend, num_frames=record.num_frames or None) as decoder:
-            yield decoder
+            yield seen_as(decoder, flow)
     except VideoError as error:
         raise VideoError(error.path, f"{error.reason} (video {record.video_id})") from error
 

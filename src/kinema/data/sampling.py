@@ -143,27 +143,27 @@ class RandomStarts:
 class Steps:
     """Evenly spaced places, each a clip of its own with a single time step.
 
-    Frames: place i is ``i * ((n - 1) // (views - 1))``. Flow stacks of ``stack`` fields: ``i * ((n - stack + 1) //
-    views)``, the first field of each stack. Videos with too few places repeat: ``int((i + 0.5) * places / views)``.
+    Frames: place i is ``i * ((n - 1) // (views - 1))``. Flow: ``i * (n // views)``, where n counts the places at which
+    a stack can begin, ``fields - L + 1`` for stacks of L. Videos with fewer places than views repeat:
+    ``int((i + 0.5) * n / views)``.
     Source: "Towards Good Practices for Very Deep Two-Stream ConvNets" (arXiv 1507.02159) and its code.
 
     Attributes:
         views: Places.
-        stack: Consecutive flow fields of one place; 1 for frames.
+        of_flow: Count as the paper's code does for flow.
     """
 
     views: int = 25
-    stack: int = 1
+    of_flow: bool = False
 
     def sample(self, num_frames: int, fps: float = 0.0, rng: np.random.Generator | None = None) -> FrameIndices:
         """Choose frames; see ``Sampler.sample``. With a generator, one random place for each view."""
         _check_video(num_frames)
-        places = max(1, num_frames - self.stack + 1)
         if rng is not None:
-            return rng.integers(0, places, size=(self.views, 1))
-        if places < self.views:
-            return _repeated(places, self.views)[:, None]
-        step = (num_frames - 1) // max(1, self.views - 1) if self.stack == 1 else places // self.views
+            return rng.integers(0, num_frames, size=(self.views, 1))
+        if num_frames < self.views:
+            return _repeated(num_frames, self.views)[:, None]
+        step = num_frames // self.views if self.of_flow else (num_frames - 1) // max(1, self.views - 1)
         return (np.arange(self.views, dtype=np.int64) * step)[:, None]
 
 

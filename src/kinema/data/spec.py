@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kinema.errors import UserError, one_of
+from kinema.models.flow_input import FlowInput
 
 SAMPLINGS = ("uniform", "dense", "all")
 AUGMENTATIONS = ("short-side", "fixed", "multi-scale", "multi-fiber", "center")
@@ -41,6 +42,8 @@ class DataSpec:
         balance: Make classes count equally: ``none``, ``sampler`` (draw rare classes more often) or ``loss``.
         num_workers: Processes that decode; 0 decodes in the training process.
         backend: Decoder: auto, pyav, torchcodec or frames.
+        flow: Optical flow instead of RGB: METHOD-BOUND[xFIELDS][-centred][-computed], such as tvl1-20x10 for stacks of
+            10 stored fields; empty for RGB. A frame of ``frames`` is then a stack.
 
     Raises:
         UserError: A value is not allowed; the message names it.
@@ -64,6 +67,12 @@ class DataSpec:
     balance: str = "none"
     num_workers: int = 2
     backend: str = "auto"
+    flow: str = ""
+
+    @property
+    def flow_input(self) -> FlowInput | None:
+        """What a flow network sees, read from ``flow``; None for RGB."""
+        return FlowInput.parse(self.flow) if self.flow else None
 
     def __post_init__(self) -> None:
         one_of("data.sampling", self.sampling, SAMPLINGS)
@@ -79,6 +88,10 @@ class DataSpec:
         _require(
             len(self.color_jitter) == 3 and min(self.color_jitter) >= 0,
             f"data.color_jitter is {self.color_jitter}; give three numbers of 0 or more: hue, lightness, saturation",
+        )
+        _require(
+            self.flow_input is None or not any(self.color_jitter),
+            f"data.color_jitter is {self.color_jitter}, but flow ({self.flow}) has no colours; give 0 0 0",
         )
         self._check_sizes()
 

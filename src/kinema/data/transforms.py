@@ -15,6 +15,7 @@ import numpy as np
 
 from kinema.data.color import jitter_color
 from kinema.data.crop_boxes import BOXES, Box, Size, named_crop, resized, useful_size
+from kinema.data.flow_view import negate_x
 from kinema.data.spec import DataSpec
 from kinema.shapes import Pixels
 
@@ -25,13 +26,16 @@ class Augmentation:
 
     spec: DataSpec
 
-    def __call__(self, pixels: Pixels, rng: np.random.Generator, *, flip: bool = True) -> Pixels:
+    def __call__(
+        self, pixels: Pixels, rng: np.random.Generator, *, flip: bool = True, holds_flow: bool = False
+    ) -> Pixels:
         """Make the pictures of one clip.
 
         Args:
             pixels: Decoded frames, axes ``t h w c``, uint8 RGB.
             rng: Source of every draw.
             flip: Whether the label survives a mirror image; the recipe must allow it too.
+            holds_flow: Frames are stored flow, whose horizontal part turns around in a mirror image.
 
         Returns:
             Axes ``t s s c`` with s the crop size, uint8 RGB, contiguous.
@@ -44,6 +48,8 @@ class Augmentation:
             box = BOXES[spec.augmentation](pixels.shape[1:3], spec, rng)
         mirrored = rng.random() < 0.5 and spec.flip and flip
         out = crop_resized(pixels, box, (spec.crop_size, spec.crop_size), mirrored=mirrored)
+        if mirrored and holds_flow:
+            negate_x(out)
         return jitter_color(out, spec.color_jitter, rng)
 
     def decode_size(self, size: Size) -> Size:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from kinema.data.crop_boxes import CROP_SETS
 from kinema.data.sampling import All, Dense, RandomStarts, Sampler, Steps, Uniform, make_sampler
 from kinema.errors import UserError, unknown_name
+from kinema.models.flow_input import FlowInput
 
 if TYPE_CHECKING:
     from kinema.models.weights import Preprocessing
@@ -22,9 +23,6 @@ MULTI_FIBER = "Multi-Fiber Networks for Video Recognition, arXiv 1807.11195"
 
 PAPER_CROP = 224
 """The crop for which the protocols state their sizes; networks trained on other crops get sizes in proportion."""
-
-FLOW_STACK = 10
-"""Flow fields of one stack in the two-stream paper."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +37,7 @@ class EvalProtocol:
         crops: Names of the crops of every clip, see ``kinema.data.crop_boxes.CROP_SETS``.
         averages: ``logits`` or ``probabilities``; the two give different accuracies.
         citation: Where the protocol comes from.
+        flow: What a flow network sees in place of each frame; None for RGB.
     """
 
     name: str
@@ -48,6 +47,7 @@ class EvalProtocol:
     crops: tuple[str, ...] = ("center",)
     averages: str = "logits"
     citation: str = ""
+    flow: FlowInput | None = None
 
 
 class _Form(NamedTuple):
@@ -76,7 +76,8 @@ def protocol(name: str, preprocessing: Preprocessing) -> EvalProtocol:
     for form in FORMS.values():
         match = re.fullmatch(form.pattern, name)
         if match:
-            return form.build(name, tuple(int(number) for number in match.groups(default="0")), preprocessing)
+            built = form.build(name, tuple(int(number) for number in match.groups(default="0")), preprocessing)
+            return replace(built, flow=FlowInput.of(preprocessing))
     raise unknown_name("protocol", name, EXAMPLES, f"Forms: {', '.join(FORMS)}.")
 
 
@@ -129,7 +130,7 @@ def _two_stream(name: str, numbers: tuple[int, ...], preprocessing: Preprocessin
     """Twenty-five places, each a clip of one frame (one flow stack), ten crops each."""
     return EvalProtocol(
         name=name,
-        sampler=Steps(views=25, stack=FLOW_STACK if preprocessing.modality == "flow" else 1),
+        sampler=Steps(views=25, of_flow=preprocessing.modality == "flow"),
         resize=(_scaled(256, preprocessing), _scaled(340, preprocessing)),
         crop_size=preprocessing.crop_size,
         crops=CROP_SETS[10],

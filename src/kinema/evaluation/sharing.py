@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from kinema.data.loader import to_clip
 from kinema.errors import UserError, VideoError
 from kinema.evaluation.batching import BadVideo, Compute, ComputedViews, compute_views
 from kinema.evaluation.processes import Process
 from kinema.evaluation.views import VideoViews, ViewDataset, build_view_loader
+from kinema.flow.stacks import network_input
 from kinema.shapes import Clip
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def compute_on(
 
     def compute(views: Clip) -> torch.Tensor:
         with torch.inference_mode(), process.autocast():
-            return network(to_clip(views, preprocessing, process.device, dtype)).float().cpu()
+            return network(network_input(views, preprocessing, process.device, dtype)).float().cpu()
 
     return compute
 

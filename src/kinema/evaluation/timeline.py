@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from kinema.data.flow_view import seen_as
 from kinema.errors import UserError, VideoError
 from kinema.evaluation.batching import BadVideo, compute_views
 from kinema.evaluation.predict import probabilities_of
@@ -123,7 +124,7 @@ def timeline(
     trained = load_on(checkpoint, process)
     resolved = find_protocol(protocol, trained.preprocessing)
     compute = compute_on(process, trained.model, trained.model, trained.preprocessing)
-    with open_video(video, backend=backend) as decoder, evaluating(trained.model):
+    with seen_as(open_video(video, backend=backend), resolved.flow) as decoder, evaluating(trained.model):
         if decoder.fps <= 0:
             raise VideoError(video, "does not say its frame rate, so a window in seconds means nothing")
         edges = window_edges(len(decoder), decoder.fps, window_sec, step_sec)

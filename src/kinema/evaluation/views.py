@@ -12,9 +12,10 @@ from torch.utils.data import Dataset
 
 from kinema.data.crop_boxes import CropView, named_crop, resized
 from kinema.data.dataset import frame_range, open_record
+from kinema.data.flow_view import negate_x
 from kinema.data.loader import Failure, ProcessLoader, process_loader
 from kinema.data.manifest import Manifest
-from kinema.errors import VideoError
+from kinema.errors import UserError, VideoError
 from kinema.evaluation.protocol import EvalProtocol
 from kinema.shapes import Clip, FrameIndices
 from kinema.video.decoder import Decoder, announce_backend
@@ -39,6 +40,7 @@ class VideoViews:
         places: For every clip the places of its frames in ``pixels``, axes ``v t``, int64.
         frames: For every clip the positions of its frames in the video, axes ``v t``, int64.
         crops: The crops of every clip, in pixels of ``pixels``.
+        holds_flow: Frames are stored flow, whose horizontal part turns around in a mirror image.
     """
 
     video_id: str
@@ -48,6 +50,7 @@ class VideoViews:
     places: torch.Tensor
     frames: FrameIndices
     crops: tuple[CropView, ...]
+    holds_flow: bool = False
 
     @property
     def num_clips(self) -> int:
@@ -82,6 +85,8 @@ class VideoViews:
             (top, left, height, width), flip = self.crops[view % self.num_crops]
             cut = self.pixels[:, top : top + height, left : left + width][self.places[view // self.num_crops]]
             target.copy_(cut.flip(2) if flip else cut)
+            if flip and self.holds_flow:
+                negate_x(target.numpy())
         return out.permute(0, 4, 1, 2, 3)
 
     def __repr__(self) -> str:
@@ -114,6 +119,8 @@ class ViewDataset(Dataset[VideoViews]):
         self.backend = backend
         self.reverse = reverse
         self.max_bytes = max_bytes
+        if reverse and protocol.flow is not None:
+            raise UserError("flow cannot be played backwards: the flow of a reversed video is not its reversed flow")
         if len(manifest):
             announce_backend(manifest[0].path, backend)
 
@@ -127,7 +134,7 @@ class ViewDataset(Dataset[VideoViews]):
             VideoError: The video cannot be read, or its frames need more than ``max_bytes``; the message has its id.
         """
         record = self.manifest[index]
-        with open_record(record, backend=self.backend) as decoder:
+        with open_record(record, backend=self.backend, flow=self.protocol.flow) as decoder:
             span = frame_range(record, len(decoder), decoder.fps)
             views = read_views(decoder, span, self.protocol, reverse=self.reverse, max_bytes=self.max_bytes)
         return replace(views, video_id=record.video_id, index=index, label=record.label_index)
@@ -153,7 +160,7 @@ def read_views(
         frames = frames[:, ::-1]
     distinct, places = np.unique(frames, return_inverse=True)
     size = resized(decoder.size, protocol.resize, protocol.crop_size)
-    num_bytes = len(distinct) * size[0] * size[1] * 3
+    num_bytes = len(distinct) * size[0] * size[1] * decoder.num_channels
     if num_bytes > max_bytes:
         raise VideoError(
             decoder.path,
@@ -171,6 +178,7 @@ def read_views(
         places=torch.from_numpy(places.reshape(frames.shape)),
         frames=frames,
         crops=crops,
+        holds_flow=decoder.holds_flow,
     )
 
 

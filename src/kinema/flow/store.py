@@ -19,7 +19,15 @@ import numpy as np
 from kinema.errors import UserError, one_of
 from kinema.files import whole_file
 from kinema.video.decoder import FLOW_SUFFIXES
-from kinema.video.flow_store import DESCRIPTION, FIELDS_PER_SEC, TAG, FlowDescription, entry_name
+from kinema.video.flow_store import (
+    CHECKSUMS_TAG,
+    DESCRIPTION,
+    FIELDS_PER_SEC,
+    TAG,
+    FlowDescription,
+    checksum,
+    entry_name,
+)
 
 KINDS = tuple(FLOW_SUFFIXES)
 """``jpeg`` and ``video``."""
@@ -85,8 +93,7 @@ class _LosslessWriter(FlowWriter):
     def __init__(self, file: BinaryIO, description: FlowDescription) -> None:
         height, width = description.size
         self._output = av.open(file, "w", format="matroska", container_options={"fflags": "+bitexact"})
-        # g=1 makes every field a key frame, slicecrc lets the decoder notice damage.
-        options = {"level": "3", "slicecrc": "1", "g": "1", "slices": "4"}
+        options = {"level": "3", "slicecrc": "1", "g": "1", "slices": "4"}  # g: every field is a key frame
         self._stream = self._output.add_stream("ffv1", rate=FIELDS_PER_SEC, options=options)
         self._stream.pix_fmt, self._stream.width, self._stream.height = "gray", width, 2 * height
         self._stream.codec_context.thread_count = 1
@@ -99,8 +106,10 @@ class _LosslessWriter(FlowWriter):
         self._packets += self._stream.encode(frame)
 
     def finish(self, description: FlowDescription) -> None:
+        packets = [*self._packets, *self._stream.encode(None)]
         self._output.metadata[TAG] = description.to_json()
-        for packet in [*self._packets, *self._stream.encode(None)]:
+        self._output.metadata[CHECKSUMS_TAG] = "".join(checksum(bytes(packet)) for packet in packets)
+        for packet in packets:
             self._output.mux(packet)
         self.close()
 

@@ -21,6 +21,7 @@ from kinema.models.backbones.mobilenetv2 import MOBILE_NETS
 from kinema.models.backbones.resnet import RESNETS
 from kinema.models.backbones.vgg import VGGS
 from kinema.models.backbones.vresnet import VRESNETS
+from kinema.models.flow_input import FlowInput
 from kinema.models.inflate import INFLATIONS, load_weights
 from kinema.models.names import NO_IMAGE_WEIGHTS, ModelName
 from kinema.models.published import PublishedWeights
@@ -78,9 +79,6 @@ BACKBONES: Final[Mapping[str, BackbonePlan]] = {
     **MULTI_FIBER_NETS,
 }
 """Plans of backbones by name."""
-
-_FLOW_MEAN, _FLOW_STD = 0.5, 0.226
-"""Normalisation of flow stored as images, as TSM's flow networks have it (the deviation is the mean of RGB's)."""
 
 
 def build_model(
@@ -177,9 +175,7 @@ def _load(model: ActionModel, backbone: str, weights: str | Path, inflation: str
 def _see_channels(model: ActionModel) -> None:
     """Normalise flow as flow where the network takes other channels than the weights were trained on."""
     if model.preprocessing is not None and len(model.preprocessing.mean) != model.in_channels:
-        channels = model.in_channels
-        flow = {"mean": (_FLOW_MEAN,) * channels, "std": (_FLOW_STD,) * channels, "modality": "flow"}
-        model.preprocessing = replace(model.preprocessing, **flow)
+        model.preprocessing = replace(model.preprocessing, **FlowInput.normalisation(model.in_channels))
 
 
 def _preprocessing_of(beside: Mapping[str, Any], source: str | Path) -> Preprocessing | None:

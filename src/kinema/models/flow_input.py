@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kinema.errors import UserError
 
@@ -16,6 +16,12 @@ METHODS = ("tvl1", "farneback")
 
 FORM = "METHOD-BOUND[xFIELDS][-centred][-computed]"
 EXAMPLES = "tvl1-20x10 (stacks of 10 fields), tvl1-20 (one field per frame), farneback-20-computed"
+
+FLOW_MEAN, FLOW_STD = 0.5, 0.226
+"""How flow is normalised: no motion becomes 0, and the deviation is ImageNet's, averaged over its channels.
+
+Source: the published code of "Temporal Segment Networks" (arXiv 1608.00859) and its successors.
+"""
 
 _NAME = re.compile(rf"({'|'.join(METHODS)}|any)-(\d+(?:\.\d+)?)(?:x(\d+))?(-centred)?(-computed)?")
 
@@ -71,6 +77,12 @@ class FlowInput:
         if preprocessing.flow:
             return FlowInput.parse(preprocessing.flow)
         return FlowInput(method="any", bound=0.0, num_fields=len(preprocessing.mean) // 2)
+
+    @staticmethod
+    def normalisation(num_channels: int) -> dict[str, Any]:
+        """The fields of a ``Preprocessing`` that make it one for flow."""
+        mean, std = (FLOW_MEAN,) * num_channels, (FLOW_STD,) * num_channels
+        return {"mean": mean, "std": std, "channel_order": "rgb", "modality": "flow"}
 
     def __str__(self) -> str:
         stack = f"x{self.num_fields}" if self.num_fields > 1 else ""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from kinema.errors import CheckpointError, UserError, unknown_name
+from kinema.models.flow_input import FlowInput
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,6 +28,7 @@ class Preprocessing:
         resize: ``()``: the short side becomes the crop size; ``(s,)``: the short side becomes s; ``(h, w)``: exactly.
         channel_order: ``"rgb"`` or ``"bgr"``.
         modality: ``"rgb"`` or ``"flow"``.
+        flow: Name of the flow, see ``kinema.models.flow_input.FlowInput``; empty where it is not known.
     """
 
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
@@ -38,6 +40,7 @@ class Preprocessing:
     resize: tuple[int, ...] = ()
     channel_order: str = "rgb"
     modality: str = "rgb"
+    flow: str = ""
 
     def __post_init__(self) -> None:
         """Check the values, which may come from a file, and turn lists into tuples."""
@@ -51,6 +54,9 @@ class Preprocessing:
         for name, values in allowed.items():
             if getattr(self, name) not in values:
                 raise unknown_name(name, str(getattr(self, name)), values)
+        if self.flow and (self.modality != "flow" or FlowInput.parse(self.flow).num_channels != len(self.mean)):
+            given = f"modality {self.modality!r} and {len(self.mean)} means"
+            raise UserError(f"flow {self.flow!r} needs modality 'flow' and one mean for each channel, got {given}")
         if len(self.mean) != len(self.std) or not self.mean or min(self.std) <= 0:
             raise UserError(f"mean and std need one value for each channel and std > 0, got {self.mean}, {self.std}")
         if min(self.frames, self.stride, self.crop_size) < 1 or len(self.resize) > 2 or min(self.resize, default=1) < 1:

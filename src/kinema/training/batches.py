@@ -85,6 +85,7 @@ def epoch_batches(run: Run) -> Iterator[Batch]:
         augmentation=make_augmentation(data),
         seed=run.recipe.seed,
         backend=data.backend,
+        flow=data.flow_input,
     )
     order = RunOrder(run.training, run.recipe, run.position, rank=engine.rank, world=engine.world)
     return iter(

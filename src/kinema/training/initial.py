@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from kinema.errors import UserError
 from kinema.models import checkpoint_file
 from kinema.models.build import build_model
+from kinema.models.flow_input import FlowInput
+from kinema.models.inflate import adapt_input
 from kinema.models.tags import tags_of
 from kinema.models.trained import checkpoint_path, load_weights
 from kinema.models.weights import TAGS, Preprocessing
@@ -48,6 +51,7 @@ def starting_model(
     model = build_model(
         recipe.model,
         num_classes=len(classes),
+        in_channels=num_channels(recipe.data),
         dropout=recipe.train.dropout,
         options=recipe.options,
         weights=weights or None,
@@ -55,14 +59,29 @@ def starting_model(
     return model, preprocessing_of(recipe.data, model.preprocessing or Preprocessing())
 
 
+def num_channels(data: DataSpec) -> int:
+    """Channels that the network sees."""
+    return data.flow_input.num_channels if data.flow_input else 3
+
+
 def preprocessing_of(data: DataSpec, normalisation: Preprocessing) -> Preprocessing:
     """Describe what a network trained on ``data`` wants at test time.
 
     Args:
-        data: Frames, sampling and crop of the training clips.
+        data: Frames, sampling, crop and flow of the training clips.
         normalisation: Where mean, deviation, channel order and modality come from.
+
+    Raises:
+        UserError: The weights are a flow network's and the data are RGB.
     """
     kept = {name: getattr(normalisation, name) for name in NORMALISATION}
+    flow = data.flow_input
+    if flow is None and normalisation.modality == "flow":
+        raise UserError("these weights see optical flow; say which with --data.flow, such as tvl1-20x10")
+    if flow is not None:
+        if normalisation.modality != "flow":
+            kept |= FlowInput.normalisation(flow.num_channels)
+        kept["flow"] = str(flow)
     return Preprocessing(
         frames=data.frames,
         sampling=data.sampling,
@@ -84,7 +103,7 @@ def _from_checkpoint(
     model = build_model(
         recipe.model,
         num_classes=len(classes),
-        in_channels=payload["in_channels"],
+        in_channels=num_channels(recipe.data),
         dropout=recipe.train.dropout,
         options={**payload["options"], **recipe.options} if payload["model"] == recipe.model else recipe.options,
     )
@@ -95,6 +114,8 @@ def _from_checkpoint(
             f"{path} was trained on {len(payload['classes'])} other classes: its classifier is dropped, "
             f"a new one for {len(classes)} classes starts from random weights"
         )
+    for key in model.input_keys():  # from RGB to flow, or between stacks of other lengths
+        weights[key] = adapt_input(weights[key], model.state_dict()[key].shape[1])
     load_weights(model, weights, source=str(path))
     return model, preprocessing_of(recipe.data, Preprocessing.from_dict(payload["preprocessing"]))
 

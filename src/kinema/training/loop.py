@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from kinema.data.loader import to_clip
 from kinema.errors import UserError
+from kinema.flow.stacks import network_input
 from kinema.models.action_model import TrainingScores
 from kinema.training.batches import clips_of_step, epoch_batches
 from kinema.training.memory import explained
@@ -97,7 +97,7 @@ def train_step(run: Run, batch: Batch) -> torch.Tensor:
     clips, labels = batch.clips.chunk(recipe.train.accumulate), batch.labels.chunk(recipe.train.accumulate)
     for part, own_labels in enumerate(labels):
         own_labels = own_labels.to(engine.device, non_blocking=True)
-        pixels = to_clip(clips[part], run.preprocessing, engine.device, dtype=engine.dtype)
+        pixels = network_input(clips[part], run.preprocessing, engine.device, dtype=engine.dtype)
         mixture = mix(pixels, own_labels, alpha=recipe.train.mixup, rng=rng)
         with engine.without_exchange(run.network, part + 1 < len(labels)):
             scores = TrainingScores.of(run.network(mixture.clips))

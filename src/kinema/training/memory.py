@@ -46,7 +46,8 @@ def out_of_memory_error(run: Run, shape: torch.Size) -> UserError:
     parts, world = run.recipe.train.accumulate, run.engine.world
     size = -(-shape[0] // parts)
     run.optimizer.zero_grad()
-    fitting = largest_fitting(run.engine, run.model, shape[1:], most=size - 1)
+    clip_shape = torch.Size([run.model.in_channels, *shape[2:]])  # computed flow makes other channels of a batch's
+    fitting = largest_fitting(run.engine, run.model, clip_shape, most=size - 1)
     what = (
         f"{size} clips of {shape[2]} frames at {shape[3]}x{shape[4]} do not fit into the memory of {run.engine.device}"
     )

@@ -23,6 +23,7 @@ OVERRIDABLE = (
     "data.balance",
     "data.num_workers",
     "data.backend",
+    "data.flow",
     "optim.optimizer",
     "optim.lr",
     "optim.weight_decay",
