@@ -14,10 +14,13 @@ from pathlib import Path
 import paper_rows
 
 from kinema import cost
+from kinema.models.convert.families import FAMILIES, REFUSED_FAMILIES
+from kinema.models.convert.family import Network
 from kinema.models.names import ALIASES, ALONE, BACKBONES, LISTED, MODULES, NO_TEMPORAL_POOLING, list_models
+from kinema.models.published import PUBLISHED
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ["README.md", "docs/models.md", "docs/paper-tables.md"]
+PAGES = ["README.md", "docs/models.md", "docs/paper-tables.md", "docs/importing.md"]
 
 SHOWN = (
     "inceptionv1",
@@ -81,6 +84,49 @@ def paper_tables() -> str:
     )
 
 
+def family_list() -> str:
+    """Every family of foreign checkpoints with its networks."""
+
+    def shown(network: Network) -> str:
+        settings = {} if callable(network.options) else network.options
+        return f"`{network.model}`" + "".join(f", {key} {value}" for key, value in settings.items())
+
+    rows = [
+        [f"`{family.name}`", family.source, "; ".join(dict.fromkeys(map(shown, family.networks))), family.citation]
+        for family in FAMILIES.values()
+    ]
+    return markdown_table(["`--from`", "code", "networks", "source"], rows, text_columns=(0, 1, 2, 3))
+
+
+def refused_list() -> str:
+    """What cannot be imported, with the reason."""
+    rows = [[name, reason] for name, reason in REFUSED_FAMILIES.items()]
+    rows += [[family.name, reason] for family in FAMILIES.values() for reason in dict.fromkeys(family.refused.values())]
+    return markdown_table(["code", "why"], rows, text_columns=(0, 1))
+
+
+def ignored_list() -> str:
+    """Tensors of files that no network needs."""
+    rows = [
+        [family.name, f"`{pattern}`", reason]
+        for family in FAMILIES.values()
+        for pattern, reason in family.ignored.items()
+    ]
+    return markdown_table(["code", "tensors", "why they are not needed"], rows, text_columns=(0, 1, 2))
+
+
+def published_list() -> str:
+    """Published weights by name."""
+    rows = []
+    for record in PUBLISHED:
+        fed, scores = record.preprocessing, record.scores
+        clip = f"{fed.frames} frames, {fed.sampling}" + (f", every {fed.stride}" if fed.sampling == "dense" else "")
+        reached = [f"{scores[key]:.1f}" if key in scores else "" for key in ("top1", "top5")]
+        rows.append([f"`{record}`", clip, f"{fed.crop_size}", *reached, record.protocol, record.citation])
+    header = ["name", "clip", "crop", "top-1", "top-5", "measured as", "source"]
+    return markdown_table(header, rows, text_columns=(0, 1, 5, 6))
+
+
 def model_list() -> str:
     """How many names the list holds."""
     return f"`kinema models` lists {len(list_models())} names; placements and other stacks can be added to each."
@@ -94,6 +140,10 @@ TABLES: dict[str, Callable[[], str]] = {
     "backbones": backbone_list,
     "aliases": alias_list,
     "paper-tables": paper_tables,
+    "families": family_list,
+    "refused": refused_list,
+    "ignored": ignored_list,
+    "published": published_list,
 }
 
 

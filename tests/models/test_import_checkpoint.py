@@ -136,6 +136,18 @@ def test_networks_that_look_alike_must_be_told_apart() -> None:
         choose(FAMILIES["tsm"], tensors, "f.pth", model="i3d-resnet18", options={})
 
 
+def test_an_option_says_what_the_tensors_do_not() -> None:
+    """SlowFast's 8x8 and 16x8 have the same tensors and see other frames; the first is what is published."""
+    with torch.device("meta"):
+        model = build_model("slowfast-resnet50", options={"setting": "16x8"})
+    tensors = as_theirs(model, FAMILIES["pytorchvideo"].networks[0].keys)
+    for options, setting in (({}, "8x8"), ({"setting": "16x8"}, "16x8")):
+        found = choose(FAMILIES["pytorchvideo"], tensors, "f.pth", model="slowfast-resnet50", options=options)
+        assert found.shell.options == {"setting": setting}
+    with pytest.raises(UserError, match="unknown option of slowfast-resnet50 'settings'"):
+        choose(FAMILIES["pytorchvideo"], tensors, "f.pth", model="slowfast-resnet50", options={"settings": "8x8"})
+
+
 def test_what_cannot_be_imported_says_why(theirs: dict[str, Tensor]) -> None:
     for name in REFUSED_FAMILIES:
         with pytest.raises(UserError, match=f"{name} cannot be imported: "):

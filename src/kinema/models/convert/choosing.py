@@ -61,20 +61,21 @@ def choose(
     """
     tried: list[Choice] = []
     mistakes: list[UserError] = []
-    for network, name in _candidates(family, model):
-        if not _contradicts(network, options):
-            try:
-                shell = _shell(network, name, tensors, family, options)
-            except UserError as error:  # an option that this network does not have
-                mistakes.append(error)
-                continue
-            if shell is not None:
-                tried.append(Choice(network, shell, fit(shell, tensors, family, network)))
-    fitting = [choice for choice in tried if not choice.fit.num_faults]
+    candidates = _candidates(family, model)
+    agreeing = [(network, name) for network, name in candidates if not _contradicts(network, options)]
+    for network, name in agreeing or (candidates if model else ()):
+        try:
+            shell = _shell(network, name, tensors, family, options)
+        except UserError as error:  # an option that this network does not have
+            mistakes.append(error)
+            continue
+        if shell is not None:
+            tried.append(Choice(network, shell, fit(shell, tensors, family, network)))
+    fitting = {_label(choice.shell): choice for choice in tried if not choice.fit.num_faults}
     if len(fitting) == 1:
-        return fitting[0]
+        return next(iter(fitting.values()))
     if fitting:
-        names = sorted({_label(choice.shell) for choice in fitting})
+        names = sorted(fitting)
         raise UserError(
             f"{source} fits networks with the same tensors: {'; '.join(names)}. "
             f"Say which it is, with --model or --options"

@@ -103,7 +103,8 @@ def import_checkpoint(
         tensors = dict(known.prepare(key, value) for key, value in tensors.items())
     refuse_other_networks(known, tensors, source)
     record = None if model or isinstance(file, Mapping) else published_as(Path(file).name, known.name)
-    chosen = choose(known, tensors, source, model=model or (record.model if record else ""), options=options or {})
+    given = {**(record.options if record else {}), **(options or {})}
+    chosen = choose(known, tensors, source, model=model or (record.model if record else ""), options=given)
     network = build_model(
         chosen.shell.name,
         num_classes=chosen.shell.num_classes,
