@@ -21,6 +21,8 @@ from kinema.models.convert.families import FAMILIES, find_family
 from kinema.models.names import ModelName
 from kinema.models.published import PUBLISHED, PublishedWeights
 from kinema.models.weights import Preprocessing
+from kinema.recipes import load_recipe
+from kinema.training.initial import starting_model
 
 NAME = "tsn-resnettiny"
 WANTED = Preprocessing(frames=3, sampling="dense", stride=2, crop_size=64, resize=(72,))
@@ -135,8 +137,22 @@ def test_a_tag_stands_above_a_folder_of_its_name(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "toy-f3").mkdir()
+    recipe = replace(load_recipe("finetune"), model=NAME, weights="toy-f3")
     with pytest.raises(UserError, match="no route to host"):
         build_model(NAME, weights="toy-f3")
+    with pytest.raises(UserError, match="no route to host"):
+        starting_model(recipe, ("a", "b"), note=print)
+
+
+def test_training_starts_from_a_tag(cache: Path, record: PublishedWeights) -> None:
+    cache.mkdir(parents=True)
+    Path(record.urls[0].removeprefix("file://")).rename(cache / record.file)
+    recipe = replace(load_recipe("finetune"), model=NAME, weights=f"{NAME}.toy-f3")
+    model, preprocessing = starting_model(recipe, ("a", "b"), note=print)
+    assert torch.equal(weight(model), weight(kinema.load(f"{NAME}.toy-f3").model))
+    assert model.num_classes == 2
+    assert preprocessing.frames == recipe.data.frames  # the recipe's clip, normalised as the weights want it
+    assert preprocessing.mean == WANTED.mean
 
 
 def test_unknown_tags_offer_the_known_ones(cache: Path) -> None:
