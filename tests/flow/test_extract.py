@@ -1,0 +1,216 @@
+"""Extraction: every video once, whatever stops it, on any number of processes; bad videos and full disks."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from make_videos import numbered_frames, write_video
+
+from kinema.cli.main import run
+from kinema.data.manifest import Manifest, Record
+from kinema.errors import UserError
+from kinema.flow.extract import Advance, extract, store_path
+from kinema.flow.store import JPEG_QUALITY
+from kinema.video.flow_store import open_flow_store
+
+OPTIONS = ["--method", "farneback", "--backend", "opencv"]
+
+
+def stores_of(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.flow.*")}
+
+
+def write_set(folder: Path, videos: dict[str, int | bytes]) -> Path:
+    """Videos of so many frames, or files with these bytes; a folder of one class."""
+    (folder / "a").mkdir(parents=True)
+    for name, content in videos.items():
+        path = folder / "a" / f"{name}.mp4"
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        else:
+            write_video(path, numbered_frames(content))
+    return folder
+
+
+def test_a_data_set_becomes_a_manifest_of_stores(shapes: Manifest, flow_of_shapes: Manifest) -> None:
+    assert flow_of_shapes.digest() == shapes.digest()
+    assert flow_of_shapes.no_flip == shapes.no_flip
+    assert {record.num_frames for record in flow_of_shapes} == {5}
+    with open_flow_store(flow_of_shapes[0].path) as store:
+        made = store.description
+        assert (made.method, made.backend, made.bound, made.step) == ("farneback", "opencv", 20.0, 1)
+        assert (made.size, made.kind, made.quality) == ((32, 32), "jpeg", JPEG_QUALITY)
+        assert made.version
+        assert made.source == shapes[0].video_id
+
+
+def test_motion_to_the_right_is_stored_above_the_middle(flow_of_shapes: Manifest) -> None:
+    for label, channel, sign in (("moving right", 0, 1), ("moving left", 0, -1), ("moving down", 1, 1)):
+        levels = []
+        for record in flow_of_shapes:
+            if record.label == label:
+                with open_flow_store(record.path) as store:
+                    levels.append(store.fields_at(np.arange(5))[..., channel].mean() - 127.5)
+        assert sign * np.mean(levels) > 0.5, label
+
+
+def test_a_second_run_computes_nothing_and_mends_damage(tmp_path: Path) -> None:
+    videos = write_set(tmp_path / "videos", {"one": 1, "six": 6, "twenty": 20})
+    told: list[Advance] = []
+    how = {"method": "farneback", "backend": "opencv", "num_workers": 0}
+    first = extract(videos, tmp_path / "out", **how, progress=told.append)
+    assert (first.num_videos, first.num_found, first.num_fields) == (3, 0, 5 + 19)
+    assert sum(step.num_fields for step in told) == 24
+    assert sum(step.num_videos for step in told) == 3
+    before = stores_of(tmp_path / "out")
+    assert len(before) == 3
+    again = extract(videos, tmp_path / "out", **how)
+    assert (again.num_videos, again.num_found, again.num_fields) == (3, 3, 0)
+    store = tmp_path / "out" / "a" / "six.flow.zip"
+    store.write_bytes(before["a/six.flow.zip"][:-30])
+    mended = extract(videos, tmp_path / "out", **how)
+    assert (mended.num_found, mended.num_fields) == (2, 5)
+    assert stores_of(tmp_path / "out") == before
+
+
+def test_a_video_of_one_frame_has_one_field_without_motion(tmp_path: Path) -> None:
+    videos = write_set(tmp_path / "videos", {"one": 1})
+    extract(videos, tmp_path / "out", method="farneback", backend="opencv", num_workers=0, kind="video")
+    with open_flow_store(tmp_path / "out" / "a" / "one.flow.mkv") as store:
+        assert len(store) == 1
+        assert (store.fields_at(np.array([0])) == 128).all()
+
+
+def test_other_settings_in_the_same_folder_are_refused(tmp_path: Path) -> None:
+    videos = write_set(tmp_path / "videos", {"six": 6})
+    extract(videos, tmp_path / "out", method="farneback", backend="opencv", num_workers=0)
+    with pytest.raises(UserError, match=r"made with bound 20\.0, not 15\.0; give another --out"):
+        extract(videos, tmp_path / "out", method="farneback", backend="opencv", num_workers=0, bound=15)
+    with pytest.raises(UserError, match=r"made with step 1, not 2"):
+        extract(videos, tmp_path / "out", method="farneback", backend="opencv", num_workers=0, step=2)
+
+
+def test_steps_segments_and_sizes(tmp_path: Path) -> None:
+    videos = write_set(tmp_path / "videos", {"long": 50})
+    records = [
+        Record("whole", "a/long.mp4", "a", split="train"),
+        Record("part/../x", "a/long.mp4", "a", split="train", start=0.4, end=0.84),
+    ]
+    manifest = Manifest.from_records(records, classes=["a"], root=videos)
+    done = extract(
+        manifest, tmp_path / "out", method="farneback", backend="opencv", num_workers=0, step=3, short_side=24
+    )
+    assert done.manifest is not None
+    whole, part = Manifest.read(done.manifest)
+    assert (whole.num_frames, part.num_frames) == (16, 3)  # frames 0, 3, …, 48 and 10, 13, 16, 19
+    assert part.fps == pytest.approx(25 / 3, abs=1e-3)
+    assert np.isnan(part.start)
+    assert Path(part.path) == tmp_path / "out" / "part" / "%2E%2E" / "x.flow.zip"
+    with open_flow_store(whole.path) as store:
+        assert store.size == (24, 32)
+
+
+def test_ids_make_file_names_inside_the_folder() -> None:
+    names = ["a/b", "/a", "..", "a//b", "ü:?", "a b", ""]
+    paths = [store_path(Path("out"), name, "jpeg") for name in names]
+    assert len(set(paths)) == len(names)
+    assert all(".." not in path.parts and path.parts[0] == "out" for path in paths)
+
+
+def test_bad_videos_are_listed_at_the_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    videos = write_set(tmp_path / "videos", {"good": 6, "empty": b"", "junk": b"no video" * 99})
+    words = ["flow", "extract", "--data", str(videos), "--out", str(tmp_path / "out"), *OPTIONS, "--num-workers", "2"]
+    assert run(words) == 1
+    shown = capsys.readouterr()
+    assert "2 of 3 videos cannot be read; the others have their flow" in shown.err
+    listed = [line.split("\t")[0] for line in shown.out.splitlines() if "\t" in line]
+    assert listed == ["video_id", "a/empty", "a/junk"]
+    assert len(Manifest.read(tmp_path / "out" / "flow.csv")) == 1
+    (videos / "a" / "good.mp4").unlink()
+    (videos / "a" / "good.mp4").write_bytes(b"")
+    assert run([*words[:5], str(tmp_path / "other"), *words[6:]]) == 1
+    assert "3 of 3 videos cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "video"])
+def test_a_full_disk_stops_with_a_message_and_loses_nothing(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    videos = write_set(tmp_path / "videos", {"first": 6, "second": 6, "third": 6})
+    how = {"method": "farneback", "backend": "opencv", "kind": kind}
+    extract(videos, tmp_path / "good", **how, num_workers=0)
+    opened = Path.open
+
+    def full_for_second(path: Path, mode: str = "r", *rest: object, **options: object) -> object:
+        file = opened(path, mode, *rest, **options)
+        if mode == "wb" and "second" in path.name:
+            file.close()
+            file = opened(Path("/dev/full"), "wb", buffering=0)
+        return file
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", full_for_second)
+        with pytest.raises(UserError, match=r"disk of .*out is full .* 1 of 3 videos is complete.*same command again"):
+            extract(videos, tmp_path / "out", **how, num_workers=0)
+    assert [path.name.split(".")[0] for path in (tmp_path / "out").rglob("*") if path.is_file()] == ["first"]
+    extract(videos, tmp_path / "out", **how, num_workers=0)
+    assert stores_of(tmp_path / "out") == stores_of(tmp_path / "good")
+
+
+def test_a_killed_run_goes_on_and_leaves_the_same_bytes(tmp_path: Path) -> None:
+    videos = write_set(tmp_path / "videos", {f"clip{number}": 40 for number in range(6)})
+    extract(videos, tmp_path / "good", method="farneback", backend="opencv", num_workers=2)
+    words = ["flow", "extract", "--data", str(videos), "--out", str(tmp_path / "out"), *OPTIONS, "--num-workers", "2"]
+    process = subprocess.Popen([sys.executable, "-m", "kinema", *words], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 300
+    while not stores_of(tmp_path / "out") and time.monotonic() < deadline:
+        time.sleep(0.002)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    time.sleep(0.3)  # the workers notice that they are alone within a few frames
+    left = stores_of(tmp_path / "out")
+    good = stores_of(tmp_path / "good")
+    assert 0 < len(left) < len(good), "killed in the middle"
+    assert left.items() <= good.items(), "what is there is complete"
+    assert not (tmp_path / "out" / "flow.csv").exists()
+    (tmp_path / "out" / "a" / ".clip5.flow.zip.123.part").write_bytes(b"left by a killed process")
+    assert run(words) == 0
+    assert stores_of(tmp_path / "out") == good
+    assert len(Manifest.read(tmp_path / "out" / "flow.csv")) == 6
+    assert not list((tmp_path / "out").rglob("*.part"))
+
+
+def test_launched_processes_share_the_videos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    videos = write_set(tmp_path / "videos", {f"clip{number}": 3 for number in range(5)})
+    for rank, expected in ((0, 3), (1, 2)):
+        for name, value in (("SLURM_PROCID", rank), ("SLURM_NTASKS", 2), ("SLURM_LOCALID", rank)):
+            monkeypatch.setenv(name, str(value))
+        done = extract(videos, tmp_path / "out", method="farneback", backend="opencv", num_workers=0)
+        assert (done.num_videos, done.num_fields) == (expected, 2 * expected)
+    assert len(Manifest.read(tmp_path / "out" / "flow.csv")) == 5
+
+
+def test_a_killed_worker_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    videos = write_set(tmp_path / "videos", {"one": 3, "two": 3})
+
+    def killed(*arguments: object, **options: object) -> int:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return 0
+
+    monkeypatch.setattr("kinema.flow.extract.extract_video", killed)
+    with pytest.raises(UserError, match="killed by signal 9; what is finished is kept"):
+        extract(videos, tmp_path / "out", method="farneback", backend="opencv", num_workers=1)
+
+
+def test_a_folder_of_another_data_set_is_refused_before_the_work(tmp_path: Path) -> None:
+    videos = write_set(tmp_path / "videos", {"one": 1})
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "classes.csv").write_text("name,no_flip\nb,0\n")
+    with pytest.raises(UserError, match=r"1 other classes \(b\).*Give another --out"):
+        extract(videos, tmp_path / "out", method="farneback", backend="opencv", num_workers=0)
+    assert not stores_of(tmp_path / "out")
