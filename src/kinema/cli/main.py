@@ -16,6 +16,7 @@ from kinema.cli.demo import demo
 from kinema.cli.evaluate import evaluate
 from kinema.cli.features import features
 from kinema.cli.flow import extract
+from kinema.cli.flow_show import show as flow_show
 from kinema.cli.fuse import fuse
 from kinema.cli.import_ import import_
 from kinema.cli.models import models
@@ -28,7 +29,7 @@ from kinema.errors import UserError
 DESCRIPTION = "Train, evaluate, compare and run convolutional networks that recognise actions in video."
 
 DATA_VERBS = {"make": make, "scan": scan, "show": show, "split": split}
-FLOW_VERBS = {"extract": extract}
+FLOW_VERBS = {"extract": extract, "show": flow_show}
 VERBS = {
     "demo": demo,
     "models": models,
