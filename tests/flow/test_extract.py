@@ -22,7 +22,8 @@ OPTIONS = ["--method", "farneback", "--backend", "opencv"]
 
 
 def stores_of(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.flow.*")}
+    paths = [path for path in folder.rglob("*.flow.*") if not path.name.startswith(".")]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
 def write_set(folder: Path, videos: dict[str, int | bytes]) -> Path:
@@ -113,6 +114,14 @@ def test_steps_segments_and_sizes(tmp_path: Path) -> None:
     assert Path(part.path) == tmp_path / "out" / "part" / "%2E%2E" / "x.flow.zip"
     with open_flow_store(whole.path) as store:
         assert store.size == (24, 32)
+
+
+def test_frames_too_small_for_flow_are_a_bad_video(tmp_path: Path) -> None:
+    (tmp_path / "videos" / "a").mkdir(parents=True)
+    write_video(tmp_path / "videos" / "a" / "tiny.mp4", numbered_frames(3, height=6, width=8))
+    done = extract(tmp_path / "videos", tmp_path / "out", method="farneback", num_workers=0)
+    assert [(bad.video_id, "too small for flow" in bad.reason) for bad in done.bad] == [("a/tiny", True)]
+    assert done.manifest is None
 
 
 def test_ids_make_file_names_inside_the_folder() -> None:

@@ -19,7 +19,7 @@ def extract(
     data: str,
     out: Path,
     method: Literal["tvl1", "farneback"] = "tvl1",
-    backend: Literal["torch", "opencv"] = "torch",
+    backend: Literal["auto", "torch", "opencv"] = "auto",
     bound: float = 20.0,
     kind: Literal["jpeg", "video"] = "jpeg",
     step: int = 1,
@@ -36,7 +36,7 @@ def extract(
         data: Manifest CSV, or a folder with one sub-folder of videos per class.
         out: Folder for the stores, one file for each video, and their manifest.
         method: tvl1 or farneback.
-        backend: torch (our own code, on CPU and GPU) or opencv.
+        backend: torch (our own code, on CPU and GPU), opencv, or auto for torch where the method has it.
         bound: Displacement in pixels at which flow is clipped; stored in 8 bits.
         kind: jpeg (pairs of JPEGs in an archive, small) or video (lossless).
         step: Use every step-th frame only.

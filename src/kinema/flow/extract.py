@@ -17,6 +17,7 @@ import torch
 from kinema.data.manifest import Manifest, Record
 from kinema.data.scan import BadVideo
 from kinema.errors import UserError, VideoError, one_of
+from kinema.flow.methods import find_method
 from kinema.flow.one_video import Extraction, extract_video
 from kinema.flow.processes import Send, each_in_processes
 from kinema.flow.store import KINDS, refuse_difference
@@ -112,7 +113,7 @@ def extract(
     out: str | Path,
     *,
     method: str = "tvl1",
-    backend: str = "torch",
+    backend: str = "auto",
     bound: float = 20.0,
     kind: str = "jpeg",
     step: int = 1,
@@ -132,7 +133,7 @@ def extract(
         data: A manifest, its CSV, or a folder of class folders.
         out: Folder for the stores and their manifest.
         method: ``tvl1`` or ``farneback``.
-        backend: ``torch`` or ``opencv``.
+        backend: ``torch``, ``opencv``, or ``auto`` for torch where the method has it.
         bound: Displacement in pixels at which flow is clipped before it is stored in 8 bits.
         kind: ``jpeg`` (pairs of JPEGs, small) or ``video`` (lossless).
         step: Use every step-th frame; flow then leads from each used frame to the next used one.
@@ -152,10 +153,10 @@ def extract(
         raise UserError(f"bound must be above 0, step 1 or more and short side 0 or more; given {given}")
     manifest, out = Manifest.open(data), Path(out)
     manifest.validate(check_files=False)
+    backend = find_method(method, backend).backend
     extraction = Extraction(
         method=method, backend=backend, bound=float(bound), kind=kind, step=step, short_side=short_side
     )
-    extraction.find_method()  # an unknown one is refused here rather than in every process
     out.mkdir(parents=True, exist_ok=True)
     refuse_other_classes(manifest, out)
     rank, world = share_from_outside()

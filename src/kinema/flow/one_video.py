@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from kinema.data.dataset import frame_range, open_record
-from kinema.errors import VideoError
+from kinema.errors import UserError, VideoError
 from kinema.flow.quantise import quantise
 from kinema.flow.store import JPEG_QUALITY, writing_store
 from kinema.video.flow_store import FlowDescription
@@ -90,12 +90,11 @@ def extract_video(
         The number of fields.
 
     Raises:
-        VideoError: The video cannot be read.
+        VideoError: The video cannot be read, or its frames are too small.
+        UserError: It is stored flow itself.
         OSError: The store cannot be written.
     """
     with open_record(record) as decoder:
-        if decoder.holds_flow:
-            raise VideoError(record.path, "is stored flow already; give the videos that it was computed from")
         positions = np.array(frame_range(record, len(decoder), decoder.fps)[:: extraction.step], np.int64)
         size = decoder.size
         if 0 < extraction.short_side < min(size):
@@ -108,7 +107,10 @@ def extract_video(
             if len(positions) == 1:
                 writer.add(_fields(torch.zeros(1, 2, *size), extraction.bound))
             for frames in _overlapping(decoder, positions, batch):
-                flow = method.compute(frames[:-1], frames[1:], device=device)
+                try:
+                    flow = method.compute(frames[:-1], frames[1:], device=device)
+                except UserError as error:  # frames that no flow can be computed of
+                    raise VideoError(record.path, str(error)) from error
                 writer.add(_fields(flow, extraction.bound))
                 advance(len(flow))
             return writer.num_fields

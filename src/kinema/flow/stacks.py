@@ -61,7 +61,7 @@ def computed_fields(clips: Clip, flow: FlowInput, device: torch.device | str) ->
     from kinema.flow.methods import find_method
 
     b, _, t, height, width = clips.shape
-    method = find_method(flow.method, "torch" if flow.method == "tvl1" else "opencv")
+    method = find_method(flow.method)
     frames = clips.to(device).reshape(b, flow.num_fields + 1, 3, t, height, width).permute(0, 3, 1, 2, 4, 5)
     first = frames[:, :, :-1].reshape(-1, 3, height, width)
     second = frames[:, :, 1:].reshape(-1, 3, height, width)
