@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 
-import numpy as np
-
 
 def main(prefix: str, out: str) -> None:
     """Write every variable of a checkpoint into an ``.npz`` file, under its name.
@@ -14,6 +12,7 @@ def main(prefix: str, out: str) -> None:
         prefix: The checkpoint's path without ``.index`` and ``.data-...``.
         out: The file to write.
     """
+    import numpy as np
     import tensorflow  # pyrefly: ignore[missing-import]
 
     opened = tensorflow.train.load_checkpoint(prefix)
