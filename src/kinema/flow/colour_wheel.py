@@ -11,7 +11,7 @@ _CORNERS = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 1, 1], [0, 0, 1], [1, 
 
 
 def flow_colours(flow: np.ndarray, *, largest: float) -> np.ndarray:
-    """Paint flow: to the right is red, down yellow, to the left cyan-blue; white stands still.
+    """Paint flow: to the right is red, down yellow, to the left cyan, up violet; white stands still.
 
     Args:
         flow: Axes ``h w 2`` in px, x then y.

@@ -1,18 +1,14 @@
-"""One iteration of TV-L1, twice: in place through buffers for any machine, and as one expression for the compiler.
+"""One iteration of TV-L1, in place through buffers that stay in the processor's cache.
 
-Both do the same arithmetic. ``u`` is the flow, ``q`` are the dual variables times theta, axes ``n 2 2 h w`` (direction,
-then component of the flow). The data term is kept as ``a, b, c`` so that ``a u_x + b u_y + c`` is the step along the
-image gradient ``w`` before it is limited to ``limit``.
+``u`` is the flow, ``q`` are the dual variables times theta, axes ``n 2 2 h w`` (direction, then component of the flow).
+The data term is kept as ``a, b, c``, so that ``a u_x + b u_y + c`` is the step along the image gradient ``w`` before it
+is limited to ``limit``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
-
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from kinema.flow.median import median_filter
 
@@ -20,7 +16,7 @@ BAND_VALUES = 24_000
 """Pixels of a band on the CPU: its buffers stay in the second cache (1 MB or more) from one step to the next."""
 
 
-class BufferedIteration:
+class Iteration:
     """Iterates in place, band of rows by band of rows, so that little travels to and from the memory.
 
     Args:
@@ -80,43 +76,6 @@ class BufferedIteration:
             torch.add(self._one, length, alpha=self.taut, out=length)
             q.add_(g, alpha=self.tau).div_(length_both)
         return self._changes.square().sum(0)
-
-
-def iterate(
-    u: Tensor, q: Tensor, w: Tensor, data: Tensor, limit: float, tau: float, taut: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Do the same without buffers: gives the new ``u`` and ``q`` and the changes.
-
-    Compiled, both loops over the pixels become one pass each; without a compiler it is slow.
-    """
-    t = (data[:, 2] + data[:, 0] * u[:, 0] + data[:, 1] * u[:, 1]).clamp(-limit, limit)
-    left = functional.pad(q[:, 0, ..., :-1], (1, 0))
-    above = functional.pad(q[:, 1, :, :-1], (0, 0, 1, 0))
-    du = t[:, None] * w + (q[:, 0] - left + q[:, 1] - above)
-    new = u + du
-    change = du.square().sum((1, 2, 3))
-    g_x = functional.pad(new[..., 1:] - new[..., :-1], (0, 1))
-    g_y = functional.pad(new[:, :, 1:] - new[:, :, :-1], (0, 0, 0, 1))
-    length = 1 + taut * (g_x * g_x + g_y * g_y).sqrt()
-    return new, torch.stack([(q[:, 0] + tau * g_x) / length, (q[:, 1] + tau * g_y) / length], 1), change
-
-
-class CompiledIteration:
-    """The same, fused by the compiler; the first call of a process compiles, for all sizes at once."""
-
-    def __init__(self, u: Tensor, q: Tensor, w: Tensor, data: Tensor, *, limit: float, tau: float, taut: float) -> None:
-        self.u, self.q = u, q
-        self._fixed = (w, data, limit, tau, taut)
-
-    def __call__(self) -> Tensor:
-        """Do one iteration; gives the sum of the squared changes of each pair, axis ``n``."""
-        self.u, self.q, change = _compiled()(self.u, self.q, *self._fixed)
-        return change
-
-
-@cache
-def _compiled() -> Callable[..., tuple[Tensor, Tensor, Tensor]]:
-    return torch.compile(iterate, dynamic=True)
 
 
 def filtered(u: Tensor, side: int) -> Tensor:

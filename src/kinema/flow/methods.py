@@ -34,13 +34,11 @@ class FlowMethod:
         name: "tvl1" or "farneback".
         backend: "torch" (our own) or "opencv" (CPU only).
         parameters: Of the method.
-        compiled: Fuse TV-L1's iteration with ``torch.compile``.
     """
 
     name: str
     backend: str
     parameters: FlowParameters
-    compiled: bool = False
 
     @property
     def version(self) -> str:
@@ -80,20 +78,17 @@ class FlowMethod:
         parts = []
         for one, other in zip(first.split(num_pairs), second.split(num_pairs), strict=True):
             frames = grey(one.to(device)), grey(other.to(device))
-            parts.append(tvl1(*frames, self.parameters, compiled=self.compiled))
+            parts.append(tvl1(*frames, self.parameters))
         return torch.cat(parts)
 
 
-def find_method(
-    name: str, backend: str = "auto", *, parameters: FlowParameters | None = None, compiled: bool = False
-) -> FlowMethod:
+def find_method(name: str, backend: str = "auto", *, parameters: FlowParameters | None = None) -> FlowMethod:
     """Find a flow method.
 
     Args:
         name: "tvl1" or "farneback".
         backend: "torch" or "opencv"; "auto" takes torch where the method has it.
         parameters: OpenCV's defaults when not given.
-        compiled: Fuse the iteration of torch's TV-L1 with ``torch.compile``.
 
     Raises:
         UserError: The name or the backend is unknown, the method does not have that backend, or the parameters are
@@ -107,9 +102,7 @@ def find_method(
     parameters = kind() if parameters is None else parameters
     if not isinstance(parameters, kind):
         raise UserError(f"flow method {name} takes {kind.__name__}; given {type(parameters).__name__}.")
-    if compiled and backend != "torch":
-        raise UserError(f"only the torch backend can be compiled, not {backend}.")
-    return FlowMethod(name, backend, parameters, compiled)
+    return FlowMethod(name, backend, parameters)
 
 
 def grey(frames: Tensor) -> Tensor:

@@ -5,7 +5,9 @@ cubic warps, the median filters and the stopping rule that OpenCV's DualTVL1Opti
 in for the other.
 
 Differs from the paper: median filters between iterations, and dual variables that outlive a warp (both as OpenCV).
-Differs from OpenCV: warps at the exact place where OpenCV rounds to 1/32 px; no illumination term (``gamma``, 0 there).
+Differs from OpenCV: warps at the exact place where OpenCV rounds to 1/32 px; repeats the border pixel, which OpenCV
+mixes with black (at the exact place that would pull even two equal frames apart); no illumination term (``gamma``, 0
+there).
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from kinema.flow.iteration import BufferedIteration, CompiledIteration, filtered
+from kinema.flow.iteration import Iteration, filtered
 from kinema.flow.parameters import TvL1Parameters
 
 SMALLEST_SIDE = 16
@@ -25,14 +27,13 @@ CHECK_EVERY = {"cpu": 1, "cuda": 5}
 up to 4 times more on a GPU than on the CPU, which changes its flow by less than ``epsilon`` or so."""
 
 
-def tvl1(first: Tensor, second: Tensor, parameters: TvL1Parameters | None = None, *, compiled: bool = False) -> Tensor:
+def tvl1(first: Tensor, second: Tensor, parameters: TvL1Parameters | None = None) -> Tensor:
     """Compute where the pixels of ``first`` are in ``second``. Every pair stops on its own, as if it were alone.
 
     Args:
         first: Grey frames 0..255, axes ``n h w``, on the device that shall compute.
         second: The frames after them, of the same shape.
         parameters: OpenCV's defaults when not given.
-        compiled: Fuse the iteration with ``torch.compile``; needs a C++ compiler on CPU and takes its time once.
 
     Returns:
         Flow in px, float32, axes ``n 2 h w``: to the right, then down.
@@ -40,13 +41,13 @@ def tvl1(first: Tensor, second: Tensor, parameters: TvL1Parameters | None = None
     parameters = parameters or TvL1Parameters()
     with torch.no_grad():
         if first.is_cuda:
-            return _flow(first, second, parameters, compiled)
+            return _flow(first, second, parameters)
         # On a CPU one pair after the other keeps more in the caches.
         pairs = zip(first.split(1), second.split(1), strict=True)
-        return torch.cat([_flow(one, other, parameters, compiled) for one, other in pairs])
+        return torch.cat([_flow(one, other, parameters) for one, other in pairs])
 
 
-def _flow(first: Tensor, second: Tensor, parameters: TvL1Parameters, compiled: bool) -> Tensor:
+def _flow(first: Tensor, second: Tensor, parameters: TvL1Parameters) -> Tensor:
     step = parameters.scale_step
     levels = [torch.stack([first, second], 1).float()]
     while len(levels) < parameters.nscales:
@@ -59,7 +60,7 @@ def _flow(first: Tensor, second: Tensor, parameters: TvL1Parameters, compiled: b
         height, width = frames.shape[-2:]
         if flow.shape != frames.shape:
             flow = resized(flow, (height, width), (flow.shape[-2] / height, flow.shape[-1] / width)) / step
-        flow = _one_level(frames, flow, parameters, compiled)
+        flow = _one_level(frames, flow, parameters)
     return flow
 
 
@@ -83,7 +84,7 @@ def resized(planes: Tensor, size: tuple[int, int], scale: tuple[float, float]) -
     return planes
 
 
-def _one_level(frames: Tensor, u: Tensor, parameters: TvL1Parameters, compiled: bool) -> Tensor:
+def _one_level(frames: Tensor, u: Tensor, parameters: TvL1Parameters) -> Tensor:
     """Improve the flow on one level of the pyramid."""
     first, second = frames[:, 0], frames[:, 1]
     padded = functional.pad(frames[:, 1:], (1, 1, 1, 1), mode="replicate")[:, 0]
@@ -98,22 +99,30 @@ def _one_level(frames: Tensor, u: Tensor, parameters: TvL1Parameters, compiled: 
         slope = -1 / w.square().sum(1).clamp_(min=torch.finfo(torch.float32).eps)
         constant = warped[:, 0] - (w * u).sum(1) - first
         data = torch.stack([slope * w[:, 0], slope * w[:, 1], slope * constant], 1)
-        u, q = _solve(u, q, w, data, parameters, compiled)
+        u, q = _solve(u, q, w, data, parameters)
     return u
 
 
 def warp(planes: Tensor, u: Tensor) -> Tensor:
-    """Look up planes where the flow points, with the cubic that OpenCV uses (a = -0.75); 0 outside of the frame."""
+    """Look up a frame and its gradient where the flow points, with OpenCV's cubic (a = -0.75).
+
+    The border pixel repeats. More than half a pixel outside the gradient is 0, so that nothing pulls there.
+
+    Args:
+        planes: Frame, gradient to the right, gradient down; axes ``n 3 h w``.
+        u: Flow, axes ``n 2 h w``.
+    """
     height, width = u.shape[-2:]
     x = torch.arange(width, device=u.device, dtype=u.dtype) + u[:, 0]
     y = torch.arange(height, device=u.device, dtype=u.dtype)[:, None] + u[:, 1]
     grid = torch.stack([x * (2 / (width - 1)) - 1, y * (2 / (height - 1)) - 1], -1)
-    return functional.grid_sample(planes, grid, mode="bicubic", padding_mode="zeros", align_corners=True)
+    warped = functional.grid_sample(planes, grid, mode="bicubic", padding_mode="border", align_corners=True)
+    is_inside = (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
+    warped[:, 1:] *= is_inside[:, None]
+    return warped
 
 
-def _solve(
-    u: Tensor, q: Tensor, w: Tensor, data: Tensor, parameters: TvL1Parameters, compiled: bool
-) -> tuple[Tensor, Tensor]:
+def _solve(u: Tensor, q: Tensor, w: Tensor, data: Tensor, parameters: TvL1Parameters) -> tuple[Tensor, Tensor]:
     """Iterate between two warps until every pair stands still; pairs that do so are left alone from then on."""
     bound = parameters.epsilon**2 * u.shape[-2] * u.shape[-1]
     every = CHECK_EVERY["cuda" if u.is_cuda else "cpu"]
@@ -121,7 +130,7 @@ def _solve(
     active = torch.arange(len(u), device=u.device)
     for _ in range(parameters.outer_iterations):
         u = filtered(u, parameters.median_filtering)
-        iteration = _iteration(u, q, w, data, parameters, compiled)
+        iteration = _iteration(u, q, w, data, parameters)
         for done in range(1, parameters.inner_iterations + 1):
             change = iteration()
             if done % every and done < parameters.inner_iterations:
@@ -134,15 +143,12 @@ def _solve(
             if not len(keep):
                 return solved_u, solved_q
             u, q, w, data, active = iteration.u[keep], iteration.q[keep], w[keep], data[keep], active[keep]
-            iteration = _iteration(u, q, w, data, parameters, compiled)
+            iteration = _iteration(u, q, w, data, parameters)
         u, q = iteration.u, iteration.q
     solved_u[active], solved_q[active] = u, q
     return solved_u, solved_q
 
 
-def _iteration(
-    u: Tensor, q: Tensor, w: Tensor, data: Tensor, parameters: TvL1Parameters, compiled: bool
-) -> BufferedIteration | CompiledIteration:
-    kind = CompiledIteration if compiled else BufferedIteration
+def _iteration(u: Tensor, q: Tensor, w: Tensor, data: Tensor, parameters: TvL1Parameters) -> Iteration:
     limit, taut = parameters.lambda_ * parameters.theta, parameters.tau / parameters.theta
-    return kind(u, q, w, data, limit=limit, tau=parameters.tau, taut=taut)
+    return Iteration(u, q, w, data, limit=limit, tau=parameters.tau, taut=taut)
