@@ -49,6 +49,8 @@ def show(
     chosen = load_recipe(recipe)
     if frames:
         chosen = chosen.with_fields({"data.frames": frames})
+    if chosen.data.flow:
+        raise UserError(f"recipe {chosen.name} sees flow, and a sheet shows pictures; kinema flow show draws flow")
     manifest = Manifest.open(data)
     manifest = manifest if split == "all" else manifest.select(split)
     rows = _test_rows(manifest, chosen, protocol, count) if protocol else _training_rows(manifest, chosen, count, seed)

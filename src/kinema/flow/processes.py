@@ -7,6 +7,7 @@ import os
 import queue
 import signal
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -48,14 +49,19 @@ def each_in_processes(task: Task, num_tasks: int, *, num_workers: int, spawn: bo
     if num_workers == 0:
         yield from _each_here(task, num_tasks)
         return
-    context = multiprocessing.get_context("spawn" if spawn else None)
+    # Not forkserver, Python 3.14's default: the parent of its processes is the server.
+    can_fork = "fork" in multiprocessing.get_all_start_methods()
+    context: Any = multiprocessing.get_context("fork" if can_fork and not spawn else "spawn")
     counter, stop, messages = context.Value("q", 0), context.Event(), context.Queue()
     workers = [
         context.Process(target=_work, args=(task, num_tasks, number, os.getpid(), counter, stop, messages), daemon=True)
         for number in range(min(num_workers, num_tasks))
     ]
-    for worker in workers:
-        worker.start()
+    with warnings.catch_warnings():
+        # Python >= 3.12 warns whenever a process with threads forks; torch's idle pool counts.
+        warnings.filterwarnings("ignore", message=".*multi-threaded, use of fork", category=DeprecationWarning)
+        for worker in workers:
+            worker.start()
     try:
         yield from _received(workers, messages)
     finally:

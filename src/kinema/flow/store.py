@@ -155,7 +155,7 @@ def refuse_difference(path: str | Path, found: FlowDescription, wanted: FlowDesc
     Raises:
         UserError: It was made otherwise; the message has both values.
     """
-    for name in ("method", "backend", "bound", "step", "short_side", "quality", "source"):
+    for name in ("method", "backend", "version", "bound", "step", "short_side", "quality", "source"):
         if getattr(found, name) != getattr(wanted, name):
             raise UserError(
                 f"{path} was made with {name.replace('_', ' ')} {getattr(found, name)!r}, "
