@@ -26,7 +26,7 @@ class Frames:
     times_sec: np.ndarray
 
     def __post_init__(self) -> None:
-        if self.pixels.dtype != np.uint8 or self.pixels.ndim != 4 or self.pixels.shape[3] < 2:
+        if self.pixels.dtype != np.uint8 or self.pixels.ndim != 4 or not _fits(self.pixels.shape[3]):
             given = f"{self.pixels.dtype} {tuple(self.pixels.shape)}"
             raise ValueError(f"pixels must be uint8 with axes t h w c and c = 3 (flow: 2); these are {given}")
         if self.times_sec.dtype != np.float64 or self.times_sec.shape != self.pixels.shape[:1]:
@@ -40,3 +40,8 @@ class Frames:
         t, h, w, c = self.pixels.shape
         span = f"{self.times_sec.min():.3f}..{self.times_sec.max():.3f} s" if t else "no frames"
         return f"Frames(pixels=uint8 (t={t}, h={h}, w={w}, c={c}), times_sec={span})"
+
+
+def _fits(num_channels: int) -> bool:
+    """Whether frames can have so many channels: RGB, x and y of flow, or stacks of either."""
+    return num_channels > 0 and (num_channels % 2 == 0 or num_channels % 3 == 0)
