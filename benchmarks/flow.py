@@ -74,9 +74,7 @@ def turn_about(pairs: torch.Tensor, rounds: int) -> None:
     means = [float(one[keep].mean()) for one, keep in zip(apart, below, strict=True)]
     marks = ", ".join(f"{q} % {np.percentile(apart[below].numpy(), q):.3f}" for q in (50, 90, 95, 99))
     share = float((apart[below] > 1).float().mean())
-    print(
-        f"difference in px where flow is under 20 px: mean {float(apart[below].mean()):.4f}, worst pair {max(means):.4f}"
-    )
+    print(f"difference in px, flow under 20 px: mean {float(apart[below].mean()):.4f}, worst pair {max(means):.4f}")
     print(f"  quantiles {marks}; over 1 px {100 * share:.2f} %")
 
 

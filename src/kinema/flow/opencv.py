@@ -31,7 +31,7 @@ def opencv_flow(first: Tensor, second: Tensor, parameters: TvL1Parameters | Farn
 
 def _tvl1(first: np.ndarray, second: np.ndarray, parameters: TvL1Parameters) -> np.ndarray:
     # A new one for each pair: after a small frame it would keep the lower number of levels for all that follow.
-    method = cv2.optflow.DualTVL1OpticalFlow_create(
+    method = cv2.optflow.DualTVL1OpticalFlow.create(
         tau=parameters.tau,
         lambda_=parameters.lambda_,
         theta=parameters.theta,
@@ -43,7 +43,7 @@ def _tvl1(first: np.ndarray, second: np.ndarray, parameters: TvL1Parameters) -> 
         scaleStep=parameters.scale_step,
         medianFiltering=parameters.median_filtering,
     )
-    return method.calc(first, second, None)
+    return method.calc(first, second, np.zeros((*first.shape, 2), np.float32))
 
 
 def _farneback(first: np.ndarray, second: np.ndarray, parameters: FarnebackParameters) -> np.ndarray:

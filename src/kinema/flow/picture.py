@@ -125,10 +125,12 @@ def save_picture(path: Path, fields: FlowFields, *, largest: float = 0.0) -> flo
     figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
     FigureCanvasAgg(figure)
 
-    def write(x: float, y: float, text: str, *, size: float = 8, color: str = INK, **more: str) -> None:
-        figure.text(x / width, 1 - y / height, text, size=size, color=color, va="top", parse_math=False, **more)
+    def write(x: float, y: float, text: str, *, size: float = 8, color: str = INK, ha: str = "left") -> None:
+        place = x / width, 1 - y / height
+        weight = "bold" if size > 8 else "normal"
+        figure.text(*place, text, size=size, color=color, weight=weight, ha=ha, va="top", parse_math=False)
 
-    write(MARGIN, MARGIN, f"{fields.name}: {fields.method}", size=10, weight="bold")
+    write(MARGIN, MARGIN, f"{fields.name}: {fields.method}", size=10)
     for place, (frame, flow) in enumerate(zip(fields.pixels, fields.flow, strict=True)):
         top = MARGIN + TITLE + place // across * (high + CAPTION + GAP)
         left = MARGIN + place % across * (pair + 2 * GAP)
