@@ -18,7 +18,7 @@ from kinema.models.conv_forms import ChosenConv, fastest_form, least_seconds
 from kinema.models.layers import ClipBatchNorm, ClipConv3d, ClipMaxPool, FrameConv2d, to_layout
 from kinema.models.pool_forms import ShiftedMaxPool
 from kinema.models.temporal_pooling import TemporalMaxPool
-from kinema.shapes import Clip, Logits
+from kinema.shapes import Clip, Features, Logits
 
 _FRAMES, _SIZE = 8, 112
 
@@ -58,6 +58,11 @@ class OptimizedModel(ActionModel):
         """Score clips; ``b c t h w`` to ``b classes``, without gradients."""
         with torch.no_grad():
             return super().forward(clip) if self._scores is None else self._scores(clip)
+
+    def features(self, clip: Clip) -> Features:
+        """The last feature map, ``b d t' h' w'``, without gradients."""
+        with torch.no_grad():
+            return super().features(clip)
 
     def compile_scores(self) -> None:
         """Let ``torch.compile`` translate the network; that happens at the first clip of each shape."""
@@ -240,9 +245,8 @@ def _compile_if_faster(model: OptimizedModel, clip: Clip) -> None:
         model(clip)
     except Exception as error:  # whatever a compiler says, the eager copy is there
         model.use_eager()
-        model.notes.append(
-            f"not compiled: torch.compile failed: {str(error).splitlines()[0] if str(error) else error!r}"
-        )
+        said = str(error).splitlines() or [type(error).__name__]
+        model.notes.append(f"not compiled: torch.compile failed: {said[0]}")
         return
     compiled = least_seconds(model, clip)
     if compiled >= eager:

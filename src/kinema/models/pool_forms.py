@@ -21,6 +21,7 @@ class ShiftedMaxPool(nn.Module):
         super().__init__()
         self.pool = pool
 
+    @torch.no_grad()
     def forward(self, clip: Tensor) -> Tensor:
         """Pool; ``b c t h w`` to ``b c t' h' w'``."""
         if isinstance(self.pool, TemporalMaxPool):
