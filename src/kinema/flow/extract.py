@@ -147,39 +147,20 @@ def extract(
         UserError: What is given is wrong, ``out`` holds flow made otherwise, or the disk is full.
     """
     start = time.monotonic()
-    one_of("kind of flow store", kind, KINDS)
-    if bound <= 0 or step < 1 or short_side < 0:
-        given = f"{bound}, {step}, {short_side}"
-        raise UserError(f"bound must be above 0, step 1 or more and short side 0 or more; given {given}")
     manifest, out = Manifest.open(data), Path(out)
     manifest.validate(check_files=False)
-    backend = find_method(method, backend).backend
-    extraction = Extraction(
-        method=method, backend=backend, bound=float(bound), kind=kind, step=step, short_side=short_side
-    )
+    extraction = _checked(method, backend, bound=bound, kind=kind, step=step, short_side=short_side)
     out.mkdir(parents=True, exist_ok=True)
     refuse_other_classes(manifest, out)
     rank, world = share_from_outside()
     records = tuple(manifest)[rank::world]
     targets = tuple(store_path(out, record.video_id, kind) for record in records)
-    devices = _devices(device, backend)
+    devices = _devices(device, extraction.backend)
     on_gpu = devices[0] != "cpu"
     if num_workers is None:
         num_workers = _default_workers(on_gpu)
     task = _VideoTask(records, targets, extraction, devices)
-    if records:
-        announce_backend(records[0].path)
-    done: dict[int, _Done] = {}
-    num_computed = 0
-    with _explained(out, done, len(records)):
-        for message in each_in_processes(task, len(records), num_workers=num_workers, spawn=on_gpu):
-            step_done = message if isinstance(message, Advance) else Advance()
-            if isinstance(message, _Done):
-                done[message.number] = message
-                step_done = Advance(num_videos=1, num_found=message.num_fields if message.found else 0)
-            num_computed += step_done.num_fields
-            if progress is not None:
-                progress(step_done)
+    done, num_computed = _run(task, out, num_workers=num_workers, spawn=on_gpu, progress=progress)
     bad = [
         BadVideo(records[number].video_id, records[number].path, answer.reason)
         for number, answer in sorted(done.items())
@@ -188,6 +169,37 @@ def extract(
     written = write_store_manifest(manifest, out / manifest_name(manifest), lambda name: store_path(out, name, kind))
     num_found = sum(answer.found for answer in done.values())
     return ExtractionResult(written, bad, len(done) - len(bad), num_found, num_computed, time.monotonic() - start)
+
+
+def _checked(method: str, backend: str, *, bound: float, kind: str, step: int, short_side: int) -> Extraction:
+    """What is extracted, with nothing wrong in it: refused here rather than in every process."""
+    one_of("kind of flow store", kind, KINDS)
+    if bound <= 0 or step < 1 or short_side < 0:
+        given = f"{bound}, {step}, {short_side}"
+        raise UserError(f"bound must be above 0, step 1 or more and short side 0 or more; given {given}")
+    backend = find_method(method, backend).backend
+    return Extraction(method=method, backend=backend, bound=float(bound), kind=kind, step=step, short_side=short_side)
+
+
+def _run(
+    task: _VideoTask, out: Path, *, num_workers: int, spawn: bool, progress: Callable[[Advance], None] | None
+) -> tuple[dict[int, _Done], int]:
+    """Do all videos; give what became of each by its number, and how many fields were computed."""
+    done: dict[int, _Done] = {}
+    num_computed = 0
+    num_videos = len(task.records)
+    if num_videos:
+        announce_backend(task.records[0].path)
+    with _explained(out, done, num_videos):
+        for message in each_in_processes(task, num_videos, num_workers=num_workers, spawn=spawn):
+            advance = message if isinstance(message, Advance) else Advance()
+            if isinstance(message, _Done):
+                done[message.number] = message
+                advance = Advance(num_videos=1, num_found=message.num_fields if message.found else 0)
+            num_computed += advance.num_fields
+            if progress is not None:
+                progress(advance)
+    return done, num_computed
 
 
 def store_path(out: Path, video_id: str, kind: str) -> Path:
