@@ -85,6 +85,11 @@ class _VideoTask:
     extraction: Extraction
     devices: tuple[str, ...]
 
+    def bad(self, done: dict[int, _Done]) -> list[BadVideo]:
+        """The videos that could not be read, in the order of the manifest."""
+        reasons = [(self.records[number], answer.reason) for number, answer in sorted(done.items()) if answer.reason]
+        return [BadVideo(record.video_id, record.path, reason) for record, reason in reasons]
+
     def __call__(self, number: int, worker: int, send: Send) -> None:
         record, target = self.records[number], self.targets[number]
         description = self.extraction.describe(record.video_id)
@@ -161,11 +166,7 @@ def extract(
         num_workers = _default_workers(on_gpu)
     task = _VideoTask(records, targets, extraction, devices)
     done, num_computed = _run(task, out, num_workers=num_workers, spawn=on_gpu, progress=progress)
-    bad = [
-        BadVideo(records[number].video_id, records[number].path, answer.reason)
-        for number, answer in sorted(done.items())
-        if answer.reason
-    ]
+    bad = task.bad(done)
     written = write_store_manifest(manifest, out / manifest_name(manifest), lambda name: store_path(out, name, kind))
     num_found = sum(answer.found for answer in done.values())
     return ExtractionResult(written, bad, len(done) - len(bad), num_found, num_computed, time.monotonic() - start)
