@@ -210,7 +210,11 @@ def test_earlier_results_are_not_overwritten(finished: TrainResult, shapes: Mani
     [
         ("tsm-resnetiny", {}, "unknown backbone 'resnetiny'; did you mean resnettiny"),
         ("tsm-resnettiny", {"options": {"fld": 8}}, "unknown option of tsm-resnettiny 'fld'"),
-        ("tsm-resnettiny", {"weights": "imagenett"}, "unknown weights 'imagenett'"),
+        (
+            "tsm-resnettiny",
+            {"weights": "imagenett"},
+            "unknown weights of tsm-resnettiny 'imagenett'",
+        ),
         ("tsm-resnettiny", {"train.precision": "fp16"}, "precision fp16 needs a CUDA device"),
         ("tsm-resnettiny", {"train.sync_bn": True}, r"train\.sync_bn needs CUDA devices"),
         ("tsm-resnettiny", {"train.accumulate": 11}, "cannot keep 1 processes with 11 parts each busy"),

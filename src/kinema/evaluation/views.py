@@ -13,8 +13,8 @@ from torch.utils.data import Dataset
 from kinema.data.crop_boxes import CropView, named_crop, resized
 from kinema.data.dataset import frame_range, open_record
 from kinema.data.flow_view import negate_x
-from kinema.data.loader import Failure, ProcessLoader, process_loader
 from kinema.data.manifest import Manifest
+from kinema.data.process_loader import Failure, ProcessLoader, process_loader
 from kinema.errors import UserError, VideoError
 from kinema.evaluation.protocol import EvalProtocol
 from kinema.shapes import Clip, FrameIndices
