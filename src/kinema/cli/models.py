@@ -58,9 +58,9 @@ def models(
 
     table = Table(title=f"Models: one clip of {frames} x {size} x {size}, 400 classes")
     table.add_column("name", no_wrap=True)
-    for heading in ("parameters", "multiply-adds", "time stride"):
+    for heading in ("parameters", "multiply-\nadds", "time\nstride"):
         table.add_column(heading, justify="right")
-    table.add_column("sees order")
+    table.add_column("sees\norder")
     notes = Console(stderr=True)
     for name in track(names, "Counting", console=notes, transient=True, disable=not notes.is_terminal):
         counted = cost(name, frames=frames, size=size)
