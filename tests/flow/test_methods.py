@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from kinema.errors import UserError
 from kinema.flow import iteration
-from kinema.flow.iteration import Iteration, filtered
-from kinema.flow.median import median_filter
+from kinema.flow.iteration import Iteration
+from kinema.flow.median import median_by_exchanges, median_filter
 from kinema.flow.methods import find_method, grey
 from kinema.flow.parameters import FarnebackParameters, TvL1Parameters
 from kinema.flow.tvl1 import resized
@@ -149,12 +149,14 @@ def test_iteration_does_what_is_written_down(band_values: int, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("side", [3, 5])
-def test_median_is_opencvs(side: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    planes = torch.randn(1, 2, 21, 17, generator=torch.Generator().manual_seed(1))
-    expected = np.stack([cv2.medianBlur(plane.numpy(), side) for plane in planes[0]])
-    assert np.array_equal(median_filter(planes, side)[0].numpy(), expected)
-    monkeypatch.setattr(iteration, "BAND_VALUES", 17 * 8)
-    assert np.array_equal(filtered(planes, side)[0].numpy(), expected)
+def test_medians_of_all_devices_are_equal(side: int) -> None:
+    planes = torch.randn(2, 2, 21, 17, generator=torch.Generator().manual_seed(1))
+    reach = side // 2
+    padded = functional.pad(planes, (reach,) * 4, mode="replicate")
+    expected = padded.unfold(2, side, 1).unfold(3, side, 1).flatten(4).median(-1).values
+    assert torch.equal(median_filter(planes, side), expected)
+    assert torch.equal(median_filter(planes[:, :1].expand(-1, 2, -1, -1), side), expected[:, :1].expand(-1, 2, -1, -1))
+    assert torch.equal(median_by_exchanges(planes, side), expected)
 
 
 @pytest.mark.parametrize("size", [(21, 34), (26, 27)])

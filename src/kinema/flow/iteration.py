@@ -10,8 +10,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from kinema.flow.median import median_filter
-
 BAND_VALUES = 24_000
 """Pixels of a band on the CPU: its buffers stay in the second cache (1 MB or more) from one step to the next."""
 
@@ -76,17 +74,3 @@ class Iteration:
             torch.add(self._one, length, alpha=self.taut, out=length)
             q.add_(g, alpha=self.tau).div_(length_both)
         return self._changes.square().sum(0)
-
-
-def filtered(u: Tensor, side: int) -> Tensor:
-    """Median-filter the flow, a band of rows at a time on the CPU."""
-    height, width = u.shape[-2:]
-    rows = max(8, BAND_VALUES // (u.shape[0] * width))
-    if u.is_cuda or rows >= height or side == 1:
-        return median_filter(u, side)
-    reach, parts = side // 2, []
-    for top in range(0, height, rows):
-        start, stop = max(0, top - reach), min(height, top + rows + reach)
-        part = median_filter(u[:, :, start:stop], side)
-        parts.append(part[:, :, top - start : top - start + min(rows, height - top)])
-    return torch.cat(parts, 2)

@@ -1,9 +1,10 @@
-"""The 3x3 and 5x5 median of whole planes, by minima and maxima alone: no sorting, no copies of neighbourhoods."""
+"""The 3x3 and 5x5 median of whole planes: OpenCV's on the CPU, minima and maxima of whole planes on other devices."""
 
 from __future__ import annotations
 
 from functools import cache
 
+import cv2
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -16,11 +17,26 @@ def median_filter(planes: Tensor, side: int) -> Tensor:
     """Median over a square window around each value; beyond the border the nearest value repeats.
 
     Args:
-        planes: Axes ``n c h w``.
+        planes: float32, axes ``n c h w``.
         side: 3 or 5; 1 returns the planes as they are.
     """
     if side == 1:
         return planes
+    if planes.device.type != "cpu":
+        return median_by_exchanges(planes, side)
+    answer = torch.empty_like(planes, memory_format=torch.contiguous_format)
+    for plane, filtered in zip(planes.flatten(0, 1).numpy(), answer.flatten(0, 1).numpy(), strict=True):
+        cv2.medianBlur(plane, side, filtered)
+    return answer
+
+
+def median_by_exchanges(planes: Tensor, side: int) -> Tensor:
+    """Compute the same by minima and maxima alone: no sorting, no copies of neighbourhoods.
+
+    Args:
+        planes: Axes ``n c h w``, on any device.
+        side: 3 or 5.
+    """
     reach = side // 2
     height, width = planes.shape[-2:]
     padded = functional.pad(planes, (reach, reach, reach, reach), mode="replicate")

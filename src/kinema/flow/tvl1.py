@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from kinema.flow.iteration import Iteration, filtered
+from kinema.flow.iteration import Iteration
+from kinema.flow.median import median_filter
 from kinema.flow.parameters import TvL1Parameters
 
 SMALLEST_SIDE = 16
@@ -129,7 +130,7 @@ def _solve(u: Tensor, q: Tensor, w: Tensor, data: Tensor, parameters: TvL1Parame
     solved_u, solved_q = u.clone(), q.clone()
     active = torch.arange(len(u), device=u.device)
     for _ in range(parameters.outer_iterations):
-        u = filtered(u, parameters.median_filtering)
+        u = median_filter(u, parameters.median_filtering)
         iteration = _iteration(u, q, w, data, parameters)
         for done in range(1, parameters.inner_iterations + 1):
             change = iteration()
