@@ -115,6 +115,15 @@ class ClipDataset(Dataset[Sample]):
         clip = self.augmentation(pixels, rng, flip=may_flip, holds_flow=holds_flow)
         return Sample(torch.from_numpy(clip).permute(3, 0, 1, 2), record.label_index, row, frames)
 
+    def describe(self, index: tuple[int, int]) -> str:
+        """Name the video of an item: path and id."""
+        return named(self.manifest[index[1]])
+
+
+def named(record: Record) -> str:
+    """Name a video for a message: path and id."""
+    return f"{record.path} (video {record.video_id})"
+
 
 @contextmanager
 def open_record(

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import threading
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
-from typing import Any, NamedTuple
+from contextlib import contextmanager, nullcontext
+from typing import Any, NamedTuple, Protocol
 
 import cv2
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
+from kinema.data import worker_watch
+from kinema.data.worker_watch import WorkerWatch, workers_besides
 from kinema.errors import UserError
+
+_END = object()
 
 
 class Failure(NamedTuple):
@@ -22,15 +27,34 @@ class Failure(NamedTuple):
     error: UserError
 
 
-class Guarded(Dataset[Any]):
-    """Hands an item's ``UserError`` over as a ``Failure``: raised in a worker it would come out as a wall of text."""
+class Videos(Protocol):
+    """A dataset of videos that can say which one an item is read from."""
 
-    def __init__(self, dataset: Dataset[Any]) -> None:
+    def __getitem__(self, index: Any, /) -> Any: ...
+
+    def describe(self, index: Any, /) -> str:
+        """Name the video of an item: path and id."""
+        ...
+
+
+class Guarded(Dataset[Any]):
+    """Hands an item's ``UserError`` over as a ``Failure``: raised in a worker it would come out as a wall of text.
+
+    Attributes:
+        dataset: The videos.
+        watch: Where a worker notes what it reads.
+    """
+
+    def __init__(self, dataset: Videos) -> None:
         self.dataset = dataset
+        self.watch = WorkerWatch(0)
 
     def __getitem__(self, index: Any) -> Any:
+        worker = get_worker_info()
+        noted = self.watch.reading(worker.id, self.dataset.describe(index)) if worker else nullcontext()
         try:
-            return self.dataset[index]
+            with noted:
+                return self.dataset[index]
         except UserError as error:
             return Failure(error)
 
@@ -43,10 +67,14 @@ class ProcessLoader(DataLoader[Any]):
     """
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
-        with _expected_warnings_off(), _signals_held():
+        assert isinstance(self.dataset, Guarded), "process_loader guards every dataset"
+        watch = self.dataset.watch = WorkerWatch(self.num_workers)
+        before = multiprocessing.active_children()
+        with _expected_warnings_off(), _signals_held(), _child_signal_kept():
             batches = super().__iter__()
+        watch.started(workers_besides(before) if self.num_workers else [])
         try:
-            for batch in batches:
+            while (batch := _next_batch(batches, watch)) is not _END:
                 if isinstance(batch, Failure):
                     raise batch.error
                 yield batch
@@ -54,10 +82,30 @@ class ProcessLoader(DataLoader[Any]):
             # Now, not when the garbage collector finds the traceback: by then the workers' queues would be closed,
             # the workers would miss the word to stop, and torch waits 5 seconds for each of them.
             del batches
+            watch.end_survivors()
+
+
+def _next_batch(batches: Iterator[Any], watch: WorkerWatch) -> Any:
+    """Wait for a batch; a worker that hangs or has died comes back as a ``Failure``, the end as ``_END``.
+
+    It is given back rather than raised, for a traceback through this function would keep the iterator alive.
+    """
+    watch.expects_batch()
+    while True:
+        try:
+            return next(batches, _END)
+        except RuntimeError as error:
+            reason = str(error)
+            if not reason.startswith(("DataLoader timed out", "DataLoader worker (pid")):
+                raise
+        fault = watch.hanging() if "timed out" in reason else watch.dead()
+        if fault is not None:
+            watch.end_survivors()
+            return Failure(fault)
 
 
 def process_loader(
-    dataset: Dataset[Any],
+    dataset: Videos,
     *,
     order: Iterable[Any],
     batched: bool,
@@ -83,6 +131,7 @@ def process_loader(
             sampler=None if batched else order,
             batch_size=1 if batched else None,  # 1 is torch's default; it means nothing beside a batch sampler
             num_workers=num_workers,
+            timeout=worker_watch.POLL_SEC if num_workers else 0,
             pin_memory=pin_memory and torch.cuda.is_available(),
             collate_fn=collate,
             worker_init_fn=_calm_worker,
@@ -116,6 +165,24 @@ def _signals_held() -> Generator[None, None, None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _child_signal_kept() -> Generator[None, None, None]:
+    """Undo that torch lets a worker's death raise an error in whatever line the main process is at that moment.
+
+    A loader that waits for a batch looks at its workers every few seconds, and can say what the dead one was reading.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or not hasattr(signal, "SIGCHLD"):
+        yield
+        return
+    before = signal.getsignal(signal.SIGCHLD)
+    try:
+        yield
+    finally:
+        if before is not None:  # None: set by something other than Python
+            signal.signal(signal.SIGCHLD, before)
 
 
 def _calm_worker(worker: int) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import Dataset
 
 from kinema.data.crop_boxes import CropView, named_crop, resized
-from kinema.data.dataset import frame_range, open_record
+from kinema.data.dataset import frame_range, named, open_record
 from kinema.data.flow_view import negate_x
 from kinema.data.manifest import Manifest
 from kinema.data.process_loader import Failure, ProcessLoader, process_loader
@@ -138,6 +138,10 @@ class ViewDataset(Dataset[VideoViews]):
             span = frame_range(record, len(decoder), decoder.fps)
             views = read_views(decoder, span, self.protocol, reverse=self.reverse, max_bytes=self.max_bytes)
         return replace(views, video_id=record.video_id, index=index, label=record.label_index)
+
+    def describe(self, index: int) -> str:
+        """Name the video of an item: path and id."""
+        return named(self.manifest[index])
 
 
 def read_views(
