@@ -15,8 +15,9 @@ import av
 import numpy as np
 
 from kinema.data.dataset import ClipDataset, FittedScaling, open_record
-from kinema.data.loader import EpochOrder, build_loader
+from kinema.data.loader import build_loader
 from kinema.data.manifest import Manifest, Record
+from kinema.data.order import EpochOrder
 from kinema.data.sampling import make_sampler
 from kinema.data.scan import scan
 from kinema.data.spec import AUGMENTATIONS, DataSpec

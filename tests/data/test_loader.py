@@ -12,8 +12,9 @@ import torch
 from make_videos import numbered_frames, write_video
 
 from kinema.data.dataset import ClipDataset, Sample
-from kinema.data.loader import Batch, EpochOrder, balance_weights, build_loader, collate, to_clip
+from kinema.data.loader import Batch, build_loader, collate, to_clip
 from kinema.data.manifest import Manifest, Record
+from kinema.data.order import EpochOrder, balance_weights
 from kinema.data.process_loader import Failure
 from kinema.data.sampling import Uniform
 from kinema.data.spec import DataSpec

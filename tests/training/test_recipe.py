@@ -19,7 +19,7 @@ def test_json_gives_the_same_recipe_back() -> None:
         name="all",
         options={"fold": 8, "inflation": "mean"},
         paper_scores={"top-1": 72.1},
-        schedule=ScheduleSpec(kind="multi-step", milestones=(10, 20.5)),
+        schedule=ScheduleSpec(kind="step", milestones=(10, 20.5), epoch_clips=1000),
     )
     assert Recipe.from_json(recipe.to_json()) == recipe
 
@@ -44,7 +44,8 @@ def test_every_field_is_documented() -> None:
         ({"optim.momentum": 1.0}, r"optim.momentum is 1.0; it must be a number in \[0, 1\)"),
         ({"optim.nesterov": True, "optim.momentum": 0.0}, "optim.nesterov"),
         ({"schedule.epochs": 0}, "schedule.epochs is 0"),
-        ({"schedule.kind": "multi-step"}, "schedule.milestones"),
+        ({"schedule.kind": "step"}, "schedule.milestones"),
+        ({"schedule.epoch_clips": -1}, "schedule.epoch_clips is -1"),
         ({"schedule.milestones": [3.0, 1.0]}, "rising order"),
         ({"train.precision": "fp8"}, "unknown precision 'fp8'"),
         ({"train.batch_size": True}, "must be int"),

@@ -1,13 +1,11 @@
-"""Batches of training clips: their order, the worker processes that read them, and the step to floating point."""
+"""Batches of training clips: the worker processes that read them, and the step to floating point."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
 import torch
-from torch.utils.data import Sampler
 
 from kinema.data.dataset import ClipDataset, Sample
 from kinema.data.process_loader import Failure, ProcessLoader, process_loader
@@ -32,84 +30,6 @@ class Batch(NamedTuple):
     indices: torch.Tensor
 
 
-class EpochOrder(Sampler[list[tuple[int, int]]]):
-    """The batches of one epoch as lists of (epoch, index): a function of seed, epoch and step alone.
-
-    A batch of the whole job is dealt out to the processes in turn, so the same clips meet in a step on any number of
-    processes. The last batch may be short; one with fewer clips than processes joins the batch before it.
-
-    Args:
-        num_samples: Videos of the training set.
-        batch_size: Clips of one step over all processes.
-        seed: Of the order.
-        epoch: Counted from 0.
-        rank: Number of this process.
-        world: Number of processes.
-        start_step: Steps of this epoch that were done before a restart; they are left out.
-        weights: One number per video: draw ``num_samples`` of them with replacement, in proportion. None visits
-            every video once.
-
-    Raises:
-        UserError: There are fewer videos or smaller batches than processes, or the weights do not fit.
-    """
-
-    def __init__(
-        self,
-        num_samples: int,
-        *,
-        batch_size: int,
-        seed: int,
-        epoch: int,
-        rank: int = 0,
-        world: int = 1,
-        start_step: int = 0,
-        weights: np.ndarray | None = None,
-    ) -> None:
-        if min(num_samples, batch_size) < world:
-            raise UserError(f"{num_samples} videos in batches of {batch_size} cannot be dealt out to {world} processes")
-        if weights is not None and (len(weights) != num_samples or np.min(weights) < 0 or np.sum(weights) <= 0):
-            raise UserError(f"give one weight of 0 or more for each of the {num_samples} videos, not all of them 0")
-        self.num_samples = num_samples
-        self.seed, self.epoch = seed, epoch
-        self.rank, self.world = rank, world
-        self.start_step = start_step
-        self.weights = weights
-        edges = [*range(0, num_samples, batch_size), num_samples]
-        if len(edges) > 2 and edges[-1] - edges[-2] < world:
-            del edges[-2]
-        self.edges = edges
-
-    def __len__(self) -> int:
-        """Steps that are left of the epoch."""
-        return max(0, len(self.edges) - 1 - self.start_step)
-
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        rng = np.random.default_rng([self.seed, self.epoch])
-        if self.weights is None:
-            order = rng.permutation(self.num_samples)
-        else:
-            shares = self.weights / np.sum(self.weights)
-            order = rng.choice(self.num_samples, size=self.num_samples, p=shares)
-        for step in range(self.start_step, len(self.edges) - 1):
-            batch = order[self.edges[step] : self.edges[step + 1]]
-            yield [(self.epoch, int(index)) for index in batch[self.rank :: self.world]]
-
-
-def balance_weights(labels: np.ndarray, num_classes: int) -> np.ndarray:
-    """Weigh each class by the inverse of how many videos it has, so that classes count equally.
-
-    Args:
-        labels: Class of every video, int64.
-        num_classes: Number of classes.
-
-    Returns:
-        Float64, one weight per class; the mean over the videos is 1, and classes without videos get 0.
-    """
-    counts = np.bincount(labels, minlength=num_classes)
-    weights = np.divide(1.0, counts, out=np.zeros(num_classes), where=counts > 0)
-    return weights * (len(labels) / np.count_nonzero(counts))
-
-
 def build_loader(
     dataset: ClipDataset,
     order: Iterable[list[tuple[int, int]]],
@@ -121,7 +41,7 @@ def build_loader(
 
     Args:
         dataset: Where clips come from.
-        order: Which clips meet in which batch: an ``EpochOrder``, or several epochs of it one after the other.
+        order: Which clips meet in which batch, see ``kinema.data.order``.
         num_workers: Processes that decode; 0 decodes in this one.
         pin_memory: Page-locked memory, for copies to a GPU; ignored where there is none.
 

@@ -56,7 +56,8 @@ def assemble(
     model = _with_synchronised_norms(model, recipe, engine)
     if auto_batch:
         recipe = _with_automatic_batch(engine, model, recipe, len(training), display.note)
-    if len(training) < engine.world or recipe.train.batch_size < engine.world * recipe.train.accumulate:
+    clips = recipe.schedule.epoch_clips or len(training)
+    if clips < engine.world or recipe.train.batch_size < engine.world * recipe.train.accumulate:
         raise UserError(
             f"{len(training)} videos in batches of {recipe.train.batch_size} cannot keep {engine.world} processes with "
             f"{recipe.train.accumulate} parts each busy; use a larger batch or fewer devices"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kinema.data.dataset import ClipDataset
-from kinema.data.loader import EpochOrder, balance_weights, build_loader
+from kinema.data.loader import build_loader
+from kinema.data.order import EndlessOrder, EpochOrder, balance_weights
 from kinema.data.sampling import make_sampler
 from kinema.data.transforms import make_augmentation
 
@@ -20,10 +22,11 @@ if TYPE_CHECKING:
 
 
 class RunOrder:
-    """The batches of every epoch that is left, one after the other.
+    """The batches of every epoch that is left, one after the other, as lists of (pass, index).
 
     One loader reads them all, so that decoding goes on across the border of two epochs and during validation, and
-    worker processes start once.
+    worker processes start once. An epoch is a pass over the videos, or, with ``schedule.epoch_clips``, that many clips
+    (rounded up to full batches) of a sequence of passes without end.
 
     Args:
         training: The videos.
@@ -36,23 +39,26 @@ class RunOrder:
     def __init__(self, training: Manifest, recipe: Recipe, position: Position, *, rank: int, world: int) -> None:
         self._recipe, self._rank, self._world = recipe, rank, world
         self._num_samples = len(training)
+        self._num_steps = steps_per_epoch(training, recipe, world)
         self._first = (position.epoch, position.step_in_epoch)
         balanced = recipe.data.balance == "sampler"
         labels = training.labels
         self._weights = balance_weights(labels, len(training.classes))[labels] if balanced else None
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        """Yield the (epoch, index) pairs of one batch of this process."""
+        """Yield the (pass, index) pairs of one batch of this process."""
+        if self._recipe.schedule.epoch_clips:
+            yield from self._endless()
+            return
         for epoch in range(self._first[0], self._recipe.schedule.epochs):
-            yield from self.epoch(epoch, start_step=self._first[1] if epoch == self._first[0] else 0)
+            yield from self._epoch(epoch, start_step=self._first[1] if epoch == self._first[0] else 0)
 
     def __len__(self) -> int:
         """Count the batches that are left."""
         epochs = self._recipe.schedule.epochs - self._first[0]
-        return epochs * len(self.epoch(0)) - self._first[1]
+        return epochs * self._num_steps - self._first[1]
 
-    def epoch(self, epoch: int, *, start_step: int = 0) -> EpochOrder:
-        """The batches of one epoch."""
+    def _epoch(self, epoch: int, *, start_step: int) -> EpochOrder:
         return EpochOrder(
             self._num_samples,
             batch_size=self._recipe.train.batch_size,
@@ -64,16 +70,32 @@ class RunOrder:
             weights=self._weights,
         )
 
+    def _endless(self) -> EndlessOrder:
+        return EndlessOrder(
+            self._num_samples,
+            batch_size=self._recipe.train.batch_size,
+            seed=self._recipe.seed,
+            num_steps=self._recipe.schedule.epochs * self._num_steps,
+            rank=self._rank,
+            world=self._world,
+            start_step=self._first[0] * self._num_steps + self._first[1],
+            weights=self._weights,
+        )
+
 
 def steps_per_epoch(training: Manifest, recipe: Recipe, world: int) -> int:
     """Count the optimiser steps of one epoch."""
+    if recipe.schedule.epoch_clips:
+        return math.ceil(recipe.schedule.epoch_clips / recipe.train.batch_size)
     return len(EpochOrder(len(training), batch_size=recipe.train.batch_size, seed=0, epoch=0, rank=0, world=world))
 
 
 def clips_of_step(run: Run, step: int) -> int:
-    """Count the clips of one step of an epoch over all processes; only the last step may differ from the others."""
-    size = run.recipe.train.batch_size
-    return size if step + 1 < run.steps_per_epoch else len(run.training) - size * (run.steps_per_epoch - 1)
+    """Count the clips of one step over all processes; only the last step of a pass may differ from the others."""
+    size, is_last = run.recipe.train.batch_size, step + 1 == run.steps_per_epoch
+    if run.recipe.schedule.epoch_clips or not is_last:
+        return size
+    return len(run.training) - size * (run.steps_per_epoch - 1)
 
 
 def epoch_batches(run: Run) -> Iterator[Batch]:

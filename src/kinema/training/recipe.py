@@ -14,10 +14,12 @@ from kinema.errors import UserError, one_of, unknown_name
 Spec = TypeVar("Spec")
 
 OPTIMIZERS = ("sgd", "adamw")
-SCHEDULES = ("constant", "step", "multi-step", "cosine")
+SCHEDULES = ("constant", "step", "exponential", "cosine")
 PRECISIONS = ("fp32", "bf16", "fp16", "fp64")
 MONITORS = ("top1", "top5", "mean_class", "loss")
 VALIDATION_SPLITS = ("val", "test", "none")
+MUST_BE_GIVEN = "?"
+"""Initial weights of a recipe that goes on from an earlier run, which only its user can name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,34 +66,34 @@ class ScheduleSpec:
     """How long a run lasts and how the learning rate moves; all times are epochs, all changes happen per step.
 
     Attributes:
-        kind: ``constant``, ``step`` (x gamma every ``step_epochs``), ``multi-step`` (x gamma at each of
-            ``milestones``) or ``cosine`` (half a period, down to 0).
-        epochs: Passes over the training videos.
+        kind: ``constant``, ``step`` (x gamma at each of ``milestones``), ``exponential`` (x gamma in the course of
+            every epoch) or ``cosine`` (half a period, down to 0).
+        epochs: Epochs of the run.
+        epoch_clips: Clips that count as one epoch, rounded up to full batches; 0 for one pass over the training
+            videos. For papers that count iterations: 1000 of them with a batch of 256 are 256000 clips.
         warmup_epochs: Length of the linear rise at the start; fractions are allowed.
         warmup_scale: Factor of the rate at the first step of the rise.
-        step_epochs: Distance between two drops of ``step``.
-        milestones: Epochs at which ``multi-step`` drops the rate.
-        gamma: Factor of one drop.
+        milestones: Epochs at which ``step`` drops the rate.
+        gamma: Factor of one drop, or of one epoch of ``exponential``.
     """
 
     kind: str = "cosine"
     epochs: int = 30
+    epoch_clips: int = 0
     warmup_epochs: float = 0.0
     warmup_scale: float = 0.01
-    step_epochs: float = 10.0
     milestones: tuple[float, ...] = ()
     gamma: float = 0.1
 
     def __post_init__(self) -> None:
         one_of("schedule", self.kind, SCHEDULES)
         _at_least("schedule.epochs", self.epochs, 1)
-        for name in ("warmup_epochs", "warmup_scale", "gamma"):
+        for name in ("epoch_clips", "warmup_epochs", "warmup_scale", "gamma"):
             _at_least(f"schedule.{name}", getattr(self, name), 0)
-        _require(self.step_epochs > 0, "schedule.step_epochs", self.step_epochs, "a number above 0")
         ordered = list(self.milestones) == sorted(self.milestones)
         _require(ordered, "schedule.milestones", self.milestones, "epochs in rising order")
-        needs = self.kind != "multi-step" or bool(self.milestones)
-        _require(needs, "schedule.milestones", self.milestones, "at least one epoch when schedule.kind is multi-step")
+        enough = self.kind != "step" or bool(self.milestones)
+        _require(enough, "schedule.milestones", self.milestones, "at least one epoch when schedule.kind is step")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,11 +156,12 @@ class Recipe:
         name: What the recipe is called in tables.
         model: Model name, as ``kinema models`` lists it; empty when it is chosen on the command line.
         options: Options of the model's parts, as ``build_model`` takes them.
-        weights: Where training starts: empty (random), ``imagenet``, a weights tag, or a checkpoint file.
+        weights: Where training starts: empty (random), ``imagenet``, a weights tag, or a checkpoint file; ``?`` when it
+            has to be given.
         protocol: Test protocol that the recipe's authors report; validation always uses ``clip``.
         seed: Of initial weights, data order, augmentation and dropout.
         citation: Where the recipe comes from.
-        paper_scores: Scores printed beside a run's own, percent by name.
+        paper_scores: Scores printed beside a run's own, percent by name; ``MODEL: what`` is that model's alone.
         data: Frames, crops and loading.
         optim: Optimiser and parameter groups.
         schedule: Length and learning rate.
@@ -180,6 +183,16 @@ class Recipe:
 
     def __post_init__(self) -> None:
         _at_least("seed", self.seed, 0)
+
+    @property
+    def own_scores(self) -> dict[str, Any]:
+        """The paper's scores that belong to the recipe's model, without the model's name."""
+        parted = {name: name.partition(": ") for name in self.paper_scores}
+        return {
+            what or model: self.paper_scores[name]
+            for name, (model, _, what) in parted.items()
+            if not what or model == self.model
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """Turn the recipe into nested dictionaries of JSON types."""

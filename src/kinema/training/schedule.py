@@ -13,19 +13,19 @@ def rate_scale(schedule: ScheduleSpec, epoch: float) -> float:
 
     Args:
         schedule: Kind and times.
-        epoch: Passes over the data so far, as a fraction: the middle of the third epoch is 2.5.
+        epoch: Epochs so far, as a fraction: the middle of the third epoch is 2.5.
 
     Returns:
-        The linear rise during warm-up, afterwards the schedule's own factor. Drops of ``step`` and ``multi-step``
-        count epochs from the start of the run; ``cosine`` (arXiv:1608.03983, without restarts) spans what warm-up
-        leaves over.
+        The linear rise during warm-up, afterwards the schedule's own factor. Milestones of ``step`` count epochs from
+        the start of the run; ``exponential`` falls from the end of warm-up on, a little with every step; ``cosine``
+        (arXiv:1608.03983, without restarts) spans what warm-up leaves over.
     """
     if epoch < schedule.warmup_epochs:
         return schedule.warmup_scale + (1 - schedule.warmup_scale) * epoch / schedule.warmup_epochs
     match schedule.kind:
+        case "exponential":
+            return schedule.gamma ** (epoch - schedule.warmup_epochs)
         case "step":
-            return schedule.gamma ** math.floor(epoch / schedule.step_epochs)
-        case "multi-step":
             return schedule.gamma ** bisect.bisect_right(schedule.milestones, epoch)
         case "cosine":
             span = max(schedule.epochs - schedule.warmup_epochs, 1e-9)

@@ -1,0 +1,164 @@
+"""Which clips meet in which batch: orders that are functions of the seed and the position alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from kinema.errors import UserError
+
+
+def one_pass(num_samples: int, *, seed: int, number: int, weights: np.ndarray | None = None) -> np.ndarray:
+    """Order the videos of one pass over a training set.
+
+    Args:
+        num_samples: Videos of the training set.
+        seed: Of the order.
+        number: Of the pass, from 0.
+        weights: One number per video: draw ``num_samples`` of them with replacement, in proportion. None visits
+            every video once.
+
+    Returns:
+        Rows of the manifest, int64, as many as there are videos.
+    """
+    rng = np.random.default_rng([seed, number])
+    if weights is None:
+        return rng.permutation(num_samples)
+    return rng.choice(num_samples, size=num_samples, p=weights / np.sum(weights))
+
+
+class EpochOrder:
+    """The batches of one epoch as lists of (epoch, index): a function of seed, epoch and step alone.
+
+    A batch of the whole job is dealt out to the processes in turn, so the same clips meet in a step on any number of
+    processes. The last batch may be short; one with fewer clips than processes joins the batch before it.
+
+    Args:
+        num_samples: Videos of the training set.
+        batch_size: Clips of one step over all processes.
+        seed: Of the order.
+        epoch: Counted from 0.
+        rank: Number of this process.
+        world: Number of processes.
+        start_step: Steps of this epoch that were done before a restart; they are left out.
+        weights: One number per video: draw ``num_samples`` of them with replacement, in proportion. None visits
+            every video once.
+
+    Raises:
+        UserError: There are fewer videos or smaller batches than processes, or the weights do not fit.
+    """
+
+    def __init__(
+        self,
+        num_samples: int,
+        *,
+        batch_size: int,
+        seed: int,
+        epoch: int,
+        rank: int = 0,
+        world: int = 1,
+        start_step: int = 0,
+        weights: np.ndarray | None = None,
+    ) -> None:
+        if min(num_samples, batch_size) < world:
+            raise UserError(f"{num_samples} videos in batches of {batch_size} cannot be dealt out to {world} processes")
+        _check_weights(weights, num_samples)
+        self.num_samples = num_samples
+        self.seed, self.epoch = seed, epoch
+        self.rank, self.world = rank, world
+        self.start_step = start_step
+        self.weights = weights
+        edges = [*range(0, num_samples, batch_size), num_samples]
+        if len(edges) > 2 and edges[-1] - edges[-2] < world:
+            del edges[-2]
+        self.edges = edges
+
+    def __len__(self) -> int:
+        """Steps that are left of the epoch."""
+        return max(0, len(self.edges) - 1 - self.start_step)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        order = one_pass(self.num_samples, seed=self.seed, number=self.epoch, weights=self.weights)
+        for step in range(self.start_step, len(self.edges) - 1):
+            batch = order[self.edges[step] : self.edges[step + 1]]
+            yield [(self.epoch, int(index)) for index in batch[self.rank :: self.world]]
+
+
+class EndlessOrder:
+    """Batches that are always full, cut from pass after pass over the videos, as lists of (pass, index).
+
+    Within a pass no video is left out or comes twice, unless ``weights`` draw them; a batch may span the border of two
+    passes, and is dealt out to the processes in turn. Step ``k`` takes the clips ``k * batch_size`` to
+    ``(k + 1) * batch_size`` of this sequence, whatever was done before.
+
+    Args:
+        num_samples: Videos of the training set.
+        batch_size: Clips of one step over all processes; may be larger than the training set.
+        seed: Of the order.
+        num_steps: Steps from the first of the run on, with those that are left out.
+        rank: Number of this process.
+        world: Number of processes.
+        start_step: Steps that were done before a restart; they are left out.
+        weights: One number per video, see ``one_pass``.
+
+    Raises:
+        UserError: The batches are smaller than the number of processes, or the weights do not fit.
+    """
+
+    def __init__(
+        self,
+        num_samples: int,
+        *,
+        batch_size: int,
+        seed: int,
+        num_steps: int,
+        rank: int = 0,
+        world: int = 1,
+        start_step: int = 0,
+        weights: np.ndarray | None = None,
+    ) -> None:
+        if num_samples < 1 or batch_size < world:
+            raise UserError(f"{num_samples} videos in batches of {batch_size} cannot be dealt out to {world} processes")
+        _check_weights(weights, num_samples)
+        self.num_samples, self.batch_size = num_samples, batch_size
+        self.seed, self.weights = seed, weights
+        self.rank, self.world = rank, world
+        self.start_step, self.num_steps = start_step, num_steps
+
+    def __len__(self) -> int:
+        """Steps that are left."""
+        return max(0, self.num_steps - self.start_step)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        clips = self._clips()
+        for _ in range(len(self)):
+            yield [next(clips) for _ in range(self.batch_size)][self.rank :: self.world]
+
+    def _clips(self) -> Iterator[tuple[int, int]]:
+        """Go through the sequence without end, from the first clip of the first step that is left."""
+        number, first = divmod(self.start_step * self.batch_size, self.num_samples)
+        while True:
+            order = one_pass(self.num_samples, seed=self.seed, number=number, weights=self.weights)
+            yield from ((number, index) for index in order[first:].tolist())
+            number, first = number + 1, 0
+
+
+def balance_weights(labels: np.ndarray, num_classes: int) -> np.ndarray:
+    """Weigh each class by the inverse of how many videos it has, so that classes count equally.
+
+    Args:
+        labels: Class of every video, int64.
+        num_classes: Number of classes.
+
+    Returns:
+        Float64, one weight per class; the mean over the videos is 1, and classes without videos get 0.
+    """
+    counts = np.bincount(labels, minlength=num_classes)
+    weights = np.divide(1.0, counts, out=np.zeros(num_classes), where=counts > 0)
+    return weights * (len(labels) / np.count_nonzero(counts))
+
+
+def _check_weights(weights: np.ndarray | None, num_samples: int) -> None:
+    if weights is not None and (len(weights) != num_samples or np.min(weights) < 0 or np.sum(weights) <= 0):
+        raise UserError(f"give one weight of 0 or more for each of the {num_samples} videos, not all of them 0")
