@@ -79,11 +79,10 @@ def test_fusion_of_saved_scores(
     np.testing.assert_allclose(
         ScoreTable.load(tmp_path / "fused.npz").scores, 0.25 * one.scores + 0.75 * two.scores, atol=1e-6
     )
-    assert [row[0] for row in rows_of(capsys.readouterr().out)] == [
-        "tsm-resnettiny x 0.25",
-        "tsm-resnettiny x 0.75",
-        "fused",
-    ]
+    rows = rows_of(capsys.readouterr().out)
+    assert rows[0] == ["one", "tsm-resnettiny", "clip", "logits", "1 (25 %)"]
+    assert rows[1] == ["two", "tsm-resnettiny", "clip, reversed", "logits", "3 (75 %)"]
+    assert (rows[2][:3], rows[3][0], rows[4][0]) == (["split1 (all)", "one", "7"], "two", "fused")
     assert run(["fuse", files[0]]) == 1
     assert "at least two score tables, 1 given" in capsys.readouterr().err
 

@@ -43,7 +43,7 @@ def test_a_file_gives_back_the_table(tmp_path, hits):
         ({"scores": np.full((4, 3), np.inf)}, "not finite"),
         ({"labels": [0, 1, 2, 3]}, "between 0 and 2.*video 3"),
         ({"labels": [0, 1, 2]}, "as many labels"),
-        ({"kind": "margins"}, "unknown kind of scores 'margins'"),
+        ({"kind": "votes"}, "unknown kind of scores 'votes'"),
         ({"kind": "probabilities"}, "sum to 1"),
         ({"classes": ("x", "y", "x")}, "class names must be unique"),
         ({"clip_hits": np.zeros(4)}, r"clip_hits must have shape \(4, 2\)"),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kinema.cli.main import DATA_VERBS, FLOW_VERBS, VERBS, run
+from kinema.cli.main import DATA_VERBS, FLOW_VERBS, SCORES_VERBS, VERBS, run
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "options.txt"
 
@@ -23,7 +23,7 @@ def options_of(words: list[str], capsys: pytest.CaptureFixture[str]) -> list[str
 def test_options_are_the_golden_list(capsys: pytest.CaptureFixture[str]) -> None:
     """Regenerate after a wanted change: KINEMA_GOLDEN=1 pytest tests/house/test_command_line.py."""
     verbs = [[name] for name in VERBS] + [["data", name] for name in DATA_VERBS]
-    verbs += [["flow", name] for name in FLOW_VERBS]
+    verbs += [["flow", name] for name in FLOW_VERBS] + [["scores", name] for name in SCORES_VERBS]
     lines = [" ".join(["kinema", *words, *options_of(words, capsys)]) for words in verbs]
     text = "\n".join(lines) + "\n"
     if os.environ.get("KINEMA_GOLDEN"):

@@ -78,9 +78,9 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_commands_on_pages_exist(page: Path) -> None:
-    from kinema.cli.main import DATA_VERBS, FLOW_VERBS, VERBS
+    from kinema.cli.main import DATA_VERBS, FLOW_VERBS, SCORES_VERBS, VERBS
 
-    groups = {"data": DATA_VERBS, "flow": FLOW_VERBS}
+    groups = {"data": DATA_VERBS, "flow": FLOW_VERBS, "scores": SCORES_VERBS}
 
     text = page.read_text()
     quoted = [*re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL), *re.findall(r"`(kinema [^`]+)`", text)]

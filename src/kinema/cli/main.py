@@ -23,6 +23,7 @@ from kinema.cli.models import models
 from kinema.cli.predict import predict
 from kinema.cli.readable import first_paragraph, readable
 from kinema.cli.runs import runs
+from kinema.cli.scores import average, import_scores, show_scores
 from kinema.cli.train import train
 from kinema.errors import UserError
 
@@ -30,6 +31,7 @@ DESCRIPTION = "Train, evaluate, compare and run convolutional networks that reco
 
 DATA_VERBS = {"make": make, "scan": scan, "show": show, "split": split}
 FLOW_VERBS = {"extract": extract, "show": flow_show}
+SCORES_VERBS = {"show": show_scores, "average": average, "import": import_scores}
 VERBS = {
     "demo": demo,
     "models": models,
@@ -49,12 +51,13 @@ def build_app(*, is_overview: bool = False) -> SubcommandApp:
     Args:
         is_overview: Describe each verb by the first paragraph of its docstring only.
     """
-    app, data, flow = SubcommandApp(), SubcommandApp(), SubcommandApp()
-    for target, verbs in ((app, VERBS), (data, DATA_VERBS), (flow, FLOW_VERBS)):
+    app, data, flow, scores = SubcommandApp(), SubcommandApp(), SubcommandApp(), SubcommandApp()
+    for target, verbs in ((app, VERBS), (data, DATA_VERBS), (flow, FLOW_VERBS), (scores, SCORES_VERBS)):
         for name, function in verbs.items():
             target.command(name=name, help=first_paragraph(function) if is_overview else None)(readable(function))
     app.command(data, name="data", help="Make, check, look at and split data sets.")
     app.command(flow, name="flow", help="Compute, store and look at optical flow.")
+    app.command(scores, name="scores", help="Look at saved scores, average them over splits, import others'.")
     return app
 
 
@@ -74,7 +77,7 @@ def run(args: Sequence[str] | None = None) -> int:
     try:
         words = sys.argv[1:] if args is None else list(args)
         named = [word for word in words if not word.startswith("-")]
-        build_app(is_overview=named in ([], ["data"], ["flow"])).cli(
+        build_app(is_overview=named in ([], ["data"], ["flow"], ["scores"])).cli(
             prog="kinema",
             description=DESCRIPTION,
             args=words,

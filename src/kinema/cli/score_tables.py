@@ -37,7 +37,8 @@ def print_tables(tables: Sequence[ScoreTable], names: Sequence[str], *, title: s
     if average:
         shown.add_section()
         cells = _cells(average_over_splits(tables), shown_keys, len(tables[0].classes))
-        shown.add_row("average", *cells, f"{sum(spent or 0 for spent in seconds):.1f}")
+        known = [spent for spent in seconds if spent is not None]
+        shown.add_row("average", *cells, f"{sum(known):.1f}" if known else "")
     Console().print(shown)
     unlabelled = sum(len(table) - table.num_labelled for table in tables)
     if unlabelled:
@@ -66,6 +67,11 @@ def print_json(tables: Sequence[ScoreTable], *, with_classes: bool = False) -> N
     """Print one JSON object: ``tables``, each with where it comes from and its accuracies (0 to 1), and ``average``."""
     import json
 
+    print(json.dumps(as_json(tables, with_classes=with_classes)))
+
+
+def as_json(tables: Sequence[ScoreTable], *, with_classes: bool = False) -> dict[str, Any]:
+    """What :func:`print_json` prints, as values."""
     from kinema.evaluation.metrics import average_over_splits, summary
 
     listed: list[dict[str, Any]] = []
@@ -73,7 +79,7 @@ def print_json(tables: Sequence[ScoreTable], *, with_classes: bool = False) -> N
         listed.append({**table.meta, **summary(table)})
         if with_classes and table.num_labelled:
             listed[-1]["classes"] = _class_dicts(table)
-    print(json.dumps({"tables": listed, "average": average_over_splits(tables)}))
+    return {"tables": listed, "average": average_over_splits(tables)}
 
 
 def percent(share: float) -> str:

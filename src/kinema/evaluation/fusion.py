@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from kinema.data.validate import some_of
-from kinema.errors import UserError
+from kinema.errors import UserError, one_of
 from kinema.evaluation.scores import ScoreTable
 
+AVERAGED = ("logits", "probabilities", "z-scores")
+"""What can be asked to be averaged."""
+_COMMON = ("protocol", "reverse", "split", "manifest_sha256")
+"""What a fused table tells of its parts where they agree."""
 
-def fuse(tables: Sequence[ScoreTable], weights: Sequence[float] = (), *, allow_mixed: bool = False) -> ScoreTable:
+
+def fuse(tables: Sequence[ScoreTable], weights: Sequence[float] = (), *, average: str = "") -> ScoreTable:
     """Average the scores of several tables, such as those of an RGB and a flow network.
 
     The weights are divided by their sum, which changes no accuracy. Videos and classes may be in another order in each
-    table. Two-stream networks are fused like this (arXiv 1406.2199 and 1507.02159, flow weighted 1.5).
+    table. Two-stream networks are fused like this: "Two-Stream Convolutional Networks for Action Recognition in Videos"
+    (arXiv 1406.2199, section 2) averages probabilities; "Towards Good Practices for Very Deep Two-Stream ConvNets"
+    (arXiv 1507.02159, section 4) gives flow the weight 2 and RGB 1.
 
     Args:
         tables: Two or more tables of the same videos and classes.
         weights: One number of at least 0 for each table; equal ones by default.
-        allow_mixed: Accept logits beside probabilities; the logits then become probabilities first.
+        average: ``"logits"``, ``"probabilities"`` (a softmax turns logits into them) or ``"z-scores"`` (any kind, each
+            table divided by its spread); by default the one kind that all tables hold.
 
     Returns:
         A table in the order of the first one; clips are not judged. ``meta["fused"]`` says what went in.
@@ -30,28 +40,50 @@ def fuse(tables: Sequence[ScoreTable], weights: Sequence[float] = (), *, allow_m
     Raises:
         UserError: The tables do not fit together, or the weights do not fit the tables.
     """
-    shares = _shares(weights, len(tables))
-    first = tables[0]
-    kinds = sorted({table.kind for table in tables})
-    if len(kinds) > 1 and not allow_mixed:
-        parts = ", ".join(f"{table.kind} ({_name(table, place)})" for place, table in enumerate(tables, 1))
-        raise UserError(
-            f"the tables hold different kinds of scores: {parts}. Their scales differ, so a weight means nothing; "
-            "evaluate them alike, or allow mixed kinds (--allow-mixed), which turns logits into probabilities."
-        )
-    total = np.zeros(first.scores.shape, np.float64)
-    labels = first.labels
-    for place, (table, share) in enumerate(zip(tables, shares, strict=True), start=1):
+    shares = shares_of(weights, len(tables))
+    return combine(line_up(tables, average=average), shares)
+
+
+def line_up(tables: Sequence[ScoreTable], *, average: str = "") -> list[ScoreTable]:
+    """Bring tables to the same videos, classes, labels and kind, as a weighted sum needs them; see :func:`fuse`.
+
+    Labels that one table lacks come from another. ``meta["saved_kind"]`` keeps the kind that a table had.
+
+    Raises:
+        UserError: The tables do not fit together.
+    """
+    if average:
+        one_of("kind of scores to average", average, AVERAGED)
+    else:
+        _check_kinds(tables)
+    first, labels = tables[0], tables[0].labels
+    lined: list[ScoreTable] = []
+    for place, table in enumerate(tables, start=1):
         aligned = _aligned(table, first, place)
         labels = _agreed(labels, aligned, first, place)
-        total += share * (aligned.probabilities() if len(kinds) > 1 else aligned.scores).astype(np.float64)
-    fused = [{"weight": share, **table.meta} for table, share in zip(tables, shares, strict=True)]
-    kind = kinds[0] if len(kinds) == 1 else "probabilities"
-    return ScoreTable(first.ids, total, labels, kind, first.classes, meta={"fused": fused})
+        converted = _converted(aligned, average, place) if average else aligned
+        lined.append(replace(converted, clip_hits=None, meta={**table.meta, "saved_kind": table.kind}))
+    return [replace(table, labels=labels) for table in lined]
 
 
-def _shares(weights: Sequence[float], num_tables: int) -> list[float]:
-    """The weights, divided by their sum."""
+def combine(lined: Sequence[ScoreTable], shares: Sequence[float]) -> ScoreTable:
+    """Weighted sum of tables that :func:`line_up` made; the shares sum to 1."""
+    total = np.zeros(lined[0].scores.shape, np.float64)
+    for table, share in zip(lined, shares, strict=True):
+        total += share * table.scores.astype(np.float64)
+    fused = [{"weight": share, **table.meta} for table, share in zip(lined, shares, strict=True)]
+    first = lined[0]
+    return ScoreTable(
+        first.ids, total, first.labels, first.kind, first.classes, meta={**_common(lined), "fused": fused}
+    )
+
+
+def shares_of(weights: Sequence[float], num_tables: int) -> list[float]:
+    """The weights, divided by their sum; equal shares where none are given.
+
+    Raises:
+        UserError: There are fewer than two tables, not as many weights, or weights that are no weights.
+    """
     if num_tables < 2:
         raise UserError(f"fusion needs at least two score tables, {num_tables} given.")
     given = [float(weight) for weight in weights] or [1.0] * num_tables
@@ -62,15 +94,51 @@ def _shares(weights: Sequence[float], num_tables: int) -> list[float]:
     return [weight / sum(given) for weight in given]
 
 
+def _check_kinds(tables: Sequence[ScoreTable]) -> None:
+    """Refuse to average kinds that have no scale in common."""
+    kinds = {table.kind for table in tables}
+    if len(kinds) == 1:
+        return
+    parts = ", ".join(f"{table.kind} ({_name(table, place)})" for place, table in enumerate(tables, 1))
+    if kinds == {"logits", "probabilities"}:
+        advice = "average probabilities (--average probabilities), which turns logits into them"
+    else:
+        advice = "average z-scores (--average z-scores), which divides the scores of each table by their spread"
+    raise UserError(
+        f"the tables hold different kinds of scores: {parts}. Their scales differ, so a weight means nothing; {advice}."
+    )
+
+
+def _converted(table: ScoreTable, wanted: str, place: int) -> ScoreTable:
+    """A table as the kind that is averaged."""
+    if wanted == "logits" and table.kind == "logits":
+        return table
+    if wanted == "logits":
+        raise UserError(
+            f"{_name(table, place)} holds {table.kind}, and the logits they were made of cannot be had from them; "
+            "average probabilities or z-scores, or evaluate under a protocol that averages logits."
+        )
+    try:
+        scores = table.probabilities() if wanted == "probabilities" else table.z_scores()
+    except UserError as error:
+        advice = " Average z-scores (--average z-scores) instead." if wanted == "probabilities" else ""
+        raise UserError(f"{_name(table, place)}: {error}{advice}") from None
+    return replace(table, scores=scores, kind=wanted)
+
+
 def _aligned(table: ScoreTable, first: ScoreTable, place: int) -> ScoreTable:
     """Put a table's videos and classes into the order of the first table."""
     name = _name(table, place)
     _same_set(list(table.classes), list(first.classes), f"the classes of {name}")
     _same_set(table.ids.tolist(), first.ids.tolist(), f"the videos of {name}")
-    columns = [table.classes.index(label) for label in first.classes]
-    new_index = np.array([first.classes.index(label) for label in table.classes] + [-1])
+    index = {label: column for column, label in enumerate(table.classes)}
+    new_index = {label: column for column, label in enumerate(first.classes)}
+    columns = [index[label] for label in first.classes]
     moved = replace(
-        table, scores=table.scores[:, columns], labels=new_index[table.labels], classes=first.classes, clip_hits=None
+        table,
+        scores=table.scores[:, columns],
+        labels=np.array([*(new_index[label] for label in table.classes), -1])[table.labels],
+        classes=first.classes,
     )
     rows = {video: row for row, video in enumerate(table.ids.tolist())}
     return moved.select([rows[video] for video in first.ids.tolist()])
@@ -95,6 +163,17 @@ def _agreed(labels: np.ndarray, table: ScoreTable, first: ScoreTable, place: int
             f"{some_of(first.ids[clash].tolist(), 3)}."
         )
     return np.where(labels >= 0, labels, table.labels)
+
+
+def _common(tables: Sequence[ScoreTable]) -> Mapping[str, Any]:
+    """What a fused table says of itself: the models together, and what all parts agree on."""
+    first = tables[0].meta
+    said = {key: first[key] for key in _COMMON if key in first and all(t.meta.get(key) == first[key] for t in tables)}
+    files = {Path(str(table.meta.get("data", ""))).name for table in tables}  # relative in one, absolute in another
+    if len(files) == 1 and "data" in first:
+        said["data"] = first["data"]
+    models = [str(table.meta.get("model") or "") for table in tables]
+    return {**said, "model": " + ".join(models)} if all(models) else said
 
 
 def _name(table: ScoreTable, place: int) -> str:

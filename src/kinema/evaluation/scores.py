@@ -14,7 +14,7 @@ from kinema.errors import UserError, one_of
 from kinema.evaluation import metrics
 from kinema.evaluation.array_file import read_arrays, write_arrays
 
-KINDS = ("logits", "probabilities")
+KINDS = ("logits", "probabilities", "margins", "z-scores")
 CONTENT = "kinema scores"
 FORMAT = 1
 
@@ -27,7 +27,9 @@ class ScoreTable:
         ids: Video ids, unique, axes ``videos``.
         scores: Averages over a video's views, float32, axes ``videos classes``; finite.
         labels: True class indices, int64, axes ``videos``; -1 where unknown.
-        kind: ``"logits"`` (any real numbers, higher is better) or ``"probabilities"`` (rows sum to 1).
+        kind: ``"logits"`` (any real numbers whose softmax is a probability), ``"probabilities"`` (rows sum to 1),
+            ``"margins"`` (any real numbers on a scale of their own, such as the scores of SVMs) or ``"z-scores"``
+            (what :meth:`z_scores` makes of any of them). Higher is better in all.
         classes: Class names in column order.
         clip_hits: Share of a video's clips whose top-1 (column 0) and top-5 (column 1) hold the true class, float32,
             axes ``videos 2``; nan where unlabelled; None when clips were not judged one by one.
@@ -136,8 +138,34 @@ class ScoreTable:
         return metrics.confusion_matrix(self.scores, self.labels)
 
     def probabilities(self) -> np.ndarray:
-        """The scores as probabilities, float32, axes ``videos classes``: a softmax of logits, or as they are."""
+        """The scores as probabilities, float32, axes ``videos classes``: a softmax of logits, or as they are.
+
+        Raises:
+            UserError: The scores are margins or z-scores, whose softmax would depend on an arbitrary scale.
+        """
+        if self.kind not in ("logits", "probabilities"):
+            raise UserError(
+                f"{self.kind} cannot be turned into probabilities: a softmax depends on the scale, theirs is arbitrary."
+            )
         return self.scores if self.kind == "probabilities" else softmax(self.scores)
+
+    def z_scores(self) -> np.ndarray:
+        """The scores on a scale that all kinds share, float32, axes ``videos classes``.
+
+        Each video's mean is taken away and the whole table divided by the standard deviation that is left, over all
+        videos and classes. No label is used and no video's order of classes changes.
+
+        Raises:
+            UserError: All classes of every video have the same score.
+        """
+        centred = self.scores.astype(np.float64)
+        centred -= centred.mean(axis=1, keepdims=True)
+        spread = centred.std()
+        if spread < 1e-12:
+            raise UserError(
+                "scores that are the same for all classes have no spread, so there are no z-scores of them."
+            )
+        return (centred / spread).astype(np.float32)
 
     def select(self, videos: Sequence[int] | np.ndarray) -> ScoreTable:
         """A table of some videos, by row numbers or a boolean mask, in the given order."""
