@@ -161,8 +161,21 @@ def test_fine_tuning_drops_the_classifier_of_other_classes(
 def test_weights_of_another_network_are_refused(
     finished: TrainResult, shapes: Manifest, tiny_recipe: Recipe, run_folder: Path
 ) -> None:
-    with pytest.raises(CheckpointError, match="do not fit i3d-resnettiny"):
-        train("i3d-resnettiny", shapes, recipe=tiny_recipe, weights=finished.path, out=run_folder, quiet=True)
+    with pytest.raises(CheckpointError, match="do not fit tsm-resnet18: .* of another shape"):
+        train("tsm-resnet18", shapes, recipe=tiny_recipe, weights=finished.path, out=run_folder, quiet=True)
+
+
+def test_a_network_of_other_modules_is_inflated(
+    finished: TrainResult, shapes: Manifest, tiny_recipe: Recipe, run_folder: Path
+) -> None:
+    still = tiny_recipe.with_fields({"schedule.epochs": 1, "optim.lr": 1e-12, "options": {"inflation": "repeat"}})
+    few = shapes.select(indices=[row for row, record in enumerate(shapes) if record.split == "train"][:10])
+    recipe = still.with_fields({"train.validate_on": "none", "train.ema_decay": 0.0, "optim.weight_decay": 0.0})
+    train("i3d-resnettiny", few, recipe=recipe, weights=finished.path, out=run_folder, quiet=True)
+    assert "holds tsm-resnettiny; kernels that i3d-resnettiny has" in (run_folder / "log.txt").read_text()
+    before, after = load(finished.path).model.state_dict(), load(run_folder).model.state_dict()
+    flat, inflated = before["layer1.0.conv1.weight"], after["layer1.0.conv1.weight"]
+    torch.testing.assert_close(inflated, flat[:, :, None].expand_as(inflated))
 
 
 def test_a_folder_called_like_a_tag_is_not_a_run(

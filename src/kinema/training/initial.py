@@ -13,10 +13,12 @@ from kinema.errors import UserError
 from kinema.models import checkpoint_file
 from kinema.models.build import build_model
 from kinema.models.flow_input import FlowInput
-from kinema.models.inflate import adapt_input
+from kinema.models.inflate import INFLATIONS, adapt_input
+from kinema.models.inflate import load_weights as load_inflated
 from kinema.models.tags import tags_of
 from kinema.models.trained import checkpoint_path, load_weights
 from kinema.models.weights import TAGS, Preprocessing
+from kinema.training.recipe import MUST_BE_GIVEN
 
 if TYPE_CHECKING:
     from kinema.data.spec import DataSpec
@@ -116,10 +118,25 @@ def _from_checkpoint(
         )
     for key in model.input_keys():  # from RGB to flow, or between stacks of other lengths
         weights[key] = adapt_input(weights[key], model.state_dict()[key].shape[1])
-    load_weights(model, weights, source=str(path))
+    if payload["model"] == recipe.model:
+        load_weights(model, weights, source=str(path))
+    else:  # such as the network on images that a 3-D one starts from
+        inflation = recipe.options.get("inflation", INFLATIONS[0])
+        note(f"{path} holds {payload['model']}; kernels that {recipe.model} has in 3-D are inflated ({inflation})")
+        load_inflated(model, weights, inflation=inflation, source=str(path))
     return model, preprocessing_of(recipe.data, Preprocessing.from_dict(payload["preprocessing"]))
 
 
 def with_initial(recipe: Recipe, *, model: str, weights: str | None) -> Recipe:
-    """Fill in the model and, where given, the weights of a recipe."""
-    return dataclasses.replace(recipe, model=model, weights=recipe.weights if weights is None else weights)
+    """Fill in the model and, where given, the weights of a recipe.
+
+    Raises:
+        UserError: The recipe goes on from an earlier run, and none is given.
+    """
+    weights = recipe.weights if weights is None else weights
+    if weights == MUST_BE_GIVEN:
+        raise UserError(
+            f"recipe {recipe.name} goes on from a trained network; say which with --weights: a run directory, a "
+            "checkpoint, a weights file or a tag"
+        )
+    return dataclasses.replace(recipe, model=model, weights=weights)
