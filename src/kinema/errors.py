@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from pathlib import Path
 
 
 class UserError(ValueError):
@@ -14,7 +13,7 @@ class UserError(ValueError):
 class VideoError(UserError):
     """A video that cannot be read: missing, empty, truncated, without a picture, or not a video at all."""
 
-    def __init__(self, path: str | Path, reason: str) -> None:
+    def __init__(self, path: object, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
         self.path = str(path)
         self.reason = reason

@@ -16,6 +16,7 @@ import numpy as np
 
 from kinema.data.columns import SPLITS, Array, Columns, TextColumn
 from kinema.errors import UserError, unknown_name
+from kinema.video.place import below
 
 NAN = float("nan")
 
@@ -139,7 +140,7 @@ class Manifest:
         label = int(columns.label[row])
         return Record(
             video_id=columns.video_id[row],
-            path=str(self.root / columns.path[row]),
+            path=below(self.root, columns.path[row]),
             label=self.classes[label] if label >= 0 else "",
             label_index=label,
             split=SPLITS[columns.split[row]],

@@ -15,6 +15,7 @@ from kinema.data.manifest import Manifest
 from kinema.data.validate import class_problems, find_problems, problems_error, some_of
 from kinema.errors import UserError
 from kinema.files import whole_file
+from kinema.video.place import is_remote
 
 REQUIRED = ("video_id", "path", "label", "split")
 NUMBERS = {"num_frames": 0, "fps": 0.0, "start": float("nan"), "end": float("nan")}
@@ -252,7 +253,7 @@ def _rows(manifest: Manifest, folder: Path) -> Iterator[Sequence[object]]:
     home = str(folder.absolute()) + os.sep
     for row in rows.tolist():
         path, label = columns.path[row], int(columns.label[row])
-        if not stays:
+        if not stays and not is_remote(path):
             path = str((manifest.root / path).absolute()).removeprefix(home)
         cells: list[object] = [columns.video_id[row], path, manifest.classes[label] if label >= 0 else ""]
         cells += [SPLITS[columns.split[row]], int(columns.num_frames[row]) or "", _plain(columns.fps[row]) or ""]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kinema.errors import UserError
+from kinema.video.place import below, missing_place
 
 if TYPE_CHECKING:
     from kinema.data.manifest import Manifest
@@ -74,9 +74,9 @@ def find_problems(manifest: Manifest, *, check_files: bool = True) -> list[str]:
 
 
 def missing_files(manifest: Manifest) -> list[str]:
-    """Return the paths that are not on disk."""
-    paths = (str(manifest.root / path) for path in manifest.columns.path.take(manifest.rows))
-    return [path for path in paths if not Path(path).exists()]
+    """Return the paths that are not there; for videos in archives, what is wrong with the archive."""
+    paths = (below(manifest.root, path) for path in manifest.columns.path.take(manifest.rows))
+    return [missing for path in paths if (missing := missing_place(path))]
 
 
 def _label_problems(manifest: Manifest, ids: list[str]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 from av.container import InputContainer
@@ -16,6 +16,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from kinema.errors import VideoError
+from kinema.video.place import StoredVideo
 
 _log = logging.getLogger("kinema")
 
@@ -33,22 +34,26 @@ class FrameCursor:
     stream: VideoStream
     fresh: bool
 
-    def __init__(self, path: Path, threads: int) -> None:
+    def __init__(self, path: Path | StoredVideo, threads: int) -> None:
         self.path = path
         self.threads = threads
+        self._file: BinaryIO | None = None
         self.open()
 
     def open(self) -> None:
         """Open the file, again if need be: the only way back to the first frame that is exact in every container."""
+        self._file = self.path.open() if isinstance(self.path, StoredVideo) else None
         try:
             # Titles in odd encodings are common in old AVI files; the text is never used.
-            self.container = av.open(str(self.path), "r", metadata_errors="replace")
+            self.container = av.open(self._file or str(self.path), "r", metadata_errors="replace")
         except (FFmpegError, OSError, UnicodeError) as error:
+            if self._file is not None:
+                self._file.close()
             raise VideoError(self.path, _why_not_opened(error)) from error
         stream = self.container.streams.best("video")
         if not isinstance(stream, VideoStream) or stream.disposition & Disposition.attached_pic:
             kinds = sorted({other.type for other in self.container.streams})
-            self.container.close()
+            self.close()
             held = f"it holds only {', '.join(kinds)}" if kinds else "it holds no stream at all"
             raise VideoError(self.path, f"has no video stream ({held}); give a file with pictures")
         if self.threads != 1:
@@ -105,6 +110,8 @@ class FrameCursor:
     def close(self) -> None:
         """Close the file."""
         self.container.close()
+        if self._file is not None:
+            self._file.close()
 
 
 def _why_not_opened(error: Exception) -> str:

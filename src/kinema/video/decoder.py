@@ -20,6 +20,7 @@ import numpy as np
 
 from kinema.errors import UserError, VideoError, one_of
 from kinema.video.frames import Frames
+from kinema.video.place import StoredVideo, find_place
 from kinema.video.scaling import Scaling
 
 BACKENDS = ("auto", "pyav", "torchcodec", "frames")
@@ -38,7 +39,7 @@ class Decoder(ABC):
     data-loading worker.
     """
 
-    path: Path
+    path: Path | StoredVideo
     scaling: Scaling
     holds_flow: bool = False
     """Whether frames are stored flow, with channels x and y in turn, instead of RGB pictures."""
@@ -167,7 +168,8 @@ def open_video(
 
     Args:
         path: A file that FFmpeg plays, a folder of jpg, png or webp images, or a store of flow (``.flow.zip`` or
-            ``.flow.mkv``), which has its own reader whatever the backend.
+            ``.flow.mkv``), which has its own reader whatever the backend. A file may lie in a tar archive
+            (``shards/000003.tar/a.mp4``) or on remote storage (``s3://bucket/a.mp4``); see ``kinema.video.place``.
         backend: ``"auto"`` takes the folder reader for folders and PyAV for files; ``"pyav"``, ``"torchcodec"``
             (extra ``torchcodec``) and ``"frames"`` force one.
         short_side: Scale while decoding so that the shorter side has exactly this many pixels, up or down; the longer
@@ -183,9 +185,10 @@ def open_video(
         UserError: When ``backend`` is unknown, the sizes make no sense, or PyAV itself does not load.
     """
     one_of("video backend", backend, BACKENDS)
-    path, scaling = Path(path), Scaling(short_side=short_side, size=size)
-    if not path.exists():
-        raise VideoError(path, "no such file or folder; check the path")
+    place, scaling, known = find_place(path), Scaling(short_side=short_side, size=size), num_frames or None
+    if isinstance(place, StoredVideo):
+        return _open_stored(place, backend, scaling=scaling, num_frames=known, threads=threads)
+    path = place
     if is_flow_store(path):
         from kinema.video.flow_store import open_flow_store
 
@@ -200,14 +203,31 @@ def open_video(
         raise VideoError(path, "is a folder; give a video file, or use backend 'frames' for a folder of images")
     if path.stat().st_size == 0:
         raise VideoError(path, "is an empty file (0 bytes); copy or download it again")
-    known = num_frames or None
+    return _open_file(path, backend, scaling=scaling, num_frames=known, threads=threads)
+
+
+def _open_stored(
+    video: StoredVideo, backend: str, *, scaling: Scaling, num_frames: int | None, threads: int
+) -> Decoder:
+    """Open a video that is no file of its own."""
+    if backend == "frames":
+        raise VideoError(video, "is one file; backend 'frames' reads a folder of images")
+    if is_flow_store(str(video)):
+        raise VideoError(video, "is a store of flow; those are read from local files only, copy it")
+    backend = _file_backend() if backend == "auto" else backend
+    return _open_file(video, backend, scaling=scaling, num_frames=num_frames, threads=threads)
+
+
+def _open_file(
+    path: Path | StoredVideo, backend: str, *, scaling: Scaling, num_frames: int | None, threads: int
+) -> Decoder:
     if backend == "torchcodec":
         from kinema.video.torchcodec import TorchCodecDecoder
 
-        return TorchCodecDecoder(path, scaling=scaling, num_frames=known, threads=threads)
+        return TorchCodecDecoder(path, scaling=scaling, num_frames=num_frames, threads=threads)
     from kinema.video.pyav import PyAVDecoder
 
-    return PyAVDecoder(path, scaling=scaling, num_frames=known, threads=threads)
+    return PyAVDecoder(path, scaling=scaling, num_frames=num_frames, threads=threads)
 
 
 def announce_backend(path: str | Path, backend: str = "auto") -> None:
@@ -222,7 +242,7 @@ def announce_backend(path: str | Path, backend: str = "auto") -> None:
     Raises:
         UserError: When PyAV does not load.
     """
-    if backend == "auto" and Path(path).is_file() and not is_flow_store(path):
+    if backend == "auto" and not Path(path).is_dir() and not is_flow_store(path):
         _file_backend()
 
 

@@ -11,6 +11,7 @@ from av.video.reformatter import Interpolation
 
 from kinema.errors import VideoError
 from kinema.video.decoder import Decoder
+from kinema.video.place import StoredVideo
 from kinema.video.scaling import Scaling
 from kinema.video.walk import IndexMismatchError, Walk
 
@@ -34,7 +35,9 @@ class PyAVDecoder(Decoder):
         VideoError: When the file is no video, or (unless ``num_frames`` is known) no frame can be decoded.
     """
 
-    def __init__(self, path: Path, *, scaling: Scaling, num_frames: int | None = None, threads: int = 1) -> None:
+    def __init__(
+        self, path: Path | StoredVideo, *, scaling: Scaling, num_frames: int | None = None, threads: int = 1
+    ) -> None:
         self.path = path
         self.scaling = scaling
         self._walk = Walk(path, num_frames=num_frames, threads=threads)

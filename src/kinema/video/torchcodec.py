@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from importlib import import_module
+from io import RawIOBase
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from kinema.errors import missing_extra
+from kinema.video.place import StoredVideo
 from kinema.video.pyav import PyAVDecoder
 from kinema.video.scaling import Scaling
 
@@ -34,7 +36,9 @@ class TorchCodecDecoder(PyAVDecoder):
         VideoError: As ``PyAVDecoder``.
     """
 
-    def __init__(self, path: Path, *, scaling: Scaling, num_frames: int | None = None, threads: int = 1) -> None:
+    def __init__(
+        self, path: Path | StoredVideo, *, scaling: Scaling, num_frames: int | None = None, threads: int = 1
+    ) -> None:
         try:
             import_module("torchcodec.decoders")
         except (ImportError, OSError, RuntimeError) as error:
@@ -84,7 +88,7 @@ class TorchCodecDecoder(PyAVDecoder):
         target = self.scaling.target(self.size)
         try:
             self._reader = VideoDecoder(
-                str(self.path),
+                cast(RawIOBase, self.path.open()) if isinstance(self.path, StoredVideo) else str(self.path),
                 stream_index=self._walk.cursor.stream.index,
                 dimension_order="NHWC",
                 num_ffmpeg_threads=self._threads,

@@ -14,6 +14,7 @@ from av.video.frame import VideoFrame
 from kinema.errors import VideoError
 from kinema.video.cursor import FrameCursor
 from kinema.video.packet_index import PacketIndex, read_packet_index
+from kinema.video.place import StoredVideo
 
 MIN_SKIP = 4
 """Frames that a seek must save. Measured on 340 x 256 H.264: with 2, every third frame takes a quarter longer."""
@@ -41,7 +42,7 @@ class Walk:
         first_pts: Presentation time of the first frame, once it is known.
     """
 
-    def __init__(self, path: Path, *, num_frames: int | None, threads: int) -> None:
+    def __init__(self, path: Path | StoredVideo, *, num_frames: int | None, threads: int) -> None:
         self.path = path
         self.num_frames = num_frames
         self.first_pts: int | None = None
