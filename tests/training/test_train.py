@@ -256,7 +256,7 @@ def test_data_that_cannot_be_trained_on(shapes: Manifest, tiny_recipe: Recipe, t
 
 def test_diverging_loss_is_named(shapes: Manifest, tiny_recipe: Recipe, run_folder: Path) -> None:
     recipe = tiny_recipe.with_fields({"optim.lr": 1e30, "optim.clip_norm": 0.0, "schedule.warmup_epochs": 0.0})
-    with pytest.raises(UserError, match=r"the loss is nan in epoch 1, step 5; lower optim\.lr"):
+    with pytest.raises(UserError, match=r"the loss is nan in epoch 1, step 2 \(2\.1.*\); lower optim\.lr"):
         train(data=shapes, recipe=recipe, out=run_folder, quiet=True)
 
 

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,16 +78,20 @@ class Display:
 
     def note(self, text: str) -> None:
         """Say something once, on standard error and in the log file."""
-        if not self._main:
-            return
-        with (self._folder / "log.txt").open("a", encoding="utf-8") as log:
-            log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
-        if self._quiet:
+        self.log(text)
+        if not self._main or self._quiet:
             return
         if self._bar is not None:
             self._bar.console.print(text, markup=False, highlight=False)
         else:
             print(text, file=sys.stderr, flush=True)
+
+    def log(self, text: str) -> None:
+        """Write a line to the log file alone; a run goes on without it when the disk is full."""
+        if not self._main:
+            return
+        with suppress(OSError), (self._folder / "log.txt").open("a", encoding="utf-8") as log:
+            log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
 
     def start_epoch(self, epoch: int, step: int) -> None:
         """Begin to measure an epoch that has ``step`` steps behind it."""

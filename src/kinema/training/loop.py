@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import signal
 import time
 from collections.abc import Iterator
@@ -15,8 +14,9 @@ from kinema.errors import UserError
 from kinema.flow.stacks import network_input
 from kinema.models.action_model import TrainingScores
 from kinema.training.batches import clips_of_step, epoch_batches
+from kinema.training.loss_watch import LossWatch, weights_are_finite, weights_error
 from kinema.training.memory import explained
-from kinema.training.objective import mix
+from kinema.training.objective import Blend, Mixture, draw_blend
 from kinema.training.parameters import set_rate, training_mode
 from kinema.training.schedule import rate_scale
 from kinema.training.state import Run, save_best, save_last
@@ -24,9 +24,10 @@ from kinema.training.validate import validate
 
 if TYPE_CHECKING:
     from kinema.data.loader import Batch
+    from kinema.shapes import Clip
 
 LOOK_EVERY = 10
-"""Steps between two looks at the running sums, since each makes the host wait for an accelerator."""
+"""Steps between two looks at the losses on an accelerator, since each look waits for it; a CPU is looked at always."""
 
 
 def fit(run: Run) -> int:
@@ -36,14 +37,20 @@ def fit(run: Run) -> int:
         Number of the signal that stopped the run, its state saved; 0 when it came to its end.
 
     Raises:
-        UserError: When the loss is no longer a number, or memory runs out.
+        UserError: When the loss is no longer a number, memory runs out, or a worker process hangs or dies.
         VideoError: When a video cannot be decoded.
     """
     batches = epoch_batches(run)
-    while run.position.epoch < run.recipe.schedule.epochs and not _out_of_patience(run):
-        if train_epoch(run, batches) or finish_epoch(run):
-            save_last(run)
-            return run.stop.signal or signal.SIGTERM  # another process may be the one that was told to stop
+    if run.position.num_steps == 0:
+        save_last(run)  # so that the run can be resumed whatever happens, and a full disk shows itself early
+    try:
+        while run.position.epoch < run.recipe.schedule.epochs and not _out_of_patience(run):
+            if train_epoch(run, batches) or finish_epoch(run):
+                save_last(run)
+                return run.stop.signal or signal.SIGTERM  # another process may be the one that was told to stop
+    except UserError as error:
+        run.display.log(f"stopped by an error: {error}")
+        raise
     return 0
 
 
@@ -52,28 +59,35 @@ def train_epoch(run: Run, batches: Iterator[Batch]) -> bool:
     position, num_steps = run.position, run.steps_per_epoch
     training_mode(run.model, run.recipe)
     sums = torch.tensor(position.sums, dtype=run.engine.sum_dtype, device=run.engine.device)
+    losses = LossWatch(run)
     saved_at = time.monotonic()
     run.display.start_epoch(position.epoch, position.step_in_epoch)
     while position.step_in_epoch < num_steps:
         with run.display.waiting():
             batch = next(batches)
         with explained(run, batch):
-            sums += train_step(run, batch)
+            of_step = train_step(run, batch)
+        sums += of_step
+        losses.add(batch, of_step)
         position.step_in_epoch += 1
         position.num_steps += 1
         run.display.step(clips_of_step(run, position.step_in_epoch - 1))
         last = position.step_in_epoch == num_steps
+        stop, save = bool(run.stop.signal), 0 < run.recipe.train.save_minutes * 60 <= time.monotonic() - saved_at
+        if not _looks(run, last, stop or save):
+            continue
+        bad, stop, save = _agreed(run, losses.went_bad(), stop, save)
+        if bad:
+            raise losses.error()
+        position.sums = sums.tolist()
         if last or position.step_in_epoch % LOOK_EVERY == 0:
-            position.sums = _finite(run, sums.tolist())
             run.display.show(position)
-        save_due = 0 < run.recipe.train.save_minutes * 60 <= time.monotonic() - saved_at
-        stop, save = _agreed(run, bool(run.stop.signal), save_due)
-        if stop or save:
-            position.sums = sums.tolist()
-            saved_at = time.monotonic()
+        if (last or stop or save) and _agreed(run, not weights_are_finite(run))[0]:
+            raise weights_error(run)
         if stop:
             return True
         if save:
+            saved_at = time.monotonic()
             save_last(run)
     return False
 
@@ -92,19 +106,19 @@ def train_step(run: Run, batch: Batch) -> torch.Tensor:
     torch.manual_seed(int(rng.integers(2**62)))  # dropout; a resumed run draws the same numbers
     epoch = position.epoch + position.step_in_epoch / run.steps_per_epoch
     set_rate(run.optimizer, rate_scale(recipe.schedule, epoch))
-    share = engine.world / clips_of_step(run, position.step_in_epoch)  # gradients are averaged over the processes
+    num_clips = clips_of_step(run, position.step_in_epoch)
+    share = engine.world / num_clips  # gradients are averaged over the processes
     sums = torch.zeros(3, dtype=engine.sum_dtype, device=engine.device)
-    clips, labels = batch.clips.chunk(recipe.train.accumulate), batch.labels.chunk(recipe.train.accumulate)
-    for part, own_labels in enumerate(labels):
-        own_labels = own_labels.to(engine.device, non_blocking=True)
-        pixels = network_input(clips[part], run.preprocessing, engine.device, dtype=engine.dtype)
-        mixture = mix(pixels, own_labels, alpha=recipe.train.mixup, rng=rng)
-        with engine.without_exchange(run.network, part + 1 < len(labels)):
+    num_parts = min(recipe.train.accumulate, num_clips // engine.world)  # the same on all processes
+    blend = draw_blend(len(batch.labels), alpha=recipe.train.mixup, rng=rng)
+    for part, rows in enumerate(torch.arange(len(batch.labels)).tensor_split(num_parts)):
+        mixture = _mixture(run, batch, rows, blend)
+        with engine.without_exchange(run.network, part + 1 < num_parts):
             scores = TrainingScores.of(run.network(mixture.clips))
             loss = run.objective(scores, mixture)
             engine.backward(loss * share)
-        right = (scores.logits.detach().argmax(1) == own_labels).sum()
-        sums += torch.stack([loss.detach().to(sums), right.to(sums), sums.new_tensor(len(own_labels))])
+        right = (scores.logits.detach().argmax(1) == mixture.labels).sum()
+        sums += torch.stack([loss.detach().to(sums), right.to(sums), sums.new_tensor(len(rows))])
     if recipe.optim.clip_norm:
         engine.clip_gradients(run.network, run.optimizer, recipe.optim.clip_norm)
     run.optimizer.step()
@@ -112,6 +126,24 @@ def train_step(run: Run, batch: Batch) -> torch.Tensor:
     if run.average:
         run.average.update(run.model)
     return sums
+
+
+def _mixture(run: Run, batch: Batch, rows: torch.Tensor, blend: Blend | None) -> Mixture:
+    """What the network sees of some neighbouring rows of a batch; a clip's partner may be in another part of it."""
+
+    def pixels_of(chosen: slice | torch.Tensor) -> Clip:
+        return network_input(batch.clips[chosen], run.preprocessing, run.engine.device, dtype=run.engine.dtype)
+
+    own = slice(int(rows[0]), int(rows[-1]) + 1)
+    labels = batch.labels[own].to(run.engine.device, non_blocking=True)
+    clips = pixels_of(own)
+    if blend is None:
+        return Mixture(clips, labels, labels, 1.0)
+    partners = blend.partners[own]
+    whole = len(rows) == len(batch.labels)  # then every partner is on the device already
+    others = clips[partners.to(clips.device)] if whole else pixels_of(partners)
+    of_others = batch.labels[partners].to(run.engine.device, non_blocking=True)
+    return Mixture(clips.lerp(others, 1 - blend.share), labels, of_others, blend.share)
 
 
 def finish_epoch(run: Run) -> bool:
@@ -160,19 +192,15 @@ def _out_of_patience(run: Run) -> bool:
     return False
 
 
-def _finite(run: Run, sums: list[float]) -> list[float]:
-    if not math.isfinite(sums[0]):
-        raise UserError(
-            f"the loss is {sums[0]} in epoch {run.position.epoch + 1}, step {run.position.step_in_epoch}; "
-            "lower optim.lr, add schedule.warmup_epochs or clip with optim.clip_norm"
-        )
-    return sums
+def _looks(run: Run, last: bool, wanted: bool) -> bool:
+    """Whether this step ends with a look at the losses and the wishes of all processes; all of them decide alike."""
+    if last or run.engine.device.type == "cpu" or run.position.step_in_epoch % LOOK_EVERY == 0:
+        return True
+    return wanted and run.engine.world == 1
 
 
 def _agreed(run: Run, *wishes: bool) -> list[bool]:
-    """Let all processes grant a wish as soon as one has it; on accelerators only every few steps, for it must wait."""
+    """Let all processes grant a wish as soon as one has it."""
     if run.engine.world == 1:
         return list(wishes)
-    if run.engine.device.type != "cpu" and run.position.step_in_epoch % LOOK_EVERY:
-        return [False] * len(wishes)
     return [total > 0 for total in run.engine.total(torch.tensor(wishes, dtype=torch.float32)).tolist()]

@@ -33,6 +33,20 @@ class Mixture(NamedTuple):
     share: float
 
 
+class Blend(NamedTuple):
+    """How the clips of a batch are blended: the share of each clip itself, and the row of its partner, axis ``b``."""
+
+    share: float
+    partners: torch.Tensor
+
+
+def draw_blend(num_clips: int, *, alpha: float, rng: np.random.Generator) -> Blend | None:
+    """Draw what ``mix`` does; None for an ``alpha`` of 0."""
+    if alpha == 0:
+        return None
+    return Blend(float(rng.beta(alpha, alpha)), torch.from_numpy(rng.permutation(num_clips)))
+
+
 def mix(clips: Clip, labels: torch.Tensor, *, alpha: float, rng: np.random.Generator) -> Mixture:
     """Blend each clip with another of the batch ("mixup: Beyond Empirical Risk Minimization", arXiv:1710.09412).
 
@@ -42,11 +56,11 @@ def mix(clips: Clip, labels: torch.Tensor, *, alpha: float, rng: np.random.Gener
         alpha: Both parameters of the Beta distribution of the share; 0 leaves the clips alone.
         rng: Decides share and partners.
     """
-    if alpha == 0:
+    blend = draw_blend(len(labels), alpha=alpha, rng=rng)
+    if blend is None:
         return Mixture(clips, labels, labels, 1.0)
-    share = float(rng.beta(alpha, alpha))
-    order = torch.from_numpy(rng.permutation(len(labels))).to(labels.device)
-    return Mixture(clips.lerp(clips[order], 1 - share), labels, labels[order], share)
+    partners = blend.partners.to(labels.device)
+    return Mixture(clips.lerp(clips[partners], 1 - blend.share), labels, labels[partners], blend.share)
 
 
 class Objective:
