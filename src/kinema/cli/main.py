@@ -22,6 +22,7 @@ from kinema.cli.import_ import import_
 from kinema.cli.models import models
 from kinema.cli.predict import predict
 from kinema.cli.readable import first_paragraph, readable
+from kinema.cli.recipes import recipes
 from kinema.cli.runs import runs
 from kinema.cli.scores import average, import_scores, show_scores
 from kinema.cli.train import train
@@ -35,6 +36,7 @@ SCORES_VERBS = {"show": show_scores, "average": average, "import": import_scores
 VERBS = {
     "demo": demo,
     "models": models,
+    "recipes": recipes,
     "import": import_,
     "train": train,
     "runs": runs,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from kinema.recipes.data_sets import data_set_of
@@ -22,7 +23,7 @@ class Line(NamedTuple):
         lr: Peak learning rate.
         protocol: How it is tested.
         score: The paper's score of this model that comes first.
-        source: arXiv number, section and table.
+        source: arXiv number of the paper.
     """
 
     name: str
@@ -59,7 +60,7 @@ def line_of(recipe: Recipe) -> Line:
         lr=f"{recipe.optim.lr:g}",
         protocol=recipe.protocol,
         score=first_score(recipe),
-        source=recipe.citation.partition("arXiv ")[2],
+        source="".join(re.findall(r"arXiv (\d+\.\d+)", recipe.citation)[-1:]),
     )
 
 
@@ -79,9 +80,12 @@ def start_text(recipe: Recipe) -> str:
 
 def first_score(recipe: Recipe) -> str:
     """The paper's first score for the recipe's model; a dash without one."""
-    for score in recipe.own_scores.values():
-        return " / ".join(f"{one:g}" for one in score) if isinstance(score, list) else f"{score:g}"
-    return "-"
+    return next((score_text(score) for score in recipe.own_scores.values()), "-")
+
+
+def score_text(score: float | list[float]) -> str:
+    """Write a score, or those of several splits, as ``79.8 / 77.3 / 77.8``."""
+    return " / ".join(f"{one:g}" for one in score) if isinstance(score, list) else f"{score:g}"
 
 
 def shortened(count: int) -> str:

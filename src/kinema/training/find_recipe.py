@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 from pathlib import Path
 
 from kinema.errors import UserError, unknown_name
@@ -70,12 +71,14 @@ RECIPES = {
 """Name of each recipe, with the module and function that return it; text, so that listing names imports none."""
 
 
-def load_recipe(recipe: str) -> Recipe:
+def load_recipe(recipe: str, frames: int | None = None) -> Recipe:
     """Load a recipe by name, or from a function in a Python file.
 
     Args:
-        recipe: A name of ``RECIPES``; ``file.py:function``, where the function takes no arguments and returns a
-            Recipe (the file is run, so it must be one that you trust); or the ``recipe.json`` of a run.
+        recipe: A name of ``RECIPES``; ``file.py:function``, where the function returns a Recipe and takes nothing but
+            possibly ``frames`` (the file is run, so it must be one that you trust); or the ``recipe.json`` of a run.
+        frames: Frames of a clip. Functions that take ``frames`` decide what else changes with it; in other recipes it
+            is the clip alone. None leaves it to the recipe.
 
     Raises:
         UserError: When there is no such recipe, or the function does not return one.
@@ -83,7 +86,7 @@ def load_recipe(recipe: str) -> Recipe:
     if recipe.endswith(".json"):
         if not Path(recipe).is_file():
             raise UserError(f"{recipe}: no such recipe file")
-        return Recipe.from_json(Path(recipe).read_text(encoding="utf-8"))
+        return _with_frames(Recipe.from_json(Path(recipe).read_text(encoding="utf-8")), frames)
     place = RECIPES.get(recipe, recipe)
     module_name, _, function_name = place.rpartition(":")
     if module_name.endswith(".py"):
@@ -95,10 +98,15 @@ def load_recipe(recipe: str) -> Recipe:
     function = getattr(module, function_name, None)
     if not callable(function):
         raise UserError(f"{module_name} has no function {function_name!r}")
-    result = function()
+    asked = frames is not None and "frames" in inspect.signature(function).parameters
+    result = function(frames=frames) if asked else function()
     if not isinstance(result, Recipe):
         raise UserError(f"{recipe} must return a kinema.Recipe, not {type(result).__name__}")
-    return result
+    return _with_frames(result, frames)
+
+
+def _with_frames(recipe: Recipe, frames: int | None) -> Recipe:
+    return recipe if frames is None else recipe.with_fields({"data.frames": frames})
 
 
 def _run_file(path: Path) -> object:
