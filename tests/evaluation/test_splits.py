@@ -20,6 +20,7 @@ def table(number, model="rgb", labels=(0, 1), classes=("run", "sit"), **meta):
 
 
 RGB, FLOW = [table(1), table(2)], [table(1, "flow"), table(2, "flow")]
+MARGINS = replace(FLOW[1], kind="margins")
 
 
 def test_streams_meet_by_their_videos():
@@ -61,6 +62,10 @@ def test_the_mean_is_over_splits_not_over_videos():
         ([table(1), table(2, protocol="dense-10x1")], "protocol is dense-10x1, not clip.*--allow-different"),
         ([table(1), table(2, reverse=True)], "order of frames is reversed, not forward"),
         ([table(1), replace(table(2), kind="margins")], "kind of scores is margins, not logits"),
+        (
+            [fuse([RGB[0], FLOW[0]], average="z-scores"), fuse([RGB[1], MARGINS], average="z-scores")],
+            r"kind before fusion is logits \+ margins, not logits \+ logits",
+        ),
         (
             [fuse([RGB[0], FLOW[0]]), fuse([RGB[1], FLOW[1]], [1, 2])],
             r"weight is 0.333 : 0.667, not 0.5 : 0.5",

@@ -96,6 +96,7 @@ def score_paths(tables: Sequence[ScoreTable], out: Path | None) -> list[Path]:
 
 def _print(tables: Sequence[ScoreTable], *, with_classes: bool, as_json: bool) -> None:
     from kinema.cli.score_tables import print_classes, print_json, print_tables
+    from kinema.evaluation.splits import notes_on_splits
 
     if as_json:
         print_json(tables, with_classes=with_classes)
@@ -105,6 +106,8 @@ def _print(tables: Sequence[ScoreTable], *, with_classes: bool, as_json: bool) -
     names = [f"{Path(table.meta['data']).name} ({table.meta['split']})" for table in tables]
     title = f"{meta['model']}, protocol {meta['protocol']}{backwards}"
     print_tables(tables, names, title=title, average=len(tables) > 1)
+    for note in notes_on_splits(tables):
+        print(f"note: {note}", file=sys.stderr)
     for table, name in zip(tables, names, strict=True):
         if with_classes and table.num_labelled:
             print_classes(table, title=name)

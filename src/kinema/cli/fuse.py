@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -54,17 +55,18 @@ def fuse(
     from kinema.cli.fusion_tables import Fusion, fusion_json, print_fusion
     from kinema.cli.score_files import load_streams, stream_names
     from kinema.cli.score_tables import print_classes
-    from kinema.evaluation.fusion import combine, line_up, shares_of
+    from kinema.evaluation.fusion import combine, shares_of
     from kinema.evaluation.splits import check_splits, match_splits, split_name
 
     _check_counts(weights, names, sweep, len(scores))
     shares = shares_of(weights, len(scores))
     called = list(names) or stream_names(scores)
     matched = match_splits(load_streams(scores), called)
-    splits = [line_up(tables, average="" if average == "as-saved" else average) for tables in matched]
+    splits = _line_up(matched, average)
     fused = [combine(tables, shares) for tables in splits]
     split_names = [split_name(table, f"split {place}") for place, table in enumerate(fused, start=1)]
     fusion = Fusion(called, list(weights) or [1.0] * len(scores), splits, fused, split_names)
+    paths = _fused_paths(split_names, out) if out else []
     notes = check_splits(fused, allow_different=allow_different) if len(fused) > 1 else []
     if json:
         from json import dumps
@@ -77,7 +79,8 @@ def fuse(
                 print_classes(table, title=f"fused, {name}")
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
-    _save(fused, out)
+    for table, path in zip(fused, paths, strict=False):  # without --out there are no paths
+        print(f"scores: {table.save(path)}", file=sys.stderr)
     _sweep(fusion, shares[1], sweep)
 
 
@@ -105,20 +108,30 @@ def _check_counts(weights: Sequence[float], names: Sequence[str], files: Sequenc
         )
 
 
-def _save(fused: Sequence[ScoreTable], out: Path | None) -> None:
-    if out is None:
-        return
+def _line_up(matched: Sequence[Sequence[ScoreTable]], average: str) -> list[list[ScoreTable]]:
+    """Line up the streams of each split; an error says in which."""
+    from kinema.evaluation.fusion import line_up
     from kinema.evaluation.splits import split_name
 
-    if len(fused) > 1 and out.suffix == ".npz":
-        raise UserError(f"--out must be a folder for {len(fused)} splits; given {out}.")
-    paths = [out] if len(fused) == 1 else []
-    for place, table in enumerate(fused if len(fused) > 1 else [], start=1):
-        name = split_name(table, f"split{place}").replace(" ", "-").replace("(", "").replace(")", "")
-        name = f"{name}-fused"
-        paths.append(out / (f"{name}.npz" if out / f"{name}.npz" not in paths else f"{name}-{place}.npz"))
-    for table, path in zip(fused, paths, strict=True):
-        print(f"scores: {table.save(path)}", file=sys.stderr)
+    splits: list[list[ScoreTable]] = []
+    for place, tables in enumerate(matched, start=1):
+        try:
+            splits.append(line_up(tables, average="" if average == "as-saved" else average))
+        except UserError as error:
+            where = f"{split_name(tables[0], f'split {place}')}: " if len(matched) > 1 else ""
+            raise UserError(f"{where}{error}") from None
+    return splits
+
+
+def _fused_paths(split_names: Sequence[str], out: Path) -> list[Path]:
+    """Where the fused scores go: ``out`` itself for one split, else a file for each, named after it."""
+    if len(split_names) == 1:
+        return [out]
+    if out.suffix == ".npz" or out.is_file():
+        raise UserError(f"--out must be a folder for {len(split_names)} splits; given {out}.")
+    names = [re.sub(r"[^\w.-]+", "-", name).strip("-") for name in split_names]
+    is_clear = len(set(names)) == len(names)
+    return [out / f"{name if is_clear else f'{name}-{place}'}-fused.npz" for place, name in enumerate(names, start=1)]
 
 
 def _sweep(fusion: Fusion, chosen: float, files: Sequence[Path]) -> None:

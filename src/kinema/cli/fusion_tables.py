@@ -118,7 +118,7 @@ def _accuracies_table(fusion: Fusion) -> Any:
     keys = [key for key in MEASURES if fusion.is_labelled and not (key == "top5" and num_classes <= 5)]
     shown = Table(title="accuracy, %")
     shown.add_column("split", overflow="fold")
-    shown.add_column("", overflow="fold")
+    shown.add_column("stream", overflow="fold")
     for heading in ("videos", *(MEASURES[key] for key in keys)):
         shown.add_column(heading, justify="right", no_wrap=True)
     places = [*range(len(fusion.names)), -1]

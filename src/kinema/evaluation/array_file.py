@@ -38,6 +38,8 @@ def read_arrays(path: str | Path, *, content: str, newest: int) -> tuple[dict[st
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such file.")
+    if not zipfile.is_zipfile(path):  # numpy would take it for a pickle, and advise to load it unsafely
+        raise UserError(f"{path}: not a file of {content} (not an .npz archive, or a damaged one).")
     try:
         # Opened here, since numpy leaves its own file open when the archive is damaged.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:

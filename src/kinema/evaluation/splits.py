@@ -79,7 +79,22 @@ def check_splits(tables: Sequence[ScoreTable], *, allow_different: bool = False)
             raise UserError(f"{split_name(table, f'table {place}')} has no labels, so it has no accuracy to average.")
         if not allow_different:
             _refuse_other_origin(table, first, place)
-    return _notes(tables)
+    return notes_on_splits(tables)
+
+
+def notes_on_splits(tables: Sequence[ScoreTable]) -> list[str]:
+    """What the user should read beside a mean over splits: sentences, none where all is well."""
+    seen: set[str] = set()
+    for table in tables:
+        parts = table.meta.get("fused") or [table.meta]
+        digests = {str(part["weights_sha256"]) for part in parts if part.get("weights_sha256")}
+        if digests & seen:
+            return [
+                "several splits were scored with the same weights; if these were trained on one of the splits, they "
+                "have seen test videos of the others"
+            ]
+        seen |= digests
+    return []
 
 
 def split_name(table: ScoreTable, default: str) -> str:
@@ -124,22 +139,9 @@ def _origin(table: ScoreTable) -> Mapping[str, Any]:
     parts = table.meta.get("fused") or [table.meta]
     return {
         "kind of scores": table.kind,
+        "kind before fusion": " + ".join(str(part.get("saved_kind", table.kind)) for part in parts),
         "model": " + ".join(str(part.get("model", "unknown")) for part in parts),
         "protocol": " + ".join(str(part.get("protocol", "unknown")) for part in parts),
         "order of frames": " + ".join("reversed" if part.get("reverse") else "forward" for part in parts),
         "weight": " : ".join(f"{part.get('weight', 1):.3g}" for part in parts),
     }
-
-
-def _notes(tables: Sequence[ScoreTable]) -> list[str]:
-    seen: set[str] = set()
-    for table in tables:
-        parts = table.meta.get("fused") or [table.meta]
-        digests = {str(part["weights_sha256"]) for part in parts if part.get("weights_sha256")}
-        if digests & seen:
-            return [
-                "several splits were scored with the same weights; if these were trained on one of the splits, they "
-                "have seen test videos of the others"
-            ]
-        seen |= digests
-    return []
