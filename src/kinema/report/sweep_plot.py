@@ -55,7 +55,8 @@ def plot_sweep(sweep: Sweep, names: Sequence[str], path: str | Path, *, weights:
         axes.plot(sweep.chosen, curve[used], "D", color=colour, ms=7, mec="white", zorder=4, clip_on=False)
     _make_room(axes, np.concatenate([sweep.top1, [curves["mean class"]]]))
     axes.axvline(sweep.chosen, color=INK, lw=1, ls=":", zorder=1)
-    for share, said in ((0.0, f"{names[0]} alone"), (1.0, f"{names[1]} alone"), (sweep.chosen, f"used: {weights}")):
+    ends = (0.0, f"{_short(names[0])} alone"), (1.0, f"{_short(names[1])} alone")
+    for share, said in (*ends, (sweep.chosen, f"used: {weights}")):
         if share == sweep.chosen or abs(share - sweep.chosen) > 0.18:
             place = int(np.flatnonzero(sweep.shares == share)[0])
             _say(axes, share, said, {measure: float(curve[place]) for measure, curve in curves.items()})
@@ -104,9 +105,14 @@ def _make_room(axes: Axes, curves: np.ndarray) -> None:
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
 
 
+def _short(name: str) -> str:
+    """A name that fits above the end of the curve; the title has the whole of it."""
+    return name if len(name) <= 13 else f"{name[:12].rstrip()}…"
+
+
 def _say(axes: Axes, share: float, said: str, accuracies: dict[str, float]) -> None:
     """Write the accuracies of a point above the curves."""
-    lines = [textwrap.fill(said, 18), *(f"{measure} {100 * value:.1f} %" for measure, value in accuracies.items())]
+    lines = [said, *(f"{measure} {100 * value:.1f} %" for measure, value in accuracies.items())]
     # Away from the nearer end, whose own label is there.
     side = "center" if share == 0.5 else "left" if share < 0.5 else "right"
     text = axes.text(
