@@ -52,36 +52,44 @@ def fuse(
         classes: Print the accuracy of each class too.
         json: Print JSON instead of tables.
     """
-    from kinema.cli.fusion_tables import Fusion, fusion_json, print_fusion
-    from kinema.cli.score_files import load_streams, stream_names
+    from kinema.cli.fusion_tables import fusion_json, print_fusion
     from kinema.cli.score_tables import print_classes
-    from kinema.evaluation.fusion import combine, shares_of
-    from kinema.evaluation.splits import check_splits, match_splits, split_name
+    from kinema.evaluation.fusion import shares_of
+    from kinema.evaluation.splits import check_splits
 
     _check_counts(weights, names, sweep, len(scores))
-    shares = shares_of(weights, len(scores))
-    called = list(names) or stream_names(scores)
-    matched = match_splits(load_streams(scores), called)
-    splits = _line_up(matched, average)
-    fused = [combine(tables, shares) for tables in splits]
-    split_names = [split_name(table, f"split {place}") for place, table in enumerate(fused, start=1)]
-    fusion = Fusion(called, list(weights) or [1.0] * len(scores), splits, fused, split_names)
-    paths = _fused_paths(split_names, out) if out else []
-    notes = check_splits(fused, allow_different=allow_different) if len(fused) > 1 else []
+    fusion = _fusion(scores, weights, names, average)
+    paths = _fused_paths(fusion.split_names, out) if out else []
+    notes = check_splits(fusion.fused, allow_different=allow_different) if len(fusion.fused) > 1 else []
     if json:
         from json import dumps
 
         print(dumps(fusion_json(fusion, with_classes=classes)))
     else:
         print_fusion(fusion)
-        for table, name in zip(fused, split_names, strict=True):
+        for table, name in zip(fusion.fused, fusion.split_names, strict=True):
             if classes and table.num_labelled:
                 print_classes(table, title=f"fused, {name}")
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
-    for table, path in zip(fused, paths, strict=False):  # without --out there are no paths
+    for table, path in zip(fusion.fused, paths, strict=False):  # without --out there are no paths
         print(f"scores: {table.save(path)}", file=sys.stderr)
-    _sweep(fusion, shares[1], sweep)
+    _sweep(fusion, shares_of(weights, len(scores))[1], sweep)
+
+
+def _fusion(scores: Sequence[str], weights: Sequence[float], names: Sequence[str], average: str) -> Fusion:
+    """Load the streams, match their splits and fuse each."""
+    from kinema.cli.fusion_tables import Fusion
+    from kinema.cli.score_files import load_streams, stream_names
+    from kinema.evaluation.fusion import combine, shares_of
+    from kinema.evaluation.splits import match_splits, split_name
+
+    shares = shares_of(weights, len(scores))
+    called = list(names) or stream_names(scores)
+    splits = _line_up(match_splits(load_streams(scores), called), average)
+    fused = [combine(tables, shares) for tables in splits]
+    split_names = [split_name(table, f"split {place}") for place, table in enumerate(fused, start=1)]
+    return Fusion(called, list(weights) or [1.0] * len(scores), splits, fused, split_names)
 
 
 def _check_counts(weights: Sequence[float], names: Sequence[str], files: Sequence[Path], num_streams: int) -> None:
