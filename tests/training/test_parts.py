@@ -168,20 +168,20 @@ def test_automatic_batch_brings_its_rate(monkeypatch: pytest.MonkeyPatch, kind: 
     engine = SimpleNamespace(device=torch.device("cuda"), world=2, gather=lambda value: [value, value * 2])
     monkeypatch.setattr("kinema.training.memory._fits", lambda engine, model, shape: shape[0] <= 40)
     recipe = recipe_with(optim__optimizer=kind, optim__lr=0.1, train__accumulate=2)
-    chosen = automatic_batch(engine, tiny_model(), recipe, num_videos=10_000)
+    chosen = automatic_batch(engine, tiny_model(), recipe, epoch_clips=10_000)
     assert (chosen.train.batch_size, chosen.train.accumulate) == (64, 1)
     assert chosen.optim.lr == pytest.approx(rate)
-    few = automatic_batch(engine, tiny_model(), recipe, num_videos=100)
+    few = automatic_batch(engine, tiny_model(), recipe, epoch_clips=100)
     assert few.train.batch_size == 16  # 8 for each process: never more than a quarter of an epoch
     engine.device = torch.device("cpu")
-    assert automatic_batch(engine, tiny_model(), recipe, num_videos=10_000) is recipe
+    assert automatic_batch(engine, tiny_model(), recipe, epoch_clips=10_000) is recipe
 
 
 def test_one_clip_that_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = SimpleNamespace(device=torch.device("cuda"), world=1, gather=lambda value: [value])
     monkeypatch.setattr("kinema.training.memory._fits", lambda engine, model, shape: False)
     with pytest.raises(UserError, match="not even one clip fits into memory"):
-        automatic_batch(engine, tiny_model(), Recipe(name="x"), num_videos=100)
+        automatic_batch(engine, tiny_model(), Recipe(name="x"), epoch_clips=100)
 
 
 def test_trying_a_batch_leaves_no_mark(monkeypatch: pytest.MonkeyPatch) -> None:

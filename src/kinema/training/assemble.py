@@ -11,6 +11,7 @@ from torch import nn
 
 from kinema.errors import UserError
 from kinema.training.average import WeightAverage
+from kinema.training.batch_size import batch_note
 from kinema.training.batches import class_weights, steps_per_epoch
 from kinema.training.initial import starting_model
 from kinema.training.memory import automatic_batch
@@ -36,6 +37,7 @@ def assemble(
     validation: Manifest | None,
     display: Display,
     auto_batch: bool = False,
+    keep_lr: bool = False,
 ) -> Run:
     """Build model, optimiser and loss for one process of a run.
 
@@ -47,6 +49,7 @@ def assemble(
         validation: Videos to validate on, or None.
         display: Where notes go.
         auto_batch: Replace the recipe's batch by the largest that fits.
+        keep_lr: Do not adjust the learning rate to that batch.
 
     Raises:
         UserError: When parts of the recipe do not go together with the model, the data or the device.
@@ -54,9 +57,9 @@ def assemble(
     model, preprocessing = starting_model(recipe, training.classes, note=display.note)
     freeze(model, recipe)
     model = _with_synchronised_norms(model, recipe, engine)
-    if auto_batch:
-        recipe = _with_automatic_batch(engine, model, recipe, len(training), display.note)
     clips = recipe.schedule.epoch_clips or len(training)
+    if auto_batch:
+        recipe = _with_automatic_batch(engine, model, recipe, clips, keep_lr, display.note)
     if clips < engine.world or recipe.train.batch_size < engine.world * recipe.train.accumulate:
         raise UserError(
             f"{len(training)} videos in batches of {recipe.train.batch_size} cannot keep {engine.world} processes with "
@@ -100,12 +103,9 @@ def _with_synchronised_norms(model: ActionModel, recipe: Recipe, engine: Engine)
 
 
 def _with_automatic_batch(
-    engine: Engine, model: ActionModel, recipe: Recipe, num_videos: int, note: Callable[[str], None]
+    engine: Engine, model: ActionModel, recipe: Recipe, epoch_clips: int, keep_lr: bool, note: Callable[[str], None]
 ) -> Recipe:
     model.to(engine.device, engine.dtype)
-    chosen = automatic_batch(engine, model, recipe, num_videos=num_videos)
-    note(
-        f"batch {chosen.train.batch_size} (the recipe has {recipe.train.batch_size}), "
-        f"learning rate {chosen.optim.lr:.3g} (the recipe has {recipe.optim.lr:.3g})"
-    )
+    chosen = automatic_batch(engine, model, recipe, epoch_clips=epoch_clips, keep_lr=keep_lr)
+    note(batch_note(recipe, chosen) or f"batch {chosen.train.batch_size}, as the recipe has it")
     return chosen

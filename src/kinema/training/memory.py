@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from torch import nn
 
 from kinema.errors import UserError
 from kinema.evaluation.batching import is_out_of_memory
+from kinema.training.batch_size import with_batch
 from kinema.training.objective import Mixture, Objective
 from kinema.training.parameters import NORMS
 
@@ -65,35 +65,30 @@ def largest_fitting(engine: Engine, model: ActionModel, clip_shape: torch.Size, 
     return size
 
 
-def automatic_batch(engine: Engine, model: ActionModel, recipe: Recipe, *, num_videos: int) -> Recipe:
+def automatic_batch(
+    engine: Engine, model: ActionModel, recipe: Recipe, *, epoch_clips: int, keep_lr: bool = False
+) -> Recipe:
     """Return the recipe with the largest batch that fits, and the learning rate that goes with it.
 
-    The rate changes in proportion to the batch for SGD (arXiv:1706.02677) and with its square root for AdamW, whose
-    steps do not shrink with the noise of the gradient. Hosts without an accelerator keep the recipe's batch: there a
-    larger one is not faster.
+    Hosts without an accelerator keep the recipe's batch: there a larger one is not faster.
 
     Args:
         engine: Where the run computes.
         model: The network, on its device.
         recipe: Names the clip's frames and crop, and the batch that its rate is meant for.
-        num_videos: Videos to train on; a batch never takes more than a quarter of an epoch.
+        epoch_clips: Clips of an epoch; a batch never takes more than a quarter of them.
+        keep_lr: Leave the rate as it is.
     """
     if engine.device.type != "cuda":
         return recipe
-    most = max(1, min(MAX_AUTO_BATCH, num_videos // (4 * engine.world)))
+    most = max(1, min(MAX_AUTO_BATCH, epoch_clips // (4 * engine.world)))
     side = recipe.data.crop_size
     shape = torch.Size([model.in_channels, recipe.data.frames, side, side])
     fitting = min(engine.gather(largest_fitting(engine, model, shape, most=most)))
     if fitting == 0:
         raise UserError("not even one clip fits into memory; use fewer frames, a smaller crop or a smaller model")
-    batch = fitting * engine.world
-    growth = batch / recipe.train.batch_size
-    rate = recipe.optim.lr * (growth if recipe.optim.optimizer == "sgd" else growth**0.5)
-    return dataclasses.replace(
-        recipe,
-        train=dataclasses.replace(recipe.train, batch_size=batch, accumulate=1),
-        optim=dataclasses.replace(recipe.optim, lr=rate),
-    )
+    chosen = with_batch(recipe, fitting * engine.world, keep_lr=keep_lr)
+    return chosen.with_fields({"train.accumulate": 1})
 
 
 def _fits(engine: Engine, model: nn.Module, shape: tuple[int, ...]) -> bool:
