@@ -61,7 +61,19 @@ class FullyConnectedHead(Head):
 
     def forward(self, features: Tensor) -> Tensor:
         """Score ``b d t h w``; the result has axes ``b classes``."""
-        steps = F.adaptive_avg_pool2d(fold(features), self.map_size).flatten(1)
+        return self.consensus(self.score_steps(self.steps_of(features)), features.shape[2])
+
+    def steps_of(self, features: Tensor) -> Tensor:
+        """What fc6 sees of every time step: ``b d t h w`` to ``(b t) n``."""
+        return F.adaptive_avg_pool2d(fold(features), self.map_size).flatten(1)
+
+    def score_steps(self, steps: Tensor) -> Tensor:
+        """Score time steps, each for itself: ``n inputs`` to ``n classes``."""
         for key, chance in zip(("0", "3"), self.dropout, strict=True):
             steps = F.dropout(torch.relu_(self.get_submodule(key)(steps)), chance, self.training)
-        return unfold(self.classifier(steps)[:, :, None, None], features.shape[2]).mean((2, 3, 4))
+        return self.classifier(steps)
+
+    @staticmethod
+    def consensus(scores: Tensor, num_steps: int) -> Tensor:
+        """Average the scores of the time steps of every clip: ``(b t) classes`` to ``b classes``."""
+        return unfold(scores[:, :, None, None], num_steps).mean((2, 3, 4))

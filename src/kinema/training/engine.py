@@ -9,11 +9,11 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import active_children
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 import torch.distributed
@@ -23,8 +23,12 @@ from torch import nn
 
 from kinema.errors import UserError, one_of
 from kinema.launched import processes_from_outside
+from kinema.training.fc_gather import GatheredNetwork
 from kinema.training.recipe import PRECISIONS
 from kinema.training.stopping import signals_going_to
+
+if TYPE_CHECKING:
+    from kinema.models.action_model import ActionModel
 
 Value = TypeVar("Value")
 
@@ -45,16 +49,21 @@ class Hardware:
         nodes: Machines; more than one needs torchrun or SLURM to start the processes.
         accelerator: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         precision: One of ``fp32``, ``bf16``, ``fp16``, ``fp64``.
+        fc_gather: With several processes, gather what goes into large fully connected layers instead of exchanging
+            their gradients.
     """
 
     devices: int = 1
     nodes: int = 1
     accelerator: str = "auto"
     precision: str = "fp32"
+    fc_gather: bool = False
 
     def __post_init__(self) -> None:
         one_of("accelerator", self.accelerator, ("auto", "cpu", "cuda", "mps"))
         one_of("precision", self.precision, PRECISIONS)
+        if self.fc_gather and self.devices * self.nodes == 1:
+            raise UserError("fc gathering is for several processes; leave it out, or give more devices")
         if self.devices < 1 or self.nodes < 1:
             raise UserError(f"devices is {self.devices} and nodes is {self.nodes}; both must be at least 1")
         started, wanted = processes_from_outside(), self.devices * self.nodes
@@ -78,6 +87,7 @@ class Engine:
         rank: Number of this process, from 0.
         world: Number of processes.
         dtype: Of clips and weights.
+        gathers: Whether the inputs of large fully connected layers are gathered, see ``fc_gather``.
         sum_dtype: For sums over an epoch; the widest that the device has.
     """
 
@@ -85,13 +95,14 @@ class Engine:
     rank: int
     world: int
 
-    def __init__(self, fabric: Fabric, scaler: torch.amp.GradScaler | None, precision: str) -> None:
+    def __init__(self, fabric: Fabric, scaler: torch.amp.GradScaler | None, hardware: Hardware) -> None:
         self._fabric = fabric
         self.scaler = scaler
         self.device: torch.device = torch.device(fabric.device)
         self.rank: int = fabric.global_rank
         self.world: int = fabric.world_size
-        self.dtype = torch.float64 if precision == "fp64" else torch.float32
+        self.dtype = torch.float64 if hardware.precision == "fp64" else torch.float32
+        self.gathers = hardware.fc_gather
         self.sum_dtype = torch.float32 if self.device.type == "mps" else torch.float64
 
     @property
@@ -100,13 +111,18 @@ class Engine:
         return self.rank == 0
 
     def prepare(
-        self, model: nn.Module, optimizer: torch.optim.Optimizer, *, compile: bool
+        self, model: ActionModel, optimizer: torch.optim.Optimizer, *, compile: bool
     ) -> tuple[nn.Module, torch.optim.Optimizer]:
         """Move both to the device and return them wrapped for precision, compilation and gradient exchange."""
         model.to(self.dtype)
-        if compile:
-            model.compile()
-        return self._fabric.setup(model, optimizer)
+        if not self.gathers:
+            if compile:
+                model.compile()
+            return self._fabric.setup(model, optimizer)
+        network = GatheredNetwork(
+            model.to(self.device), exchanged=self._fabric.setup_module, autocast=self.autocast, compile=compile
+        )
+        return network, self._fabric.setup_optimizers(optimizer)  # pyrefly: ignore[bad-return]
 
     def backward(self, loss: torch.Tensor) -> None:
         """Add the gradient of a loss, scaled where the precision needs it."""
@@ -118,6 +134,10 @@ class Engine:
 
     def without_exchange(self, network: nn.Module, wanted: bool) -> AbstractContextManager[None]:
         """Keep gradients local inside the block when ``wanted``: all but the last part of an accumulated step."""
+        if isinstance(network, GatheredNetwork):
+            if not network.exchanges:
+                return nullcontext()
+            network = network.convolutions
         return self._fabric.no_backward_sync(network, enabled=wanted)  # pyrefly: ignore[bad-argument-type]
 
     def autocast(self) -> AbstractContextManager[None]:
@@ -186,10 +206,10 @@ def launch(hardware: Hardware, work: Callable[..., Value], *arguments: object) -
         )
         if not spawning:
             fabric.launch()
-            return work(Engine(fabric, scaler, hardware.precision), *arguments)
+            return work(Engine(fabric, scaler, hardware), *arguments)
         with signals_going_to(_forward_signal), _ending_survivors():
             try:
-                answer = fabric.launch(partial(_spawned, scaler, hardware.precision, work, arguments))
+                answer = fabric.launch(partial(_spawned, scaler, hardware, work, arguments))
                 return pickle.loads(answer)
             except torch.multiprocessing.ProcessExitedException as error:
                 how = (
@@ -207,14 +227,14 @@ def launch(hardware: Hardware, work: Callable[..., Value], *arguments: object) -
 
 def _spawned(
     scaler: torch.amp.GradScaler | None,
-    precision: str,
+    hardware: Hardware,
     work: Callable[..., Any],
     arguments: tuple[object, ...],
     fabric: Fabric,
 ) -> bytes:
     """The body of a spawned process; its answer is packed, for Fabric looks into values and refuses frozen ones."""
     _silence_notices()
-    return pickle.dumps(work(Engine(fabric, scaler, precision), *arguments))
+    return pickle.dumps(work(Engine(fabric, scaler, hardware), *arguments))
 
 
 def _accelerator(name: str) -> str:
