@@ -12,9 +12,10 @@ import pytest
 from make_videos import numbered_frames, write_video
 
 from kinema.cli.main import run
+from kinema.data.derive import Advance
 from kinema.data.manifest import Manifest, Record
 from kinema.errors import UserError
-from kinema.flow.extract import Advance, extract, store_path
+from kinema.flow.extract import extract, store_path
 from kinema.flow.store import JPEG_QUALITY
 from kinema.video.flow_store import open_flow_store
 
@@ -66,7 +67,7 @@ def test_a_second_run_computes_nothing_and_mends_damage(tmp_path: Path) -> None:
     how = {"method": "farneback", "backend": "opencv", "num_workers": 0}
     first = extract(videos, tmp_path / "out", **how, progress=told.append)
     assert (first.num_videos, first.num_found, first.num_fields) == (3, 0, 5 + 19)
-    assert sum(step.num_fields for step in told) == 24
+    assert sum(step.num_frames for step in told) == 24
     assert sum(step.num_videos for step in told) == 3
     before = stores_of(tmp_path / "out")
     assert len(before) == 3

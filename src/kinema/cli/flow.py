@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from kinema.cli.video_bar import video_bar
 from kinema.errors import UserError
 
 if TYPE_CHECKING:
-    from kinema.flow.extract import Advance, ExtractionResult
+    from kinema.flow.extract import ExtractionResult
 
 
 def extract(
@@ -48,7 +47,7 @@ def extract(
     from kinema.flow.extract import extract as extract_all
 
     manifest = Manifest.open(data)
-    with _bar(manifest, step) as advance:
+    with video_bar(manifest, "flow", step=step) as advance:
         result = extract_all(
             manifest,
             out,
@@ -66,46 +65,6 @@ def extract(
     if result.bad:
         num_all = result.num_videos + len(result.bad)
         raise UserError(f"{len(result.bad):,} of {num_all:,} videos cannot be read; the others have their flow")
-
-
-@contextmanager
-def _bar(manifest: object, step: int) -> Iterator[Callable[[Advance], None]]:
-    """Show videos, fields per second and time left on standard error, where that is a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from kinema.data.manifest import Manifest
-    from kinema.launched import share_from_outside
-
-    assert isinstance(manifest, Manifest)
-    rank, world = share_from_outside()
-    counts = manifest.columns.num_frames[manifest.rows][rank::world]
-    by_field = bool(len(counts)) and bool((counts > 0).all())  # else time is told by videos
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("flow"),
-        BarColumn(),
-        TextColumn("{task.fields[videos]:,}/{task.fields[all]:,} videos"),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-    )
-    disable = not console.is_terminal or rank != 0
-    with Progress(*columns, console=console, transient=True, disable=disable, speed_estimate_period=120) as bar:
-        total = int((counts // step).sum()) if by_field else len(counts)
-        task = bar.add_task("flow", total=total, videos=0, all=len(counts), rate="")
-        shown = {"fields": 0, "videos": 0, "total": total}
-
-        def advance(done: Advance) -> None:
-            shown["fields"] += done.num_fields
-            shown["videos"] += done.num_videos
-            found = done.num_found if by_field else bool(done.num_found)
-            shown["total"] -= found  # what an earlier run did says nothing about the time left
-            bar.advance(task, done.num_fields if by_field else done.num_videos - found)
-            elapsed = bar.tasks[0].elapsed or 0
-            rate = f"{shown['fields'] / elapsed:,.1f} frames/s" if elapsed else ""
-            bar.update(task, total=shown["total"], videos=shown["videos"], rate=rate)
-
-        yield advance
 
 
 def _report(result: ExtractionResult) -> None:

@@ -2,48 +2,28 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
-from urllib.parse import quote
 
 import torch
 
+from kinema.data.derive import Advance, Done, bad_videos, cores_to_use, derive
+from kinema.data.derived_manifest import file_name, manifest_name, refuse_other_classes, write_derived_manifest
 from kinema.data.manifest import Manifest, Record
+from kinema.data.processes import Send
 from kinema.data.scan import BadVideo
 from kinema.errors import UserError, VideoError, one_of
 from kinema.flow.methods import find_method
 from kinema.flow.one_video import Extraction, extract_video
-from kinema.flow.processes import Send, each_in_processes
 from kinema.flow.store import KINDS, refuse_difference
-from kinema.flow.store_manifest import manifest_name, refuse_other_classes, write_store_manifest
 from kinema.launched import local_ranks_from_outside, share_from_outside
-from kinema.video.decoder import FLOW_SUFFIXES, announce_backend
+from kinema.video.decoder import FLOW_SUFFIXES
 from kinema.video.flow_store import open_flow_store
 
 MAX_GPU_WORKERS = 8
 """Processes that share the GPUs by default; each holds a CUDA context of some hundred MiB."""
-
-FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-class Advance(NamedTuple):
-    """What has happened since the last one, for a progress bar.
-
-    Attributes:
-        num_fields: Fields computed.
-        num_videos: Videos that are done, now or by an earlier run.
-        num_found: Fields of those that an earlier run had stored.
-    """
-
-    num_fields: int = 0
-    num_videos: int = 0
-    num_found: int = 0
 
 
 @dataclass(frozen=True)
@@ -67,15 +47,6 @@ class ExtractionResult:
     seconds: float
 
 
-class _Done(NamedTuple):
-    """A video's end: the number of its fields, whether they were there before, or why there is no store."""
-
-    number: int
-    num_fields: int = 0
-    found: bool = False
-    reason: str = ""
-
-
 @dataclass(frozen=True)
 class _VideoTask:
     """Stores the flow of one video; what every process is given."""
@@ -85,17 +56,12 @@ class _VideoTask:
     extraction: Extraction
     devices: tuple[str, ...]
 
-    def bad(self, done: dict[int, _Done]) -> list[BadVideo]:
-        """The videos that could not be read, in the order of the manifest."""
-        reasons = [(self.records[number], answer.reason) for number, answer in sorted(done.items()) if answer.reason]
-        return [BadVideo(record.video_id, record.path, reason) for record, reason in reasons]
-
     def __call__(self, number: int, worker: int, send: Send) -> None:
         record, target = self.records[number], self.targets[number]
         description = self.extraction.describe(record.video_id)
         num_found = _num_stored(target, self.extraction, record.video_id) if target.exists() else 0
         if num_found:
-            send(_Done(number, num_found, found=True))
+            send(Done(number, num_found, found=True))
             return
         device = self.devices[worker % len(self.devices)]
         try:
@@ -105,12 +71,12 @@ class _VideoTask:
                 self.extraction,
                 description,
                 device=device,
-                advance=lambda count: send(Advance(num_fields=count)),
+                advance=lambda count: send(Advance(num_frames=count)),
             )
         except VideoError as error:
-            send(_Done(number, reason=error.reason))
+            send(Done(number, reason=error.reason))
             return
-        send(_Done(number, num_fields))
+        send(Done(number, num_fields))
 
 
 def extract(
@@ -156,7 +122,7 @@ def extract(
     manifest.validate(check_files=False)
     extraction = _checked(method, backend, bound=bound, kind=kind, step=step, short_side=short_side)
     out.mkdir(parents=True, exist_ok=True)
-    refuse_other_classes(manifest, out)
+    refuse_other_classes(manifest, out, "flow")
     rank, world = share_from_outside()
     records = tuple(manifest)[rank::world]
     targets = tuple(store_path(out, record.video_id, kind) for record in records)
@@ -165,9 +131,21 @@ def extract(
     if num_workers is None:
         num_workers = _default_workers(on_gpu)
     task = _VideoTask(records, targets, extraction, devices)
-    done, num_computed = _run(task, out, num_workers=num_workers, spawn=on_gpu, progress=progress)
-    bad = task.bad(done)
-    written = write_store_manifest(manifest, out / manifest_name(manifest), lambda name: store_path(out, name, kind))
+    done, num_computed = derive(
+        task, len(records), records, out, what="flow", num_workers=num_workers, spawn=on_gpu, progress=progress
+    )
+    bad = bad_videos(records, done)
+
+    def find(record: Record) -> str:
+        place = store_path(out, record.video_id, kind)
+        return str(place.relative_to(out)) if place.exists() else ""
+
+    written = write_derived_manifest(
+        manifest,
+        out / manifest_name(manifest, "flow.csv"),
+        find=find,
+        read=lambda record, path: _stored(record, out, path),
+    )
     num_found = sum(answer.found for answer in done.values())
     return ExtractionResult(written, bad, len(done) - len(bad), num_found, num_computed, time.monotonic() - start)
 
@@ -182,32 +160,9 @@ def _checked(method: str, backend: str, *, bound: float, kind: str, step: int, s
     return Extraction(method=method, backend=backend, bound=float(bound), kind=kind, step=step, short_side=short_side)
 
 
-def _run(
-    task: _VideoTask, out: Path, *, num_workers: int, spawn: bool, progress: Callable[[Advance], None] | None
-) -> tuple[dict[int, _Done], int]:
-    """Do all videos; give what became of each by its number, and how many fields were computed."""
-    done: dict[int, _Done] = {}
-    num_computed = 0
-    num_videos = len(task.records)
-    if num_videos:
-        announce_backend(task.records[0].path)
-    with _explained(out, done, num_videos):
-        for message in each_in_processes(task, num_videos, num_workers=num_workers, spawn=spawn):
-            advance = message if isinstance(message, Advance) else Advance()
-            if isinstance(message, _Done):
-                done[message.number] = message
-                advance = Advance(num_videos=1, num_found=message.num_fields if message.found else 0)
-            num_computed += advance.num_fields
-            if progress is not None:
-                progress(advance)
-    return done, num_computed
-
-
 def store_path(out: Path, video_id: str, kind: str) -> Path:
     """Where the flow of a video lies: under its id, slashes making folders, with odd characters written as %XX."""
-    parts = [quote(part, safe=" +,;=@()[]'&") for part in video_id.split("/")]
-    parts = [part.replace(".", "%2E") if not part.strip(".") else part for part in parts]
-    return out.joinpath(*(part or "%00" for part in parts[:-1]), (parts[-1] or "%00") + FLOW_SUFFIXES[kind])
+    return out / file_name(video_id, FLOW_SUFFIXES[kind])
 
 
 def _num_stored(path: Path, extraction: Extraction, video_id: str) -> int:
@@ -237,21 +192,15 @@ def _devices(name: str, backend: str) -> tuple[str, ...]:
 
 
 def _default_workers(on_gpu: bool) -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    cores = max(1, cores // local_ranks_from_outside()[1])
-    return min(cores, MAX_GPU_WORKERS) if on_gpu else cores
+    return min(cores_to_use(), MAX_GPU_WORKERS) if on_gpu else cores_to_use()
 
 
-@contextmanager
-def _explained(out: Path, done: dict[int, _Done], num_videos: int) -> Iterator[None]:
-    """Say what a full disk means for the work so far."""
+def _stored(record: Record, out: Path, path: str) -> Record | None:
+    """The row of a store; None when it is damaged."""
     try:
-        yield
-    except OSError as error:
-        if error.errno not in FULL_DISK:
-            raise
-        finished = sum(not answer.reason for answer in done.values())
-        raise UserError(
-            f"the disk of {out} is full ({error.strerror}); the flow of {finished:,} of {num_videos:,} videos is "
-            "complete and kept. Make room, then run the same command again: it goes on from there."
-        ) from error
+        with open_flow_store(out / path) as store:
+            num_fields, fps = len(store), store.fps
+    except VideoError:
+        return None
+    nowhere = float("nan")  # a store has the fields of its segment only
+    return record._replace(path=path, num_frames=num_fields, fps=fps, start=nowhere, end=nowhere)
