@@ -17,7 +17,8 @@ BACKENDS = {"tvl1": ("torch", "opencv"), "farneback": ("opencv",)}
 """Who computes each method, the default first."""
 
 REVISION = 1
-"""Of our own TV-L1: to be raised whenever its flow changes, so that stores tell old fields from new ones."""
+"""Of our own TV-L1, so that stores tell old fields from new ones: to be raised when its flow changes by more than
+rounding, which differs between processors and versions of torch as well, makes of it (some 0.01 px on average)."""
 
 SMALLEST_FRAME = 8
 """Frames with a shorter side, in px, are refused."""

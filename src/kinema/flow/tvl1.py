@@ -41,11 +41,14 @@ def tvl1(first: Tensor, second: Tensor, parameters: TvL1Parameters | None = None
     """
     parameters = parameters or TvL1Parameters()
     with torch.no_grad():
-        if first.is_cuda:
-            return _flow(first, second, parameters)
+        flow = torch.zeros(len(first), 2, *first.shape[1:], device=first.device)
+        # Equal frames, of which videos have many, have no flow.
+        differ = (first != second).flatten(1).any(1).nonzero()[:, 0]
         # On a CPU one pair after the other keeps more in the caches.
-        pairs = zip(first.split(1), second.split(1), strict=True)
-        return torch.cat([_flow(one, other, parameters) for one, other in pairs])
+        for some in [differ] if first.is_cuda else differ.split(1):
+            if len(some):
+                flow[some] = _flow(first[some], second[some], parameters)
+        return flow
 
 
 def _flow(first: Tensor, second: Tensor, parameters: TvL1Parameters) -> Tensor:
@@ -92,16 +95,25 @@ def _one_level(frames: Tensor, u: Tensor, parameters: TvL1Parameters) -> Tensor:
     gradient_x = (padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]) / 2
     gradient_y = (padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]) / 2
     source = torch.stack([second, gradient_x, gradient_y], 1)
-    q = u.new_zeros(u.shape[0], 2, *u.shape[1:])
+    q, w, data = (u.new_zeros(u.shape[0], *lead, *u.shape[2:]) for lead in ((2, 2), (2,), (3,)))
+    iteration = _iteration(u, q, w, data, parameters) if len(u) == 1 else None
     for _ in range(parameters.warps):
-        warped = warp(source, u)
-        w = warped[:, 1:].contiguous()
-        # Where the gradient vanishes so does the step along it; the floor only keeps 0 / 0 away.
-        slope = -1 / w.square().sum(1).clamp_(min=torch.finfo(torch.float32).eps)
-        constant = warped[:, 0] - (w * u).sum(1) - first
-        data = torch.stack([slope * w[:, 0], slope * w[:, 1], slope * constant], 1)
-        u, q = _solve(u, q, w, data, parameters)
+        _linearise(first, warp(source, u), u, w, data)
+        if iteration is not None:
+            _solve_one(iteration, parameters)
+        else:
+            u, q = _solve(u, q, w, data, parameters)
     return u
+
+
+def _linearise(first: Tensor, warped: Tensor, u: Tensor, w: Tensor, data: Tensor) -> None:
+    """Put the gradient of the warped frame into ``w`` and the data term about ``u`` into ``data``."""
+    w.copy_(warped[:, 1:])
+    constant = warped[:, 0].sub_(first).addcmul_(w[:, 0], u[:, 0], value=-1).addcmul_(w[:, 1], u[:, 1], value=-1)
+    # Where the gradient vanishes so does the step along it; the floor only keeps 0 / 0 away.
+    slope = w[:, 0].square().addcmul_(w[:, 1], w[:, 1]).clamp_(min=torch.finfo(torch.float32).eps).reciprocal_().neg_()
+    torch.mul(w, slope[:, None], out=data[:, :2])
+    torch.mul(constant, slope, out=data[:, 2])
 
 
 def warp(planes: Tensor, u: Tensor) -> Tensor:
@@ -114,13 +126,28 @@ def warp(planes: Tensor, u: Tensor) -> Tensor:
         u: Flow, axes ``n 2 h w``.
     """
     height, width = u.shape[-2:]
-    x = torch.arange(width, device=u.device, dtype=u.dtype) + u[:, 0]
-    y = torch.arange(height, device=u.device, dtype=u.dtype)[:, None] + u[:, 1]
-    grid = torch.stack([x * (2 / (width - 1)) - 1, y * (2 / (height - 1)) - 1], -1)
+    scale_x, scale_y = 2 / (width - 1), 2 / (height - 1)
+    grid = u.new_empty(len(u), height, width, 2)  # -1 to 1 from the middle of the first pixel to that of the last
+    torch.add(torch.arange(width, device=u.device) * scale_x - 1, u[:, 0], alpha=scale_x, out=grid[..., 0])
+    torch.add((torch.arange(height, device=u.device) * scale_y - 1)[:, None], u[:, 1], alpha=scale_y, out=grid[..., 1])
     warped = functional.grid_sample(planes, grid, mode="bicubic", padding_mode="border", align_corners=True)
-    is_inside = (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
-    warped[:, 1:] *= is_inside[:, None]
+    far = grid.abs_()
+    is_outside = (far[..., 0] > 1 + scale_x / 2).logical_or_(far[..., 1] > 1 + scale_y / 2)
+    warped[:, 1:].masked_fill_(is_outside[:, None], 0)
     return warped
+
+
+def _solve_one(iteration: Iteration, parameters: TvL1Parameters) -> None:
+    """Iterate between two warps, for one pair, in place."""
+    u = iteration.u
+    bound = parameters.epsilon**2 * u.shape[-2] * u.shape[-1]
+    every = CHECK_EVERY["cuda" if u.is_cuda else "cpu"]
+    for _ in range(parameters.outer_iterations):
+        u.copy_(median_filter(u, parameters.median_filtering))
+        for done in range(1, parameters.inner_iterations + 1):
+            change = iteration()
+            if (done % every == 0 or done == parameters.inner_iterations) and float(change) <= bound:
+                return
 
 
 def _solve(u: Tensor, q: Tensor, w: Tensor, data: Tensor, parameters: TvL1Parameters) -> tuple[Tensor, Tensor]:
