@@ -127,7 +127,7 @@ def test_early_stopping(shapes: Manifest, tiny_recipe: Recipe, run_folder: Path)
     result = train(data=shapes, recipe=recipe, out=run_folder, quiet=True)
     assert len(result.history) == 3
     assert result.best["epoch"] == 1
-    assert "stopping early" in (run_folder / "log.txt").read_text()
+    assert "stopped early" in (run_folder / "log.txt").read_text()
 
 
 def test_no_val_split_holds_some_videos_out(

@@ -32,7 +32,8 @@ class EpochOrder:
     """The batches of one epoch as lists of (epoch, index): a function of seed, epoch and step alone.
 
     A batch of the whole job is dealt out to the processes in turn, so the same clips meet in a step on any number of
-    processes. The last batch may be short; one with fewer clips than processes joins the batch before it.
+    processes. The last batch may be short; where it has fewer clips than there are processes, those that would get
+    none read its first clip too, which counts for nothing there (``training.loop.train_step``).
 
     Args:
         num_samples: Videos of the training set.
@@ -69,10 +70,7 @@ class EpochOrder:
         self.rank, self.world = rank, world
         self.start_step = start_step
         self.weights = weights
-        edges = [*range(0, num_samples, batch_size), num_samples]
-        if len(edges) > 2 and edges[-1] - edges[-2] < world:
-            del edges[-2]
-        self.edges = edges
+        self.edges = [*range(0, num_samples, batch_size), num_samples]
 
     def __len__(self) -> int:
         """Steps that are left of the epoch."""
@@ -82,7 +80,8 @@ class EpochOrder:
         order = one_pass(self.num_samples, seed=self.seed, number=self.epoch, weights=self.weights)
         for step in range(self.start_step, len(self.edges) - 1):
             batch = order[self.edges[step] : self.edges[step + 1]]
-            yield [(self.epoch, int(index)) for index in batch[self.rank :: self.world]]
+            own = batch[self.rank :: self.world] if self.rank < len(batch) else batch[:1]
+            yield [(self.epoch, int(index)) for index in own]
 
 
 class EndlessOrder:

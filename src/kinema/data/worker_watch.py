@@ -75,8 +75,8 @@ class WorkerWatch:
         if waited_sec < HANGING_SEC:
             return None
         return UserError(
-            f"{self._named(stuck)} for {waited_sec:.0f} s and was ended; if that file lies on a disk that has come "
-            "back or is only slow, continue from the last checkpoint, otherwise repair or remove the file"
+            f"{self._named(stuck)} for {waited_sec:.0f} s and was ended; look whether the disk that it reads from "
+            "answers, and whether `kinema data scan` gets past that video"
         )
 
     def dead(self) -> UserError:

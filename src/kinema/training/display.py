@@ -132,10 +132,17 @@ class Display:
             "wait_share": self._wait_share,
         }
 
-    def finish_epoch(self, position: Position) -> None:
-        """Log the newest row of the history and print its line."""
+    def write_numbers(self, position: Position) -> None:
+        """Write the history to ``metrics.csv``, and its newest row as events.
+
+        Raises:
+            UserError: They cannot be written, as on a full disk.
+        """
         if self._logs is not None:
             self._logs.write(position.history)
+
+    def finish_epoch(self, position: Position) -> None:
+        """Print and log the line of the newest row of the history."""
         row = position.history[-1]
         best = "  (best so far)" if position.best.get("epoch") == row["epoch"] else ""
         self.note(f"{describe(row, self._num_epochs)}{best}")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
+from kinema.errors import UserError
 from kinema.files import whole_file
 from kinema.training.directory import METRICS
 
@@ -25,7 +27,21 @@ class Logs:
         self._events = SummaryWriter(str(folder), purge_step=num_epochs + 1 if num_epochs else None)
 
     def write(self, history: list[dict[str, Any]]) -> None:
-        """Write all rows to the CSV (in one step, so that a reader never sees half a file) and the newest as events."""
+        """Write all rows to the CSV (in one step, so that a reader never sees half a file) and the newest as events.
+
+        Raises:
+            UserError: They cannot be written, as on a full disk.
+        """
+        try:
+            self._write(history)
+        except OSError as error:
+            folder = self._csv.parent
+            raise UserError(
+                f"the numbers of epoch {history[-1]['epoch']} could not be written to {folder} "
+                f"({error.strerror or error}); make room and continue with: kinema train --resume {folder}"
+            ) from error
+
+    def _write(self, history: list[dict[str, Any]]) -> None:
         names = list(dict.fromkeys(name for row in history for name in row))
         with whole_file(self._csv) as part, part.open("w", encoding="utf-8", newline="") as file:
             table = csv.DictWriter(file, names, restval="", lineterminator="\n")
@@ -37,8 +53,9 @@ class Logs:
         self._events.flush()
 
     def close(self) -> None:
-        """Finish the event file."""
-        self._events.close()
+        """Finish the event file; on a full disk it stays as it is."""
+        with suppress(OSError):
+            self._events.close()
 
 
 def _rounded(value: object) -> object:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from kinema.errors import UserError
+from kinema.errors import CheckpointError, UserError, VideoError
 from kinema.flow.stacks import network_input
 from kinema.models.action_model import TrainingScores
 from kinema.training.batches import clips_of_step, epoch_batches
@@ -44,13 +45,16 @@ def fit(run: Run) -> int:
     if run.position.num_steps == 0:
         save_last(run)  # so that the run can be resumed whatever happens, and a full disk shows itself early
     try:
-        while run.position.epoch < run.recipe.schedule.epochs and not _out_of_patience(run):
+        while not run.position.is_over(run.recipe):
             if train_epoch(run, batches) or finish_epoch(run):
                 save_last(run)
                 return run.stop.signal or signal.SIGTERM  # another process may be the one that was told to stop
     except UserError as error:
         run.display.log(f"stopped by an error: {error}")
         raise
+    if run.position.epoch < run.recipe.schedule.epochs:
+        train = run.recipe.train
+        run.display.note(f"stopped early: {train.patience} validations without a better {train.monitor}")
     return 0
 
 
@@ -64,7 +68,7 @@ def train_epoch(run: Run, batches: Iterator[Batch]) -> bool:
     run.display.start_epoch(position.epoch, position.step_in_epoch)
     while position.step_in_epoch < num_steps:
         with run.display.waiting():
-            batch = next(batches)
+            batch = _next_batch(run, batches, losses, sums)
         with explained(run, batch):
             of_step = train_step(run, batch)
         sums += of_step
@@ -92,10 +96,31 @@ def train_epoch(run: Run, batches: Iterator[Batch]) -> bool:
     return False
 
 
+def _next_batch(run: Run, batches: Iterator[Batch], losses: LossWatch, sums: torch.Tensor) -> Batch:
+    """Wait for a batch; where none comes, save what there is and say how to go on."""
+    try:
+        return next(batches)
+    except UserError as error:
+        fault = error
+    position = run.position
+    if run.engine.world == 1:  # several cannot: the others wait for this one in the exchange of gradients
+        if losses.went_bad():
+            raise losses.error()
+        position.sums = sums.tolist()
+        if weights_are_finite(run):
+            with suppress(CheckpointError):
+                save_last(run)
+    reason = fault.reason if isinstance(fault, VideoError) else str(fault)
+    reason += f"; once it is repaired, continue with: kinema train --resume {run.folder}"
+    raise VideoError(fault.path, reason) if isinstance(fault, VideoError) else UserError(reason)
+
+
 def train_step(run: Run, batch: Batch) -> torch.Tensor:
     """Make one optimiser step over a batch, in as many parts as the recipe accumulates.
 
-    Every clip of the step counts the same, however unevenly the clips fall on processes and parts.
+    Every clip of the step counts the same, however unevenly the clips fall on processes and parts. A process for which
+    the last step of an epoch has no clip computes with another's, so that it takes part in the exchange of gradients,
+    and counts it as nothing.
 
     Returns:
         Summed loss, right answers and clips of this process.
@@ -107,9 +132,9 @@ def train_step(run: Run, batch: Batch) -> torch.Tensor:
     epoch = position.epoch + position.step_in_epoch / run.steps_per_epoch
     set_rate(run.optimizer, rate_scale(recipe.schedule, epoch))
     num_clips = clips_of_step(run, position.step_in_epoch)
-    share = engine.world / num_clips  # gradients are averaged over the processes
+    share = engine.world / num_clips if engine.rank < num_clips else 0.0  # gradients are averaged over the processes
     sums = torch.zeros(3, dtype=engine.sum_dtype, device=engine.device)
-    num_parts = min(recipe.train.accumulate, num_clips // engine.world)  # the same on all processes
+    num_parts = max(1, min(recipe.train.accumulate, num_clips // engine.world))  # the same on all processes
     blend = draw_blend(len(batch.labels), alpha=recipe.train.mixup, rng=rng)
     for part, rows in enumerate(torch.arange(len(batch.labels)).tensor_split(num_parts)):
         mixture = _mixture(run, batch, rows, blend)
@@ -125,7 +150,7 @@ def train_step(run: Run, batch: Batch) -> torch.Tensor:
     run.optimizer.zero_grad()
     if run.average:
         run.average.update(run.model)
-    return sums
+    return sums if share else torch.zeros_like(sums)
 
 
 def _mixture(run: Run, batch: Batch, rows: torch.Tensor, blend: Blend | None) -> Mixture:
@@ -164,11 +189,14 @@ def finish_epoch(run: Run) -> bool:
     position.history.append(row)
     position.seconds += row["seconds"]
     position.epoch, position.step_in_epoch, position.sums = epoch, 0, [0.0, 0.0, 0.0]
-    if _is_best(run, row):
+    best = _is_best(run, row)
+    if best:
         position.best, position.num_stale = row, 0
-        save_best(run)
     elif scores:
         position.num_stale += 1
+    run.display.write_numbers(position)  # before saving: a run that dies in between comes by here again
+    if best:
+        save_best(run)
     save_last(run)
     run.display.finish_epoch(position)
     return _agreed(run, bool(run.stop.signal))[0]
@@ -182,14 +210,6 @@ def _is_best(run: Run, row: dict[str, float]) -> bool:
     sign = -1 if run.recipe.train.monitor == "loss" else 1
     best = run.position.best.get(monitor)
     return best is None or sign * row[monitor] > sign * best
-
-
-def _out_of_patience(run: Run) -> bool:
-    patience = run.recipe.train.patience
-    if patience and run.position.num_stale >= patience:
-        run.display.note(f"stopping early: {patience} validations without a better {run.recipe.train.monitor}")
-        return True
-    return False
 
 
 def _looks(run: Run, last: bool, wanted: bool) -> bool:

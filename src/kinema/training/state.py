@@ -49,6 +49,10 @@ class Position:
     history: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
 
+    def is_over(self, recipe: Recipe) -> bool:
+        """Whether nothing is left to do: all epochs are done, or patience has run out."""
+        return self.epoch >= recipe.schedule.epochs or 0 < recipe.train.patience <= self.num_stale
+
 
 @dataclass
 class Run:
@@ -105,6 +109,7 @@ def save_last(run: Run) -> None:
         "position": {**dataclasses.asdict(run.position), "sums": sums},
         "data": run.training.digest(),
         "world": run.engine.world,
+        "fc_gather": run.engine.gathers,
     }
     checkpoint_file.write(run.folder / "last.ckpt", _payload(run, training))
 
@@ -139,8 +144,8 @@ def restore(run: Run, payload: dict[str, Any]) -> None:
     """Continue from what ``save_last`` wrote.
 
     Raises:
-        CheckpointError: When the file holds no training state, or was made with other data or another number of
-            processes.
+        CheckpointError: When the file holds no training state, or was made with other data, or on as many processes
+            with fc gathering where this run has none (or the reverse).
     """
     training, path = payload["training"], run.folder / "last.ckpt"
     if training is None:
@@ -150,7 +155,13 @@ def restore(run: Run, payload: dict[str, Any]) -> None:
             f"{path} was trained on other videos than {run.training.name} holds now; restore the list"
         )
     if training["world"] != run.engine.world:
-        raise CheckpointError(f"{path} was trained by {training['world']} processes; resume with as many devices")
+        run.display.note(
+            f"resuming with {run.engine.world} instead of {training['world']} processes: the clips of every step stay "
+            "the same; dropout and mixup draw other numbers, and batch norm sees other parts of a batch"
+        )
+    elif training.get("fc_gather", False) != run.engine.gathers:
+        how, do = ("without", "leave out") if run.engine.gathers else ("with", "add")
+        raise CheckpointError(f"{path} was trained {how} fc gathering; {do} --fc-gather to continue bit for bit")
     load_weights(run.model, payload["state_dict"], source=str(path))
     run.optimizer.load_state_dict(training["optimizer"])
     if run.engine.scaler and training["scaler"]:
