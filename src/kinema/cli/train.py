@@ -29,6 +29,7 @@ def train(
     devices: int = 1,
     nodes: int = 1,
     accelerator: str = "auto",
+    fc_gather: bool = False,
     skip_bad: bool = False,
     resume: str = "",
     overrides: Annotated[Overrides, tyro.conf.arg(name="")] = Overrides(),  # noqa: B008  (frozen)
@@ -45,10 +46,12 @@ def train(
         weights: Where to start: imagenet, a tag such as k400-f32, a weights file, a checkpoint or a run directory.
         options: Options of the model's parts as JSON, such as '{"tam_init": "kaiming"}'.
         out: Run directory. When none is given, runs/DATE-MODEL.
-        batch: Clips of one step over all devices, or auto for the largest batch that fits.
+        batch: Clips of one step over all devices, or auto for the largest batch that fits; the learning rate changes
+            with it unless --optim.lr is given.
         devices: Processes on this machine, one per device.
         nodes: Machines; more than one needs torchrun or srun.
         accelerator: auto, cpu, cuda or mps.
+        fc_gather: Gather what enters VGG's large layers instead of exchanging their gradients.
         skip_bad: Train without videos that cannot be decoded, instead of stopping.
         resume: Run directory to continue; it brings model, data and recipe along.
         overrides: Fields of the recipe to change.
@@ -69,9 +72,11 @@ def train(
             weights=weights or None,
             out=out or None,
             batch=batch or None,
+            keep_lr="optim.lr" in changes,
             devices=devices,
             nodes=nodes,
             accelerator=accelerator,
+            fc_gather=fc_gather,
             skip_bad=skip_bad,
             resume=resume or None,
         )

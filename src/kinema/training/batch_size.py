@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+from kinema.errors import UserError
 from kinema.training.recipe import Recipe
+
+
+def check_batch(batch: int | str | None) -> None:
+    """Refuse what is neither a number of clips nor ``auto``; None and an empty text mean the recipe's own batch.
+
+    Raises:
+        UserError: It is something else.
+    """
+    if batch not in (None, "", "auto") and not str(batch).isdigit():
+        raise UserError(f"batch is {batch!r}; give a number of clips or 'auto'")
 
 
 def with_batch(recipe: Recipe, batch_size: int, *, keep_lr: bool = False) -> Recipe:

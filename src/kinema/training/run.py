@@ -16,6 +16,7 @@ from kinema.evaluation.run import progress_bar
 from kinema.models import checkpoint_file
 from kinema.models.names import ModelName
 from kinema.training.assemble import assemble
+from kinema.training.batch_size import batch_note, check_batch, with_batch
 from kinema.training.directory import LAST, RECIPE, VIDEOS, describe_run, new_folder, removed_if_empty
 from kinema.training.display import Display
 from kinema.training.engine import Engine, Hardware, launch
@@ -62,6 +63,8 @@ class _Job:
     resume: bool = False
     skip_bad: bool = False
     auto_batch: bool = False
+    keep_lr: bool = False
+    note: str = ""
     quiet: bool = False
 
 
@@ -73,9 +76,11 @@ def train(
     weights: str | Path | None = None,
     out: str | Path | None = None,
     batch: int | str | None = None,
+    keep_lr: bool = False,
     devices: int = 1,
     nodes: int = 1,
     accelerator: str = "auto",
+    fc_gather: bool = False,
     skip_bad: bool = False,
     resume: str | Path | None = None,
     quiet: bool = False,
@@ -89,12 +94,15 @@ def train(
         weights: ``imagenet``, a tag of published weights, a weights file, or a checkpoint or run directory of kinema;
             None leaves it to the recipe.
         out: Run directory; default ``runs/<date>-<model>``.
-        batch: Clips of one step over all devices, or ``auto`` for the largest batch that fits, with the learning rate
-            adjusted to it.
+        batch: Clips of one step over all devices, or ``auto`` for the largest batch that fits; the recipe's learning
+            rate is adjusted to it, see ``kinema.training.batch_size.with_batch``, and a note says so.
+        keep_lr: Leave the learning rate alone whatever the batch.
         devices: Processes on this node, one per device. From a script, more than one needs an
             ``if __name__ == "__main__"`` around the call.
         nodes: Machines; more than one needs torchrun or srun to start the processes.
         accelerator: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        fc_gather: With several processes, let each compute the large fully connected layers of VGG or ClarifaiNet on
+            the clips of all, so that their gradients are not exchanged (arXiv 1507.02159).
         skip_bad: Train without the videos that cannot be decoded, instead of stopping before the first epoch.
         resume: Run directory to continue; it brings model, data and recipe along.
         quiet: Show nothing.
@@ -110,9 +118,10 @@ def train(
     if resume is not None:
         job = _resumed_job(Path(resume), model=model, data=data, recipe=recipe, quiet=quiet)
     else:
-        job = _new_job(model, data, recipe=recipe, weights=weights, batch=batch)
+        job = _new_job(model, data, recipe=recipe, weights=weights, batch=batch, keep_lr=keep_lr)
         job = dataclasses.replace(job, out=str(out or ""), skip_bad=skip_bad, quiet=quiet)
-    hardware = Hardware(devices=devices, nodes=nodes, accelerator=accelerator, precision=job.recipe.train.precision)
+    precision = job.recipe.train.precision
+    hardware = Hardware(devices=devices, nodes=nodes, accelerator=accelerator, precision=precision, fc_gather=fc_gather)
     with torch.random.fork_rng():  # the caller's random numbers are not ours to disturb
         result, signal = launch(hardware, _work, job)
     if signal:
@@ -127,6 +136,7 @@ def _new_job(
     recipe: Recipe | str | None,
     weights: str | Path | None,
     batch: int | str | None,
+    keep_lr: bool,
 ) -> _Job:
     if data is None:
         raise UserError("training needs data: a manifest CSV, or a folder with one sub-folder of videos per class")
@@ -137,12 +147,12 @@ def _new_job(
     if not name:
         raise UserError("name a model to train, such as tsm-resnet18; `kinema models` lists them")
     chosen = with_initial(chosen, model=str(ModelName.parse(name)), weights=None if weights is None else str(weights))
-    auto = batch == "auto"
-    if batch is not None and not auto:
-        if not str(batch).isdigit():
-            raise UserError(f"batch is {batch!r}; give a number of clips or 'auto'")
-        chosen = chosen.with_fields({"train.batch_size": int(batch)})
-    return _Job(manifest=Manifest.open(data), recipe=chosen, out="", auto_batch=auto)
+    check_batch(batch)
+    own, auto = chosen, batch == "auto"
+    if batch and not auto:
+        chosen = with_batch(own, int(batch), keep_lr=keep_lr)
+    note = batch_note(own, chosen)
+    return _Job(manifest=Manifest.open(data), recipe=chosen, out="", auto_batch=auto, keep_lr=keep_lr, note=note)
 
 
 def _resumed_job(folder: Path, *, model: str, data: object, recipe: object, quiet: bool) -> _Job:
@@ -170,7 +180,7 @@ def _checked(manifest: Manifest, job: _Job) -> list[BadVideo]:
 
 def _work(engine: Engine, job: _Job) -> tuple[TrainResult, int]:
     """The whole run in one process; the number of the signal that stopped it, or 0, comes with the result."""
-    notes: list[str] = []
+    notes: list[str] = [job.note] if job.note else []
     manifest = job.manifest
     if not job.resume:
         manifest = videos_to_use(manifest, job.recipe, note=notes.append)
@@ -192,6 +202,7 @@ def _work(engine: Engine, job: _Job) -> tuple[TrainResult, int]:
             validation=manifest.select(where) if where in manifest.splits else None,
             display=display,
             auto_batch=job.auto_batch,
+            keep_lr=job.keep_lr,
         )
     if job.resume:
         restore(run, checkpoint_file.read(folder / LAST))

@@ -1,0 +1,213 @@
+"""Doing a series of runs: each stage from the one before it, each official split tested, resumable anywhere."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from kinema.data.manifest import Manifest
+from kinema.errors import UserError
+from kinema.evaluation.run import evaluate
+from kinema.evaluation.scores import ScoreTable
+from kinema.launched import is_first_process, processes_from_outside
+from kinema.models import checkpoint_file
+from kinema.training.directory import LAST, RECIPE, new_folder
+from kinema.training.recipe import Recipe
+from kinema.training.run import TrainResult, train
+from kinema.training.series import Series, Stage, is_series, plan_series, read_series
+from kinema.training.state import Position
+from kinema.training.stopping import TrainingStopped
+
+
+@dataclass(frozen=True, kw_only=True)
+class Where:
+    """How the processes of each run are started; see ``kinema.train``.
+
+    Attributes:
+        devices: Processes on this node, one per device.
+        nodes: Machines.
+        accelerator: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        fc_gather: Gather what goes into large fully connected layers.
+        quiet: Show nothing.
+    """
+
+    devices: int = 1
+    nodes: int = 1
+    accelerator: str = "auto"
+    fc_gather: bool = False
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class SeriesResult:
+    """What a series leaves behind.
+
+    Attributes:
+        path: Its folder.
+        runs: What each run reached, in order; their ``path`` says where they are.
+        tables: Scores of the test videos of each official split under the recipe's protocol, by the final network of
+            that split; empty when there was one data set.
+        names: Names of the data sets.
+    """
+
+    path: Path
+    runs: list[TrainResult]
+    tables: list[ScoreTable]
+    names: list[str]
+
+
+def train_series(
+    model: str,
+    data: str | Path | Manifest | Sequence[str | Path | Manifest],
+    *,
+    recipes: Sequence[Recipe],
+    out: str | Path | None = None,
+    weights: str = "",
+    batch: str = "",
+    keep_lr: bool = False,
+    skip_bad: bool = False,
+    where: Where = Where(),
+) -> SeriesResult:
+    """Train a run for every recipe on every data set, and test each of several official splits.
+
+    With several recipes each run starts from the one before it: progressive training is
+    ``recipes=[load_recipe("deep-analysis-mini", frames=frames) for frames in (8, 16, 32, 64)]``.
+
+    Args:
+        model: Model name; may be empty when the recipes name one.
+        data: One data set, or the official splits of one; each as ``kinema.train`` takes it.
+        recipes: The stages, in clips of different lengths.
+        out: Folder of the series; default ``runs/<date>-<model>``. Its runs lie in ``frames-8``, ``frames-16``, ... or,
+            of several splits, in a folder called after each split.
+        weights: Where the first stage starts; empty leaves it to its recipe.
+        batch: Clips of one step, or ``auto``; empty for the recipes' own.
+        keep_lr: Leave the learning rate alone whatever the batch.
+        skip_bad: Leave out videos that cannot be decoded, instead of stopping.
+        where: Devices and processes.
+
+    Returns:
+        What each run reached, and the scores of each split.
+
+    Raises:
+        UserError: What is given does not go together; nothing has been written then.
+        VideoError: A video fails in the middle of a run.
+        TrainingStopped: After SIGTERM or Ctrl-C; ``resume_series`` goes on.
+    """
+    listed = [data] if isinstance(data, str | Path | Manifest) else list(data)
+    series, manifests = plan_series(
+        model, listed, recipes=recipes, weights=weights, batch=batch, keep_lr=keep_lr, skip_bad=skip_bad
+    )
+    series = replace(series, folder=_new_series_folder(out, series))
+    if is_first_process():
+        series.write(manifests)
+    return _do(series, manifests, where)
+
+
+def resume_series(folder: str | Path, *, skip_bad: bool = False, where: Where = Where()) -> SeriesResult:
+    """Go on with a series that was stopped: finished runs and tests are left alone, the others continue or begin.
+
+    Args:
+        folder: Of the series.
+        skip_bad: From now on leave out videos that cannot be decoded.
+        where: Devices and processes.
+
+    Raises:
+        UserError: The folder holds no series; and as ``train_series``.
+    """
+    series = read_series(folder)
+    series = replace(series, skip_bad=series.skip_bad or skip_bad)
+    return _do(series, {name: series.manifest(name) for name in series.data}, where)
+
+
+def _new_series_folder(out: str | Path | None, series: Series) -> Path:
+    if out is None and processes_from_outside() > 1:
+        raise UserError("processes that torchrun or srun has started must agree on a folder; give --out")
+    if out is not None and is_series(out):
+        raise UserError(f"{out} already holds a series; continue it with --resume {out} or choose another --out")
+    if out is not None and not is_first_process():
+        return Path(out)
+    return new_folder(str(out or ""), series.stages[0].recipe.model)
+
+
+def _do(series: Series, manifests: dict[str, Manifest], where: Where) -> SeriesResult:
+    """Train and test data set by data set, so that the first split has its score before the second begins."""
+    runs: list[TrainResult] = []
+    tables: list[ScoreTable] = []
+    final = series.final_stages
+    for place, stage in enumerate(series.stages):
+        folder = series.folder / stage.folder
+        done = _finished(folder)
+        if done is None:
+            start = f", from {stage.after}" if stage.after else ""
+            _say(f"run {place + 1} of {len(series.stages)}: {stage.folder}{start}", where)
+            done = _train_stage(series, stage, manifests[stage.data], where)
+        runs.append(done)
+        if len(manifests) > 1 and stage in final:
+            tables.append(_test(series, stage, manifests[stage.data], where))
+    return SeriesResult(series.folder, runs, tables, list(series.data))
+
+
+def _train_stage(series: Series, stage: Stage, manifest: Manifest, where: Where) -> TrainResult:
+    """Continue the run of a stage, or begin it."""
+    folder = series.folder / stage.folder
+    begun = (folder / LAST).is_file()
+    if not begun and is_first_process():
+        shutil.rmtree(folder, ignore_errors=True)  # it was stopped before anything was worth saving
+    try:
+        return train(
+            data=None if begun else manifest,
+            recipe=None if begun else stage.recipe,
+            weights=(series.folder / stage.after).resolve() if stage.after and not begun else None,
+            out=None if begun else folder,
+            batch=None if begun else series.batch,
+            keep_lr=series.keep_lr,
+            skip_bad=series.skip_bad,
+            resume=folder if begun else None,
+            devices=where.devices,
+            nodes=where.nodes,
+            accelerator=where.accelerator,
+            fc_gather=where.fc_gather,
+            quiet=where.quiet,
+        )
+    except TrainingStopped as stopped:
+        raise TrainingStopped(series.folder, stopped.signal) from None
+
+
+def _finished(folder: Path) -> TrainResult | None:
+    """Read what a run reached that has come to its end; None for any other."""
+    if not (folder / LAST).is_file():
+        return None
+    recipe = Recipe.from_json((folder / RECIPE).read_text(encoding="utf-8"))
+    position = Position(**checkpoint_file.read(folder / LAST)["training"]["position"])
+    return TrainResult(folder, position.best, position.history, recipe) if position.is_over(recipe) else None
+
+
+def _test(series: Series, stage: Stage, manifest: Manifest, where: Where) -> ScoreTable:
+    """Score the test videos of a split under the recipe's protocol, or read the scores of an earlier time."""
+    protocol = stage.recipe.protocol
+    path = series.folder / stage.data / f"test-{protocol}.npz"
+    if path.is_file():
+        return ScoreTable.load(path)
+    _say(f"testing {stage.folder} with protocol {protocol}", where)
+    table = evaluate(
+        series.folder / stage.folder,
+        manifest,
+        protocol=protocol,
+        device=where.accelerator,
+        devices=where.devices,
+        backend=stage.recipe.data.backend,
+        num_workers=stage.recipe.data.num_workers,
+        skip_bad=series.skip_bad,
+        progress=not where.quiet,
+    )
+    if is_first_process():
+        table.save(path)
+    return table
+
+
+def _say(text: str, where: Where) -> None:
+    if not where.quiet and is_first_process():
+        print(text, file=sys.stderr, flush=True)
