@@ -18,9 +18,10 @@ from kinema.models.convert.families import FAMILIES, REFUSED_FAMILIES
 from kinema.models.convert.family import Network
 from kinema.models.names import ALIASES, ALONE, BACKBONES, LISTED, MODULES, NO_TEMPORAL_POOLING, list_models
 from kinema.models.published import PUBLISHED
+from kinema.recipes.overview import HEADINGS, recipe_lines
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ["README.md", "docs/models.md", "docs/paper-tables.md", "docs/importing.md"]
+PAGES = ["README.md", "docs/models.md", "docs/paper-tables.md", "docs/importing.md", "docs/recipes.md"]
 
 SHOWN = (
     "inceptionv1",
@@ -127,6 +128,16 @@ def published_list() -> str:
     return markdown_table(header, rows, text_columns=(0, 1, 5, 6))
 
 
+def recipe_list() -> str:
+    """Every recipe of a paper."""
+    rows = []
+    for line in recipe_lines():
+        if line.source:
+            cells = line._replace(name=f"`{line.name}`", model=f"`{line.model}`", data=f"`{line.data}`")
+            rows.append(list(cells))
+    return markdown_table(list(HEADINGS), rows, text_columns=(0, 1, 2, 3, 8))
+
+
 def model_list() -> str:
     """How many names the list holds."""
     return f"`kinema models` lists {len(list_models())} names; placements and other stacks can be added to each."
@@ -144,6 +155,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "refused": refused_list,
     "ignored": ignored_list,
     "published": published_list,
+    "recipes": recipe_list,
 }
 
 

@@ -85,7 +85,7 @@ def _show(recipe: Recipe, frames: int | None) -> None:
     if recipe.citation:
         print(f"  {recipe.citation}")
     print(f"  kinema train {recipe.model or 'MODEL'} --recipe {recipe.name} --data {data or 'my'}.csv{more}")
-    print(f"  starts from: {start_text(recipe)}")
+    print(f"  starts from {start_text(recipe)} weights")
     if num_steps(recipe):
         print(f"  {num_steps(recipe):,} steps of {recipe.train.batch_size} clips")
     for name, score in recipe.own_scores.items():

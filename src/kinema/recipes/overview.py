@@ -21,6 +21,7 @@ class Line(NamedTuple):
         length: Epochs, and what an epoch is.
         batch: Clips of a step.
         lr: Peak learning rate.
+        start: Initial weights.
         protocol: How it is tested.
         score: The paper's score of this model that comes first.
         source: arXiv number of the paper.
@@ -33,13 +34,24 @@ class Line(NamedTuple):
     length: str
     batch: str
     lr: str
+    start: str
     protocol: str
     score: str
     source: str
 
 
 HEADINGS = Line(
-    "recipe", "model", "data set", "clip", "epochs x clips", "batch", "rate", "protocol", "paper's score", "arXiv"
+    "recipe",
+    "model",
+    "data set",
+    "clip",
+    "epochs x clips",
+    "batch",
+    "rate",
+    "from",
+    "protocol",
+    "paper's score",
+    "arXiv",
 )
 
 
@@ -58,6 +70,7 @@ def line_of(recipe: Recipe) -> Line:
         length=f"{recipe.schedule.epochs} x {shortened(recipe.schedule.epoch_clips) or 'data'}",
         batch=str(recipe.train.batch_size),
         lr=f"{recipe.optim.lr:g}",
+        start=start_text(recipe),
         protocol=recipe.protocol,
         score=first_score(recipe),
         source="".join(re.findall(r"arXiv (\d+\.\d+)", recipe.citation)[-1:]),
@@ -74,7 +87,7 @@ def clip_text(recipe: Recipe) -> str:
 
 def start_text(recipe: Recipe) -> str:
     """Say which weights the recipe starts from."""
-    names = {"": "random", MUST_BE_GIVEN: "to be given with --weights"}
+    names = {"": "random", MUST_BE_GIVEN: "given"}
     return names.get(recipe.weights, recipe.weights)
 
 
