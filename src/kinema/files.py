@@ -29,6 +29,13 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+def remove_unfinished(path: str | Path) -> None:
+    """Delete the temporary files of ``whole_file(path)`` that killed processes have left; nobody else may write it."""
+    path = Path(path)
+    for part in path.parent.glob(f".{path.name}.*.part"):
+        part.unlink(missing_ok=True)
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write a text file, UTF-8, whole or not at all."""
     with whole_file(path) as part:

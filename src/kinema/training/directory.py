@@ -38,7 +38,7 @@ def new_folder(out: str, model: str) -> Path:
     """
     if out:
         folder = Path(out)
-        if any((folder / name).exists() for name in (LAST, BEST, RECIPE)):
+        if any((folder / name).exists() for name in (LAST, BEST)):  # without these it died before it began
             raise UserError(f"{folder} already holds a run; continue it with --resume {folder} or choose another --out")
     else:
         stem = f"{time.strftime('%Y-%m-%d')}-{model}"

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from kinema.errors import CheckpointError
+from kinema.files import remove_unfinished
 from kinema.models import checkpoint_file
 from kinema.models.trained import load_weights
 from kinema.training.average import WeightAverage
+from kinema.training.directory import BEST, LAST, METRICS
 
 if TYPE_CHECKING:
     from kinema.data.manifest import Manifest
@@ -111,13 +113,13 @@ def save_last(run: Run) -> None:
         "world": run.engine.world,
         "fc_gather": run.engine.gathers,
     }
-    checkpoint_file.write(run.folder / "last.ckpt", _payload(run, training))
+    checkpoint_file.write(run.folder / LAST, _payload(run, training))
 
 
 def save_best(run: Run) -> None:
     """Write ``best.ckpt``: the weights in use, without what only training needs. Only the main process writes."""
     if run.engine.is_main:
-        checkpoint_file.write(run.folder / "best.ckpt", _payload(run, None))
+        checkpoint_file.write(run.folder / BEST, _payload(run, None))
 
 
 def _payload(run: Run, training: dict[str, Any] | None) -> dict[str, Any]:
@@ -147,7 +149,7 @@ def restore(run: Run, payload: dict[str, Any]) -> None:
         CheckpointError: When the file holds no training state, or was made with other data, or on as many processes
             with fc gathering where this run has none (or the reverse).
     """
-    training, path = payload["training"], run.folder / "last.ckpt"
+    training, path = payload["training"], run.folder / LAST
     if training is None:
         raise CheckpointError(f"{path} holds weights without training state; it cannot be resumed")
     if training["data"] != run.training.digest():
@@ -171,3 +173,6 @@ def restore(run: Run, payload: dict[str, Any]) -> None:
     run.position = Position(**training["position"])
     if not run.engine.is_main:
         run.position.sums = [0.0, 0.0, 0.0]  # the saved sums are those of all processes
+        return
+    for name in (LAST, BEST, METRICS):
+        remove_unfinished(run.folder / name)
