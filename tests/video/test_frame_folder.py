@@ -9,7 +9,7 @@ from make_videos import numbered_frames, read_numbers
 
 from kinema.errors import VideoError
 from kinema.video.decoder import open_video
-from kinema.video.frame_folder import FrameFolderDecoder
+from kinema.video.frame_folder import FrameFolderDecoder, ImageDecoder
 from kinema.video.scaling import Scaling
 
 
@@ -60,6 +60,26 @@ def test_scaling_and_mixed_sizes_follow_the_first_image(tmp_path):
         frames = video.frames_at([2, 1])
         assert frames.pixels.shape == (2, 24, 32, 3)
         assert read_numbers(frames.pixels) == [2, 1]
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "JPEG"])
+def test_an_image_is_a_video_of_one_frame(tmp_path, suffix):
+    folder = write_images(tmp_path / "a", [f"cat.{suffix}"], first=9)
+    for backend in ("auto", "frames", "pyav"):
+        with open_video(folder / f"cat.{suffix}", backend=backend) as video:
+            assert isinstance(video, ImageDecoder) == (backend != "pyav")
+            assert (len(video), video.size, video.count_frames()) == (1, (48, 64), 1)
+            assert read_numbers(video.frames_at([0, 0]).pixels) == [9, 9]
+    with open_video(folder / f"cat.{suffix}", short_side=24) as video:
+        assert video.frames_at([0]).pixels.shape == (1, 24, 32, 3)
+        with pytest.raises(VideoError, match="frame 1 was asked for"):
+            video.frames_at([1])
+
+
+def test_a_damaged_image_file_is_named(tmp_path):
+    (tmp_path / "half.jpg").write_bytes(b"\xff\xd8\xff\xe0 and no more")
+    with open_video(tmp_path / "half.jpg") as video, pytest.raises(VideoError, match=r"half\.jpg: is not an image"):
+        video.count_frames()
 
 
 def test_a_damaged_image_is_named(tmp_path):

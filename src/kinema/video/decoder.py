@@ -26,6 +26,9 @@ from kinema.video.scaling import Scaling
 BACKENDS = ("auto", "pyav", "torchcodec", "frames")
 """What ``open_video`` accepts as ``backend``."""
 
+IMAGE_STARTS = {".jpg": b"\xff\xd8\xff", ".jpeg": b"\xff\xd8\xff", ".png": b"\x89PNG", ".webp": b"RIFF"}
+"""First bytes of image files, by how they are called."""
+
 FLOW_SUFFIXES = {"jpeg": ".flow.zip", "video": ".flow.mkv"}
 """How files with stored flow end, by their kind."""
 
@@ -161,17 +164,18 @@ def open_video(
     num_frames: int | None = None,
     threads: int = 1,
 ) -> Decoder:
-    """Open a video file, a folder of images or a store of optical flow for reading frames by position.
+    """Open a video file, an image, a folder of images or a store of optical flow for reading frames by position.
 
     Rotation stored in the file is applied; a pixel aspect ratio other than 1 is not, and interlaced fields stay as
     they are. Of several video streams the one that FFmpeg thinks best is read.
 
     Args:
-        path: A file that FFmpeg plays, a folder of jpg, png or webp images, or a store of flow (``.flow.zip`` or
-            ``.flow.mkv``), which has its own reader whatever the backend. A file may lie in a tar archive
-            (``shards/000003.tar/a.mp4``) or on remote storage (``s3://bucket/a.mp4``); see ``kinema.video.place``.
-        backend: ``"auto"`` takes the folder reader for folders and PyAV for files; ``"pyav"``, ``"torchcodec"``
-            (extra ``torchcodec``) and ``"frames"`` force one.
+        path: A file that FFmpeg plays, a jpg, png or webp image (a video of one frame), a folder of these, or a store
+            of flow (``.flow.zip`` or ``.flow.mkv``), which has its own reader whatever the backend. A file may lie in a
+            tar archive (``shards/000003.tar/a.mp4``) or on remote storage (``s3://bucket/a.mp4``); see
+            ``kinema.video.place``.
+        backend: ``"auto"`` takes the image reader for images and folders and PyAV for files; ``"pyav"``,
+            ``"torchcodec"`` (extra ``torchcodec``) and ``"frames"`` force one.
         short_side: Scale while decoding so that the shorter side has exactly this many pixels, up or down; the longer
             side keeps the aspect ratio, rounded to the nearest pixel.
         size: Scale to exactly this height and width instead.
@@ -194,16 +198,24 @@ def open_video(
 
         return open_flow_store(path, scaling=scaling)
     if backend == "auto":
-        backend = "frames" if path.is_dir() else _file_backend()
+        backend = "frames" if path.is_dir() or _is_image(path) else _file_backend()
     if backend == "frames":
-        from kinema.video.frame_folder import FrameFolderDecoder
+        from kinema.video.frame_folder import FrameFolderDecoder, ImageDecoder
 
-        return FrameFolderDecoder(path, scaling=scaling)
+        return ImageDecoder(path, scaling=scaling) if _is_image(path) else FrameFolderDecoder(path, scaling=scaling)
     if path.is_dir():
         raise VideoError(path, "is a folder; give a video file, or use backend 'frames' for a folder of images")
     if path.stat().st_size == 0:
         raise VideoError(path, "is an empty file (0 bytes); copy or download it again")
     return _open_file(path, backend, scaling=scaling, num_frames=known, threads=threads)
+
+
+def _is_image(path: Path) -> bool:
+    """Whether a file is called and begins like an image; some videos are only called so."""
+    if path.suffix.lower() not in IMAGE_STARTS or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(4).startswith(IMAGE_STARTS[path.suffix.lower()])
 
 
 def _open_stored(
@@ -242,7 +254,7 @@ def announce_backend(path: str | Path, backend: str = "auto") -> None:
     Raises:
         UserError: When PyAV does not load.
     """
-    if backend == "auto" and not Path(path).is_dir() and not is_flow_store(path):
+    if backend == "auto" and not Path(path).is_dir() and not is_flow_store(path) and not _is_image(Path(path)):
         _file_backend()
 
 
