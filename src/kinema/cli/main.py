@@ -11,6 +11,7 @@ import tyro
 from tyro.extras import SubcommandApp
 
 from kinema.cli.data import make, scan, split
+from kinema.cli.data_pack import pack
 from kinema.cli.data_show import show
 from kinema.cli.demo import demo
 from kinema.cli.evaluate import evaluate
@@ -30,7 +31,7 @@ from kinema.errors import UserError
 
 DESCRIPTION = "Train, evaluate, compare and run convolutional networks that recognise actions in video."
 
-DATA_VERBS = {"make": make, "scan": scan, "show": show, "split": split}
+DATA_VERBS = {"make": make, "scan": scan, "show": show, "split": split, "pack": pack}
 FLOW_VERBS = {"extract": extract, "show": flow_show}
 SCORES_VERBS = {"show": show_scores, "average": average, "import": import_scores}
 VERBS = {

@@ -56,7 +56,7 @@ def write_derived_manifest(
     manifest: Manifest,
     target: Path,
     *,
-    find: Callable[[Record], str],
+    find_all: Callable[[], dict[str, str]],
     read: Callable[[Record, str], Record | None],
 ) -> Path | None:
     """Write the manifest of all new files that are complete.
@@ -67,20 +67,21 @@ def write_derived_manifest(
     Args:
         manifest: The videos.
         target: The CSV to write.
-        find: The path of a video's new file, "" while there is none.
+        find_all: Lists the paths of all new files that are there now, by the videos' ids.
         read: The new row of a video whose new file has this path; None when the file is damaged.
 
     Returns:
         The CSV; None when there is not one file.
     """
     while True:
-        there = [(record, path) for record in manifest if (path := find(record))]
-        records = [row for record, path in there if (row := read(record, path))]
+        there = find_all()
+        found = [record for record in manifest if record.video_id in there]
+        records = [row for record in found if (row := read(record, there[record.video_id]))]
         if not records:
             return None
         made = Manifest.from_records(
             records, classes=manifest.classes, root=target.parent, no_flip=manifest.no_flip, source=str(target)
         )
         made.write(target)
-        if sum(bool(find(record)) for record in manifest) == len(there):
+        if find_all() == there:
             return target

@@ -136,14 +136,10 @@ def extract(
     )
     bad = bad_videos(records, done)
 
-    def find(record: Record) -> str:
-        place = store_path(out, record.video_id, kind)
-        return str(place.relative_to(out)) if place.exists() else ""
-
     written = write_derived_manifest(
         manifest,
         out / manifest_name(manifest, "flow.csv"),
-        find=find,
+        find_all=lambda: _stores(manifest, out, kind),
         read=lambda record, path: _stored(record, out, path),
     )
     num_found = sum(answer.found for answer in done.values())
@@ -193,6 +189,12 @@ def _devices(name: str, backend: str) -> tuple[str, ...]:
 
 def _default_workers(on_gpu: bool) -> int:
     return min(cores_to_use(), MAX_GPU_WORKERS) if on_gpu else cores_to_use()
+
+
+def _stores(manifest: Manifest, out: Path, kind: str) -> dict[str, str]:
+    """Paths of the stores that are there, relative to ``out``, by their videos' ids."""
+    names = {video_id: file_name(video_id, FLOW_SUFFIXES[kind]) for video_id in manifest.video_ids}
+    return {video_id: name for video_id, name in names.items() if (out / name).exists()}
 
 
 def _stored(record: Record, out: Path, path: str) -> Record | None:

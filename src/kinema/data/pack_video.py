@@ -1,0 +1,223 @@
+"""Re-encodes one video so that any of its frames is found by decoding a few: small, densely key-framed H.264."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import BinaryIO
+
+import av
+import numpy as np
+from av.video.reformatter import ColorRange, Colorspace, Interpolation
+
+from kinema.data.dataset import frame_range, open_record
+from kinema.data.manifest import Record
+from kinema.errors import UserError, VideoError
+from kinema.video.cursor import FrameCursor
+from kinema.video.decoder import Decoder
+from kinema.video.place import find_place
+from kinema.video.scaling import Scaling
+
+CHUNK = 16
+"""Frames decoded at once; few stay in the processor's cache."""
+
+ASSUMED_FPS = 25
+"""Of videos that do not say their rate."""
+
+TICKS = 10_000
+"""Least ticks per second of a packed video's clock, so that uneven times are kept to a tenth of a millisecond."""
+
+ROUNDED_SEC = 0.0015
+"""How far a container that counts milliseconds may have moved a frame."""
+
+_CHROMA = Interpolation.BILINEAR | Interpolation.FULL_CHR_H_INP | Interpolation.ACCURATE_RND
+
+
+@dataclass(frozen=True, kw_only=True)
+class Packing:
+    """How videos are packed.
+
+    Attributes:
+        short_side: Largest shorter side in pixels, an even number; smaller videos keep theirs, and with 0 all do.
+        key_every: At most this many frames from one key frame to the next; reading one frame decodes at most so many.
+        crf: x264's constant rate factor, 0 (lossless) to 51; 20 is hard to tell from the original.
+
+    Raises:
+        UserError: A value is out of range.
+    """
+
+    short_side: int = 256
+    key_every: int = 8
+    crf: int = 20
+
+    def __post_init__(self) -> None:
+        if self.short_side < 0 or self.short_side % 2 or self.key_every < 1 or not 0 <= self.crf <= 51:
+            raise UserError(
+                "--short-side must be 0 or an even number, --key-every at least 1 and --crf 0 to 51; "
+                f"given {self.short_side}, {self.key_every} and {self.crf}"
+            )
+
+    def describe(self, record: Record) -> dict[str, object]:
+        """What is written into the packed file of a video, so that a later run knows how it was made."""
+        segment = [None if np.isnan(second) else second for second in (record.start, record.end)]
+        return {**asdict(self), "source": record.video_id, "segment": segment}
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What the head of a packed file says.
+
+    Attributes:
+        num_frames: Its frames.
+        fps: Frames per second.
+        made: How it was made; empty when it was not made by packing.
+    """
+
+    num_frames: int
+    fps: float
+    made: dict[str, object]
+
+
+def pack_video(
+    record: Record,
+    target: Path | BinaryIO,
+    packing: Packing,
+    *,
+    advance: Callable[[int], object] = lambda count: None,
+) -> int:
+    """Pack one video, or the segment that its row names.
+
+    The packed video has the frames that a sequential decode of the original yields, in that order, at their times, set
+    upright. Sound is left out. H.264 in 4:2:0 needs even sides: of a video that keeps its size, an odd side loses its
+    last line of pixels.
+
+    Args:
+        record: The row of the manifest.
+        target: The .mp4 to write, a path or something open for writing and seeking.
+        packing: Size, key frames, quality.
+        advance: Told the number of frames after each few.
+
+    Returns:
+        The number of frames.
+
+    Raises:
+        VideoError: The video cannot be read to its end, or is stored flow.
+        OSError: The file cannot be written, such as on a full disk.
+    """
+    with open_record(record) as decoder:
+        if decoder.holds_flow:
+            raise VideoError(record.path, "is stored flow, which the eyes of a video codec would spoil; pack videos")
+        num_frames = record.num_frames or decoder.count_frames()
+        span = frame_range(record, num_frames, decoder.fps)
+        decoder.scaling = Scaling(size=scaled_size(decoder.size, packing.short_side))
+        where = target if not isinstance(target, Path) else str(target)
+        options = {"movflags": "+faststart"} if isinstance(target, Path) else {}
+        with av.open(where, "w", format="mp4", container_options=options) as output:
+            output.metadata["comment"] = json.dumps(packing.describe(record))
+            _encode(decoder, span, output, packing, advance)
+    return len(span)
+
+
+def read_packed(path: str | Path) -> Packed:
+    """Read the head of a packed file, without decoding.
+
+    Raises:
+        VideoError: The file is missing, damaged or empty.
+    """
+    cursor = FrameCursor(find_place(path), 1)
+    try:
+        rate, num_frames = cursor.stream.average_rate, cursor.stream.frames
+        try:
+            made = json.loads(cursor.container.metadata.get("comment", "{}"))
+        except ValueError:
+            made = {}
+    finally:
+        cursor.close()
+    if not num_frames:
+        raise VideoError(path, "has no frames; pack it again")
+    return Packed(num_frames, float(rate or 0), made if isinstance(made, dict) else {})
+
+
+def refuse_difference(path: Path, packed: Packed, packing: Packing, record: Record) -> None:
+    """Make sure that a packed video is what a run would write now.
+
+    Raises:
+        UserError: It was made otherwise; the message has both values.
+    """
+    for name, value in packing.describe(record).items():
+        if packed.made.get(name) != value:
+            raise UserError(
+                f"{path} was made with {name.replace('_', ' ')} {packed.made.get(name)!r}, not {value!r}; "
+                "give another --out, or delete what is there"
+            )
+
+
+def scaled_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:
+    """Find the size at which a video of ``size`` (height, width) is decoded for packing.
+
+    A scaled video has even sides, the longer one rounded to the nearest; one that keeps its size may have odd ones.
+    """
+    height, width = (max(2, side) for side in size)
+    if not 0 < short_side < min(size):
+        return height, width
+    long = 2 * round(max(size) * short_side / min(size) / 2)
+    return (short_side, long) if height <= width else (long, short_side)
+
+
+def _encode(
+    decoder: Decoder,
+    span: range,
+    output: av.container.OutputContainer,
+    packing: Packing,
+    advance: Callable[[int], object],
+) -> None:
+    """Encode the frames of a stretch at their times, counted from its first frame."""
+    rate = Fraction(decoder.fps or ASSUMED_FPS).limit_denominator(1001)
+    refined = -(-TICKS // rate.numerator)  # ticks of the clock for one of the rate's own
+    clock = Fraction(1, rate.numerator * refined)
+    height, width = (side - side % 2 for side in decoder.scaling.target(decoder.size))
+    stream = output.add_stream("libx264", rate=rate, options=_options(packing))
+    stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
+    context = stream.codec_context
+    context.thread_count, context.time_base = 1, clock
+    context.colorspace, context.color_range = Colorspace.ITU601, ColorRange.MPEG
+    first, last = None, -1
+    for frames in decoder.iter_frames(span.start, span.stop, chunk=CHUNK):
+        first = frames.times_sec[0] if first is None else first
+        for pixels, time_sec in zip(frames.pixels, frames.times_sec - first, strict=True):
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels[:height, :width]), format="rgb24")
+            picture = picture.reformat(
+                format="yuv420p",
+                interpolation=_CHROMA,
+                dst_colorspace=Colorspace.ITU601,
+                dst_color_range=ColorRange.MPEG,
+                threads=1,
+            )
+            last = max(last + 1, _ticks(time_sec, rate, clock))
+            picture.pts, picture.time_base = last, clock
+            output.mux(stream.encode(picture))
+        advance(len(frames.pixels))
+    output.mux(stream.encode(None))
+
+
+def _ticks(time_sec: float, rate: Fraction, clock: Fraction) -> int:
+    """A frame's time on the clock: exact for steady videos, whose containers may have rounded it to a millisecond."""
+    place = round(time_sec * rate)
+    if abs(time_sec - place / rate) < ROUNDED_SEC:
+        return int(place / rate / clock)
+    return round(time_sec / clock)
+
+
+def _options(packing: Packing) -> dict[str, str]:
+    return {
+        "preset": "veryfast",
+        "tune": "fastdecode",  # no arithmetic coding, no deblocking: decoded nearly twice as fast, a fifth larger
+        "crf": str(packing.crf),
+        "g": str(packing.key_every),
+        "keyint_min": "1",  # whatever begins a new scene can be decoded alone
+        "bf": "0",  # frames are stored in the order in which they are shown
+        "x264-params": "open-gop=0",
+    }
