@@ -102,7 +102,8 @@ class FrameFolderDecoder(Decoder):
 class ImageDecoder(FrameFolderDecoder):
     """An image read as a video of one frame; see ``Decoder``.
 
-    Some four times as fast as FFmpeg, which probes every file before it reads it.
+    FFmpeg probes every file before it reads it: with it 288 training images of 500 x 375 pixels were ready in a second
+    of processor time, without 380.
 
     Args:
         path: The image.
