@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from kinema.models.names import ModelName
 from kinema.training.recipe import Recipe
 
@@ -23,7 +25,7 @@ def cut_down(recipe: Recipe, *, tiny: bool = True) -> Recipe:
     def scaled(sizes: tuple[int, ...]) -> tuple[int, ...]:
         return tuple(-(-int(size * scale * 100) // 100) for size in sizes)
 
-    changes = {
+    changes: dict[str, Any] = {
         "weights": "",
         "data.frames": min(recipe.data.frames, 4),
         "data.crop_size": side,

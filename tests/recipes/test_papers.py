@@ -85,7 +85,7 @@ def test_iterations_are_the_papers(name: str) -> None:
 
 
 # Epochs, clips of an epoch (0: a pass), batch, rate, milestones.
-EPOCHS = {
+EPOCHS: dict[tuple[str, int | None], tuple[int, int, int, float, tuple[int, ...]]] = {
     ("r2plus1d-kinetics", 48): (45, 1_000_000, 32, 0.01, (10, 20, 30, 40)),
     ("r2plus1d-sports1m", 8): (50, 1_000_000, 30, 0.01, (10, 20, 30, 40)),
     ("r2plus1d-long-clips", None): (15, 1_000_000, 32, 0.001, (4, 8, 12)),

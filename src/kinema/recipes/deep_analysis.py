@@ -59,13 +59,16 @@ def mini_kinetics(frames: int = FIRST_FRAMES) -> Recipe:
     Args:
         frames: Frames of a clip, as in ``deep-analysis-mini``.
     """
-    recipe, first = mini(frames=frames), frames == FIRST_FRAMES
-    longer = {"epochs": 100} if first else {"epochs": 45, "milestones": (15, 30, 40)}
+    recipe = mini(frames=frames)
+    if frames == FIRST_FRAMES:
+        schedule = replace(recipe.schedule, epochs=100)
+    else:
+        schedule = replace(recipe.schedule, epochs=45, milestones=(15, 30, 40))
     return replace(
         recipe,
         name="deep-analysis-mini-kinetics",
         paper_scores=clip_scores(MINI_KINETICS, data_set="Mini-Kinetics", frames=frames),
-        schedule=replace(recipe.schedule, **longer),
+        schedule=schedule,
     )
 
 

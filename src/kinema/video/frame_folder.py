@@ -120,7 +120,7 @@ class ImageDecoder(FrameFolderDecoder):
     @property
     def size(self) -> tuple[int, int]:
         """See ``Decoder``."""
-        return self._read(self.path).shape[:2]
+        return self._read(self._files[0]).shape[:2]
 
     def _read(self, file: Path) -> np.ndarray:
         """Decode the image once, since its size is asked for before its pixels."""
