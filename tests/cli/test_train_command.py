@@ -1,6 +1,7 @@
 """``kinema train`` and ``kinema runs`` as a user types them."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,7 @@ def test_train_then_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     (tmp_path / "mine.py").write_text(RECIPE_FILE)
     train(
         "tsn-resnettiny",
-        data=str(tmp_path / "shapes" / "manifest.csv"),
+        data=(str(tmp_path / "shapes" / "manifest.csv"),),
         recipe=f"{tmp_path}/mine.py:tiny",
         out=str(tmp_path / "runs" / "one"),
         batch="24",
@@ -49,7 +50,9 @@ def test_train_then_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     )
     printed = capsys.readouterr()
     assert "best epoch 1 of 1" in printed.out
-    assert "the paper has top-1: 99.0 (A paper)" in printed.out
+    assert re.search(r"top-1 +│ +[0-9.]+ │ +99 │ +top-1", printed.out)
+    assert "A paper" in printed.out
+    assert "batch 24 (the recipe has 16), learning rate 0.02 as given" in printed.err
     assert f"kinema predict {tmp_path}/runs/one VIDEO" in printed.out
     assert "epoch 1/1, loss " in printed.err
     recipe = Recipe.from_json((tmp_path / "runs" / "one" / "recipe.json").read_text())
@@ -70,7 +73,7 @@ def test_resume_keeps_its_recipe() -> None:
 @pytest.mark.parametrize("options", ["tam_init", "[1]", "{tam_init: kaiming}"])
 def test_options_must_be_a_json_object(options: str) -> None:
     with pytest.raises(UserError, match="--options takes a JSON object") as caught:
-        train("tam-resnettiny", data="clips", options=options)
+        train("tam-resnettiny", data=("clips",), options=options)
     assert str(caught.value).endswith(options)
 
 
@@ -78,14 +81,14 @@ def test_options_reach_the_model(tmp_path: Path) -> None:
     make_reversible_shapes(tmp_path / "shapes", num_videos=80, size=32, num_frames=4)
     data = str(tmp_path / "shapes" / "manifest.csv")
     with pytest.raises(UserError, match="tam_init"):  # the names that are allowed
-        train("tam-resnettiny", data=data, out=str(tmp_path / "run"), options='{"tam_initial": "kaiming"}')
+        train("tam-resnettiny", data=(data,), out=str(tmp_path / "run"), options='{"tam_initial": "kaiming"}')
     assert not (tmp_path / "run").exists()
 
 
 def test_mistakes(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="batch is 'many'; give a number of clips or 'auto'"):
-        train("tsn-resnettiny", data=str(tmp_path), batch="many")
+        train("tsn-resnettiny", data=(str(tmp_path),), batch="many")
     with pytest.raises(UserError, match="name a model to train"):
-        train(data=str(tmp_path))
+        train(data=(str(tmp_path),))
     with pytest.raises(UserError, match="unknown recipe 'finetun'"):
-        train("tsn-resnettiny", data=str(tmp_path), recipe="finetun")
+        train("tsn-resnettiny", data=(str(tmp_path),), recipe="finetun")

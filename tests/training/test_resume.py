@@ -132,7 +132,7 @@ def test_killed_process_resumes_from_the_last_save(
         "    return sums\n"
         "loop.train_step = step\n"
         "from kinema.cli.train import train\n"
-        f"train('', data='{tmp_path}/shapes.csv', recipe='{tmp_path}/tiny.json', out='{run_folder}')\n"
+        f"train('', data=('{tmp_path}/shapes.csv',), recipe='{tmp_path}/tiny.json', out='{run_folder}')\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 128 + signal.SIGTERM, done.stderr

@@ -1,4 +1,4 @@
-"""``kinema train``: fit a model to a folder or a list of videos."""
+"""``kinema train``: fit a model to a folder or a list of videos, in one run or in a series of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import tyro
 
@@ -14,14 +14,17 @@ from kinema.errors import UserError
 from kinema.training.overrides import Overrides, given_fields
 
 if TYPE_CHECKING:
+    from kinema.training.recipe import Recipe
     from kinema.training.run import TrainResult
+    from kinema.training.run_series import SeriesResult, Where
 
 
 def train(
     model: tyro.conf.Positional[str] = "",
     *,
-    data: str = "",
+    data: tuple[str, ...] = (),
     recipe: str = "",
+    frames: str = "",
     weights: str = "",
     options: str = "",
     out: str = "",
@@ -40,9 +43,11 @@ def train(
 
     Args:
         model: Model name, such as tsm-resnet18; "kinema models" lists them.
-        data: Manifest CSV, or a folder with one sub-folder of videos per class.
-        recipe: finetune (used when none is given), scratch or demo; file.py:function, which runs that file; or the
-            recipe.json of a run.
+        data: Manifest CSV, or a folder with one sub-folder of videos per class. On each of several official splits a
+            network is trained and tested.
+        recipe: finetune (used when none is given), or another that "kinema recipes" lists; file.py:function, which
+            runs that file; or the recipe.json of a run.
+        frames: Frames of a clip. Several, such as 8,16,32, are trained one after the other, each from the one before.
         weights: Where to start: imagenet, a tag such as k400-f32, a weights file, a checkpoint or a run directory.
         options: Options of the model's parts as JSON, such as '{"tam_init": "kaiming"}'.
         out: Run directory. When none is given, runs/DATE-MODEL.
@@ -57,31 +62,107 @@ def train(
         overrides: Fields of the recipe to change.
     """
     changes = given_fields(overrides) | ({"options": _parsed(options)} if options else {})
-    if resume:
-        _refuse_with_resume(changes, weights=weights, out=out, batch=batch)
+    wish = Wish(model, data, recipe, frames, weights, changes, out, batch, skip_bad, resume)
+    wish.check()
 
+    from kinema.cli.train_report import report
     from kinema.launched import is_first_process
-    from kinema.training.find_recipe import load_recipe
-    from kinema.training.run import train as run_training
+    from kinema.training.run_series import Where
 
+    where = Where(devices=devices, nodes=nodes, accelerator=accelerator, fc_gather=fc_gather)
     with _saying_how_to_resume():
-        result = run_training(
-            model,
-            data or None,
-            recipe=recipe or None if resume else load_recipe(recipe or "finetune").with_fields(changes),
-            weights=weights or None,
-            out=out or None,
-            batch=batch or None,
-            keep_lr="optim.lr" in changes,
-            devices=devices,
-            nodes=nodes,
-            accelerator=accelerator,
-            fc_gather=fc_gather,
-            skip_bad=skip_bad,
-            resume=resume or None,
-        )
+        result = wish.resumed(where) if resume else wish.begun(where)
     if is_first_process():
-        _report(result)
+        report(result)
+
+
+class Wish(NamedTuple):
+    """What a command line asks for, besides devices: the options of ``kinema train`` of the same names."""
+
+    model: str
+    data: tuple[str, ...]
+    recipe: str
+    frames: str
+    weights: str
+    changes: dict[str, Any]
+    out: str
+    batch: str
+    skip_bad: bool
+    resume: str
+
+    def check(self) -> None:
+        """Refuse options that contradict each other."""
+        if self.frames and "data.frames" in self.changes:
+            raise UserError("--frames and --data.frames both say how long a clip is; give one of them")
+        if not self.resume:
+            return
+        given = [f"--{name.replace('_', '-')}" for name in self.changes]
+        given += [f"--{name}" for name in ("weights", "out", "batch", "frames") if getattr(self, name)]
+        if given:
+            raise UserError(f"a resumed run keeps its recipe and folder; leave out {', '.join(given)}")
+
+    def begun(self, where: Where) -> TrainResult | SeriesResult:
+        """Start a run, or a series where several data sets or clip lengths are given."""
+        from kinema.training.find_recipe import load_recipe
+        from kinema.training.run_series import train_series
+
+        name, keep_lr = self.recipe or "finetune", "optim.lr" in self.changes
+        recipes = [load_recipe(name, frames).with_fields(self.changes) for frames in clip_lengths(self.frames)]
+        if len(self.data) < 2 and len(recipes) == 1:
+            return self._run(where, recipe=recipes[0], keep_lr=keep_lr)
+        return train_series(
+            self.model,
+            self.data,
+            recipes=recipes,
+            weights=self.weights,
+            out=self.out or None,
+            batch=self.batch,
+            keep_lr=keep_lr,
+            skip_bad=self.skip_bad,
+            where=where,
+        )
+
+    def resumed(self, where: Where) -> TrainResult | SeriesResult:
+        """Continue a run or a series."""
+        from kinema.training.run_series import resume_series
+        from kinema.training.series import is_series
+
+        if not is_series(self.resume):
+            return self._run(where, recipe=self.recipe or None, keep_lr=False)
+        if self.model or self.data or self.recipe:
+            raise UserError("resumed runs bring their own model, data and recipe; leave those out")
+        return resume_series(self.resume, skip_bad=self.skip_bad, where=where)
+
+    def _run(self, where: Where, *, recipe: Recipe | str | None, keep_lr: bool) -> TrainResult:
+        from kinema.training.run import train as run_training
+
+        return run_training(
+            self.model,
+            self.data[0] if self.data else None,
+            recipe=recipe,
+            weights=self.weights or None,
+            out=self.out or None,
+            batch=self.batch or None,
+            keep_lr=keep_lr,
+            devices=where.devices,
+            nodes=where.nodes,
+            accelerator=where.accelerator,
+            fc_gather=where.fc_gather,
+            skip_bad=self.skip_bad,
+            resume=self.resume or None,
+        )
+
+
+def clip_lengths(frames: str) -> list[int] | list[None]:
+    """Read ``8,16,32``; a single None, which leaves the length to the recipe, when nothing is given.
+
+    Raises:
+        UserError: It is not a list of numbers above 0.
+    """
+    words = [word.strip() for word in frames.split(",")]
+    if frames and not all(word.isdigit() and int(word) for word in words):
+        raise UserError(f"--frames is {frames!r}; give a number of frames, or several such as 8,16,32,64")
+    return [int(word) for word in words] if frames else [None]
 
 
 @contextmanager
@@ -104,27 +185,3 @@ def _parsed(options: str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise UserError(f'--options takes a JSON object such as \'{{"tam_init": "kaiming"}}\', not {options}')
     return values
-
-
-def _refuse_with_resume(changes: dict[str, Any], **settings: str) -> None:
-    given = [f"--{name.replace('_', '-')}" for name in changes]
-    given += [f"--{name}" for name, value in settings.items() if value]
-    if given:
-        raise UserError(f"a resumed run keeps its recipe and folder; leave out {', '.join(given)}")
-
-
-def _report(result: TrainResult) -> None:
-    """Print what the run reached, beside the paper where the recipe has one, and what to type next."""
-    from kinema.data.manifest_csv import CLASSES_FILE, read_classes
-
-    best, checkpoint = result.best, result.path / "best.ckpt"
-    print(f"best epoch {best['epoch']} of {len(result.history)}:")
-    names = {"val_top1": "top-1", "val_top5": "top-5", "val_mean_class": "mean class"}
-    classes = read_classes(result.path / CLASSES_FILE)
-    for name, shown in names.items():
-        if name in best and not (name == "val_top5" and classes and len(classes[0]) <= 5):  # always 100 %
-            print(f"  validation {shown}: {100 * best[name]:.1f} %")
-    for name, value in result.recipe.paper_scores.items():
-        print(f"  the paper has {name}: {value} ({result.recipe.citation})")
-    print(f"saved: {checkpoint}")
-    print(f"next:  kinema evaluate {result.path} --data CSV    or    kinema predict {result.path} VIDEO")
