@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -83,8 +83,8 @@ class RunOrder:
         )
 
 
-def steps_per_epoch(training: Manifest, recipe: Recipe, world: int) -> int:
-    """Count the optimiser steps of one epoch."""
+def steps_per_epoch(training: Sized, recipe: Recipe, world: int) -> int:
+    """Count the optimiser steps of one epoch over videos of which only the number matters."""
     if recipe.schedule.epoch_clips:
         return math.ceil(recipe.schedule.epoch_clips / recipe.train.batch_size)
     return len(EpochOrder(len(training), batch_size=recipe.train.batch_size, seed=0, epoch=0, rank=0, world=world))
