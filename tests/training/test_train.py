@@ -103,14 +103,20 @@ def test_compiled_networks_train_alike(
     assert set(load(run_folder).model.state_dict()) == set(load(finished.path).model.state_dict())
 
 
-def test_accumulated_parts_are_one_step(shapes: Manifest, tiny_recipe: Recipe, tmp_path: Path) -> None:
-    plain = {"train.precision": "fp64", "train.frozen_bn": True, "train.dropout": 0.0, "train.mixup": 0.0}
-    recipe = tiny_recipe.with_fields({**plain, "train.validate_on": "none"})
+@pytest.mark.parametrize("mixup", [0.0, 0.2])
+def test_accumulated_parts_are_one_step(shapes: Manifest, tiny_recipe: Recipe, tmp_path: Path, mixup: float) -> None:
+    """Ten steps of 10 and 8 clips in three uneven parts, with clipped gradients."""
+    plain = {"train.precision": "fp64", "train.frozen_bn": True, "train.dropout": 0.0, "train.mixup": mixup}
+    recipe = tiny_recipe.with_fields({**plain, "train.validate_on": "none", "optim.clip_norm": 0.1})
     one = train(data=shapes, recipe=recipe, out=tmp_path / "one", quiet=True)
     parts = recipe.with_fields({"train.accumulate": 3})
     three = train(data=shapes, recipe=parts, out=tmp_path / "three", quiet=True)
     for first, second in zip(one.history, three.history, strict=True):
-        assert second["train_loss"] == pytest.approx(first["train_loss"], abs=1e-9)
+        assert second["train_loss"] == pytest.approx(first["train_loss"], abs=1e-12)
+        assert second["train_top1"] == first["train_top1"]
+    weights = [checkpoint_file.read(run.path / "last.ckpt")["state_dict"] for run in (one, three)]
+    for name, tensor in weights[0].items():
+        torch.testing.assert_close(weights[1][name], tensor, atol=1e-12, rtol=0)
 
 
 def test_workers_change_nothing(finished: TrainResult, shapes: Manifest, tiny_recipe: Recipe, run_folder: Path) -> None:
