@@ -94,6 +94,13 @@ def test_constant_frames_have_no_flow(name: str, backend: str, levels: tuple[int
     assert torch.equal(flow, torch.zeros_like(flow))
 
 
+def test_equal_frames_have_no_flow() -> None:
+    first, second, _ = moved(np.eye(2), (1.0, 0.0))
+    flow = find_method("tvl1").compute(torch.cat([first, first]), torch.cat([first, second]))
+    assert torch.equal(flow[0], torch.zeros_like(flow[0]))
+    assert torch.equal(flow[1:], find_method("tvl1").compute(first, second)), "and leave those beside them alone"
+
+
 def test_every_pair_stops_on_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """Together on one device, as on a GPU, or one after the other: the same flow."""
     from kinema.flow.tvl1 import _flow

@@ -42,10 +42,11 @@ def tvl1(first: Tensor, second: Tensor, parameters: TvL1Parameters | None = None
     parameters = parameters or TvL1Parameters()
     with torch.no_grad():
         flow = torch.zeros(len(first), 2, *first.shape[1:], device=first.device)
-        # Equal frames, of which videos have many, have no flow.
-        differ = (first != second).flatten(1).any(1).nonzero()[:, 0]
+        # Where frames are equal, as they often are in videos, or where the second has no texture, nothing pulls.
+        pulls = (first != second).flatten(1).any(1) & (second != second[:, :1, :1]).flatten(1).any(1)
+        pairs = pulls.nonzero()[:, 0]
         # On a CPU one pair after the other keeps more in the caches.
-        for some in [differ] if first.is_cuda else differ.split(1):
+        for some in [pairs] if first.is_cuda else pairs.split(1):
             if len(some):
                 flow[some] = _flow(first[some], second[some], parameters)
         return flow
