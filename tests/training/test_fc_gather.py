@@ -31,6 +31,8 @@ from kinema.training.state import Run, restore
 NUM_CLIPS = (3, 2)
 """Clips of the two processes, unevenly many."""
 NUM_CLASSES = 8
+LONG = 200_000
+"""More than a pipe holds: the answer of spawned processes may be of any size."""
 
 
 def narrow_vgg(dropout: float) -> ActionModel:
@@ -120,8 +122,8 @@ def resumed(engine: Engine, recipe: Recipe, videos: Manifest, folder: Path) -> d
     return finished(run)
 
 
-def two_processes(engine: Engine, recipe: Recipe, videos: Manifest, folder: Path) -> None:
-    """Everything that needs two processes, since starting them takes longer than the rest."""
+def two_processes(engine: Engine, recipe: Recipe, videos: Manifest, folder: Path) -> str:
+    """Everything that needs two processes, since starting them takes longer than the rest; a long answer."""
     torch.set_num_threads(1)
     plain, random = recipe.with_fields(PLAIN), recipe.with_fields({"train.precision": "fp64"})
     own = {
@@ -134,6 +136,7 @@ def two_processes(engine: Engine, recipe: Recipe, videos: Manifest, folder: Path
         "resumed": resumed(engine, random, videos, folder / "resumed"),
     }
     torch.save(own, folder / f"{engine.rank}.pt")
+    return "x" * LONG
 
 
 PLAIN = {
@@ -154,7 +157,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def outcomes(shapes: Manifest, tiny_recipe: Recipe, folder: Path) -> list[dict[str, Any]]:
     """What each of two processes has."""
-    launch(GATHERING, two_processes, tiny_recipe, shapes, folder)
+    assert len(launch(GATHERING, two_processes, tiny_recipe, shapes, folder)) == LONG
     return [torch.load(folder / f"{rank}.pt") for rank in (0, 1)]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import tempfile
 import threading
 import time
 import warnings
@@ -13,6 +14,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import active_children
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -207,10 +209,11 @@ def launch(hardware: Hardware, work: Callable[..., Value], *arguments: object) -
         if not spawning:
             fabric.launch()
             return work(Engine(fabric, scaler, hardware), *arguments)
-        with signals_going_to(_forward_signal), _ending_survivors():
+        with tempfile.TemporaryDirectory() as folder, signals_going_to(_forward_signal), _ending_survivors():
+            answer = Path(folder) / "answer"  # Fabric's own way back is a pipe, where a large one would wait for ever
             try:
-                answer = fabric.launch(partial(_spawned, scaler, hardware, work, arguments))
-                return pickle.loads(answer)
+                fabric.launch(partial(_spawned, scaler, hardware, work, arguments, answer))
+                return pickle.loads(answer.read_bytes())
             except torch.multiprocessing.ProcessExitedException as error:
                 how = (
                     f"killed by {error.signal_name}" if error.signal_name else f"ended with exit code {error.exit_code}"
@@ -230,11 +233,14 @@ def _spawned(
     hardware: Hardware,
     work: Callable[..., Any],
     arguments: tuple[object, ...],
+    answer: Path,
     fabric: Fabric,
-) -> bytes:
-    """The body of a spawned process; its answer is packed, for Fabric looks into values and refuses frozen ones."""
+) -> None:
+    """The body of a spawned process; the main one's answer goes into a file."""
     _silence_notices()
-    return pickle.dumps(work(Engine(fabric, scaler, hardware), *arguments))
+    value = work(Engine(fabric, scaler, hardware), *arguments)
+    if fabric.global_rank == 0:
+        answer.write_bytes(pickle.dumps(value))
 
 
 def _accelerator(name: str) -> str:
