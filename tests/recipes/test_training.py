@@ -82,6 +82,7 @@ def test_recipe_trains_on_real_clips(name: str, shared_data: Path, tmp_path: Pat
 def test_other_flow_is_refused(name: str, given: tuple[str, float], both: str, stores: Stores, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=rf"\.flow\.zip holds {both} \({ALL[name].data.flow}\)"):
         train(data=stores[given], recipe=TINY[name], out=tmp_path / "run", accelerator="cpu", quiet=True)
+    assert not (tmp_path / "run").exists()
 
 
 def test_images_train_a_flat_network_that_starts_a_3d_one(images: Manifest, videos: Manifest, tmp_path: Path) -> None:
@@ -103,4 +104,6 @@ def test_papers_scores_are_printed_beside_our_own(
     videos.write(tmp_path / "videos.csv")
     words = ["--data", f"{tmp_path}/videos.csv", "--recipe", f"{tmp_path}/recipe.json", "--out", f"{tmp_path}/run"]
     assert run(["train", *words, "--accelerator", "cpu"]) == 0
-    assert "HMDB51, from Kinetics, average of 3 splits: 74.5" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "HMDB51, from Kinetics, average of 3 splits" in printed
+    assert "74.5" in printed

@@ -48,7 +48,8 @@ def train(
         recipe: finetune (used when none is given), or another that "kinema recipes" lists; file.py:function, which
             runs that file; or the recipe.json of a run.
         frames: Frames of a clip. Several, such as 8,16,32, are trained one after the other, each from the one before.
-        weights: Where to start: imagenet, a tag such as k400-f32, a weights file, a checkpoint or a run directory.
+        weights: Where to start: random, imagenet, a tag such as k400-f32, a weights file, a checkpoint or a run
+            directory.
         options: Options of the model's parts as JSON, such as '{"tam_init": "kaiming"}'.
         out: Run directory. When none is given, runs/DATE-MODEL.
         batch: Clips of one step over all devices, or auto for the largest batch that fits; the learning rate changes

@@ -152,7 +152,8 @@ def r2plus1d_sports1m_2d(frames: int = 8) -> Recipe:
 
     Differs from the paper: it took this row from "Learning Spatio-Temporal Representation with Pseudo-3D Residual
     Networks" and did not train the network itself. Here the network is trained and tested like ``r2plus1d-sports1m``,
-    so that the two compare; name ``f-r2d-vresnet34`` and ``--weights ""`` for the 2-D network of R(2+1)D's own form.
+    so that the two compare; name ``f-r2d-vresnet34`` and ``--weights random`` for the 2-D network of R(2+1)D's own
+    form.
 
     Args:
         frames: Frames of a clip.
@@ -184,11 +185,7 @@ def r2plus1d_kinetics_from_sports1m(frames: int = 32) -> Recipe:
 
 
 def r2plus1d_kinetics_from_sports1m_flow(frames: int = 32) -> Recipe:
-    """The same on Farneback flow, from a run on the flow of Sports-1M.
-
-    Args:
-        frames: Flow fields of a clip.
-    """
+    """The same on ``frames`` fields of Farneback flow, from a run on the flow of Sports-1M."""
     return _on_flow(
         r2plus1d_kinetics_from_sports1m(frames=frames),
         "r2plus1d-kinetics-from-sports1m-flow",
@@ -225,11 +222,7 @@ def r2plus1d_ucf101(frames: int = 32) -> Recipe:
 
 
 def r2plus1d_ucf101_flow(frames: int = 32) -> Recipe:
-    """The same on Farneback flow.
-
-    Args:
-        frames: Flow fields of a clip.
-    """
+    """The same on ``frames`` fields of Farneback flow."""
     return _on_flow(
         r2plus1d_ucf101(frames=frames),
         "r2plus1d-ucf101-flow",
@@ -261,11 +254,7 @@ def r2plus1d_hmdb51(frames: int = 32) -> Recipe:
 
 
 def r2plus1d_hmdb51_flow(frames: int = 32) -> Recipe:
-    """The same on Farneback flow.
-
-    Args:
-        frames: Flow fields of a clip.
-    """
+    """The same on ``frames`` fields of Farneback flow."""
     return _on_flow(
         r2plus1d_hmdb51(frames=frames),
         "r2plus1d-hmdb51-flow",

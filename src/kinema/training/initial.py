@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from kinema.models.action_model import ActionModel
     from kinema.training.recipe import Recipe
 
+RANDOM = "random"
+"""What a user gives for weights in order to start without any, whatever the recipe says."""
+
 NORMALISATION = ("mean", "std", "channel_order", "modality")
 """What a network keeps of the preprocessing of the weights it starts from; the rest comes from the recipe."""
 
@@ -128,7 +131,7 @@ def _from_checkpoint(
 
 
 def with_initial(recipe: Recipe, *, model: str, weights: str | None) -> Recipe:
-    """Fill in the model and, where given, the weights of a recipe.
+    """Fill in the model and, where given, the weights of a recipe; ``random`` takes away the recipe's own.
 
     Raises:
         UserError: The recipe goes on from an earlier run, and none is given.
@@ -139,4 +142,4 @@ def with_initial(recipe: Recipe, *, model: str, weights: str | None) -> Recipe:
             f"recipe {recipe.name} goes on from a trained network; say which with --weights: a run directory, a "
             "checkpoint, a weights file or a tag"
         )
-    return dataclasses.replace(recipe, model=model, weights=weights)
+    return dataclasses.replace(recipe, model=model, weights="" if weights == RANDOM else weights)

@@ -91,8 +91,8 @@ def train(
         model: Model name, such as ``tsm-resnet50``; may be empty when the recipe names one.
         data: Manifest CSV, folder with one sub-folder of videos per class, or a Manifest.
         recipe: A recipe, the name of one, or ``file.py:function`` (which runs that file); default ``finetune``.
-        weights: ``imagenet``, a tag of published weights, a weights file, or a checkpoint or run directory of kinema;
-            None leaves it to the recipe.
+        weights: ``random``, ``imagenet``, a tag of published weights, a weights file, or a checkpoint or run directory
+            of kinema; None leaves it to the recipe.
         out: Run directory; default ``runs/<date>-<model>``.
         batch: Clips of one step over all devices, or ``auto`` for the largest batch that fits; the recipe's learning
             rate is adjusted to it, see ``kinema.training.batch_size.with_batch``, and a note says so.

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kinema.data.dataset import open_record
 from kinema.data.scan import BadVideo, bad_videos_error, check
 from kinema.data.split import hold_out
-from kinema.errors import UserError
+from kinema.errors import UserError, VideoError
 
 if TYPE_CHECKING:
     from kinema.data.manifest import Manifest
@@ -66,9 +68,12 @@ def unusable_videos(
         Those videos.
 
     Raises:
-        UserError: When there are any and ``skip_bad`` is off; the message lists them.
+        UserError: When there are any and ``skip_bad`` is off, the message lists them; or when videos are given where
+            stored flow is wanted, the other way round, or other flow than is wanted.
     """
     manifest.validate(check_files=not skip_bad)
+    with suppress(VideoError), open_record(manifest[0], backend=recipe.data.backend, flow=recipe.data.flow_input):
+        pass  # one store stands for all, which kinema flow extract made alike; what is damaged is found below
     bad = check(manifest, num_workers=recipe.data.num_workers or None, progress=progress)
     if bad and not skip_bad:
         raise bad_videos_error(manifest, bad, "Repair or remove them, or train without them: --skip-bad")
