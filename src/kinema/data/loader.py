@@ -109,4 +109,6 @@ def to_clip(
     offset, scale = (factor.to(device, non_blocking=True) for factor in (-mean / std, 1 / (255 * std)))
     if preprocessing.channel_order == "bgr":
         clips = clips.flip(1)
-    return torch.addcmul(offset, clips.to(exact), scale).to(dtype)
+    pixels = clips.to(exact)
+    # In place: without it this took four times as long, which was 4 % of a training step of a small network on a CPU.
+    return torch.addcmul(offset, pixels, scale, out=pixels).to(dtype)
