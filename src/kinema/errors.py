@@ -7,7 +7,13 @@ from collections.abc import Iterable
 
 
 class UserError(ValueError):
-    """A mistake in what the user gave. The command line prints its message alone, without a traceback."""
+    """A mistake in what the user gave. The command line prints its message alone, without a traceback.
+
+    Attributes:
+        by_all: Whether every process of a job raises it, so that it is enough when the first one says so.
+    """
+
+    by_all = False
 
 
 class VideoError(UserError):

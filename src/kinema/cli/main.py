@@ -29,6 +29,7 @@ from kinema.cli.runs import runs
 from kinema.cli.scores import average, import_scores, show_scores
 from kinema.cli.train import train
 from kinema.errors import UserError
+from kinema.launched import is_first_process
 
 DESCRIPTION = "Train, evaluate, compare and run convolutional networks that recognise actions in video."
 
@@ -95,7 +96,8 @@ def run(args: Sequence[str] | None = None) -> int:
     except (UserError, OSError) as error:
         if debug:
             raise
-        print(f"error: {error}", file=sys.stderr)
+        if is_first_process() or not (isinstance(error, UserError) and error.by_all):
+            print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)

@@ -180,6 +180,7 @@ class Engine:
                 answer = None, error
         value, error = self._fabric.broadcast(answer) if self.world > 1 else answer
         if error is not None:
+            error.by_all = True
             raise error
         return value  # pyrefly: ignore[bad-return]
 

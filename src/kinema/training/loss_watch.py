@@ -83,7 +83,7 @@ class LossWatch:
             where += f" ({bads[0].loss_before:.4g} in the step before)"
         run.display.log(f"{where}, with the videos {', '.join(ids)}")
         more = f" and {len(ids) - NUM_SHOWN} more, see log.txt" if len(ids) > NUM_SHOWN else ""
-        return UserError(
+        return _by_all(
             f"{where}; {_ADVICE}, or look at the videos of that step: {', '.join(ids[:NUM_SHOWN])}{more}; {_kept(run)}"
         )
 
@@ -99,7 +99,13 @@ def weights_error(run: Run) -> UserError:
     """The error for a run in which ``weights_are_finite`` was false on some process."""
     position = run.position
     where = f"epoch {position.epoch + 1}, step {position.step_in_epoch}"
-    return UserError(f"weights are no longer finite after {where}; {_ADVICE}; {_kept(run)}")
+    return _by_all(f"weights are no longer finite after {where}; {_ADVICE}; {_kept(run)}")
+
+
+def _by_all(message: str) -> UserError:
+    error = UserError(message)
+    error.by_all = True
+    return error
 
 
 def _kept(run: Run) -> str:
