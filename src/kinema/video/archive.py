@@ -185,24 +185,30 @@ def find_member(archive: str, name: str) -> ArchivedVideo:
         status = Path(archive).stat()
     except FileNotFoundError:
         raise VideoError(f"{archive}/{name}", f"the archive {archive} is missing; check the path") from None
-    index = local_index(archive, status.st_size, status.st_mtime_ns)
+    try:
+        changed = Path(archive + INDEX_SUFFIX).stat().st_mtime_ns
+    except FileNotFoundError:
+        changed = -1
+    index = local_index(archive, status.st_size, status.st_mtime_ns, changed)
     return ArchivedVideo(archive, name, index.find(name))
 
 
 @lru_cache(maxsize=INDEXES_KEPT)
-def local_index(archive: str, num_bytes: int, changed: int) -> ArchiveIndex:
+def local_index(archive: str, num_bytes: int, archive_changed: int, index_changed: int) -> ArchiveIndex:
     """Read the index of a local archive, or make one where there is none.
 
     Args:
         archive: Path of the archive.
         num_bytes: Its length now.
-        changed: When it was changed last; a changed archive is read anew.
+        archive_changed: When it was changed last, for whatever changed is read anew.
+        index_changed: When its index was; -1 where there is none.
 
     Raises:
         VideoError: The archive does not agree with its index, or is none.
     """
-    path = Path(archive + INDEX_SUFFIX)
-    index = ArchiveIndex(archive, path.read_bytes() if path.exists() else index_text(archive, {}).encode())
+    known = index_changed >= 0
+    text = Path(archive + INDEX_SUFFIX).read_bytes() if known else index_text(archive, {}).encode()
+    index = ArchiveIndex(archive, text)
     index.check_length(num_bytes)
     return index
 

@@ -71,6 +71,9 @@ class RemoteVideo(StoredVideo):
         offset, size, crc32 = self.entry
         start = max(0, offset - BLOCK)
         data = request(self.source, lambda system, path: system.cat_file(path, start=start, end=offset + size))
+        if len(data) > offset - start + size:  # a web server that knows no ranges has sent everything
+            _warn_of_whole_archives(self.source)
+            data = data[start : offset + size]
         if len(data) < offset - start + size:
             raise VideoError(self.path, f"the archive {self.source} ends inside this video; copy it again")
         check_header(data[:BLOCK], self, size)
@@ -180,6 +183,11 @@ def _file_system(address: str) -> tuple[Any, str]:
         ) from error
     except ValueError as error:
         raise UserError(f"{address} is no address that fsspec can read ({error})") from error
+
+
+@cache
+def _warn_of_whole_archives(archive: str) -> None:
+    _log.warning("%s: the server sends the whole archive for every video; use one that knows byte ranges", archive)
 
 
 @cache
