@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from kinema.cli.train import clip_lengths
 from kinema.errors import UserError
 from kinema.training.overrides import Overrides, given_fields
 
@@ -83,18 +84,11 @@ def _stages(recipe: str, model: str, frames: str, changes: dict[str, Any]) -> li
     from kinema.models.names import ModelName
     from kinema.training.find_recipe import load_recipe
 
-    lengths = [_length(text) for text in frames.split(",")] if frames else [None]
-    stages = [load_recipe(recipe, length).with_fields(changes) for length in lengths]
+    stages = [load_recipe(recipe, length).with_fields(changes) for length in clip_lengths(frames)]
     name = model or stages[0].model
     if not name:
         raise UserError(f"{recipe} leaves the model open; name one: kinema plan {recipe} tsm-resnet50")
     return [stage.with_fields({"model": str(ModelName.parse(name))}) for stage in stages]
-
-
-def _length(text: str) -> int:
-    if not text.strip().isdigit() or int(text) < 1:
-        raise UserError(f"--frames takes numbers of frames such as 8,16,32,64; {text!r} is none")
-    return int(text)
 
 
 def _print(plan: Plan) -> None:
