@@ -10,7 +10,7 @@ from trained_models import CLASSES, PREPROCESSING, transparent, write_checkpoint
 
 from kinema import load
 from kinema.data.loader import to_clip
-from kinema.data.manifest import Manifest
+from kinema.data.manifest import Manifest, Record
 from kinema.errors import UserError, VideoError
 from kinema.evaluation.features import FeatureTable, features
 from kinema.evaluation.predict import find_videos, predict
@@ -51,13 +51,21 @@ def test_where_videos_are_found(tmp_path: Path) -> None:
     for name in ("b.mp4", "a/x.AVI", "a/notes.txt", "a/deep/y.webm", ".hidden.mp4", "frames/1.jpg", "frames/2.jpg"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    found = [path.relative_to(tmp_path).as_posix() for path in find_videos(tmp_path)]
+    found = [Path(path).relative_to(tmp_path).as_posix() for path in find_videos(tmp_path)]
     assert found == ["b.mp4", "a/x.AVI", "a/deep/y.webm", "frames"]
     odd = tmp_path / "a" / "notes.txt"
     assert find_videos([odd, tmp_path / "a", odd]) == [
-        odd,
-        tmp_path / "a" / "x.AVI",
-        tmp_path / "a" / "deep" / "y.webm",
+        str(odd),
+        str(tmp_path / "a" / "x.AVI"),
+        str(tmp_path / "a" / "deep" / "y.webm"),
+    ]
+    Manifest.from_records([Record("x", "a/x.AVI"), Record("r", "s3://b/0.tar/r.mp4")], classes=[], root=tmp_path).write(
+        tmp_path / "set.csv"
+    )
+    assert find_videos([tmp_path / "set.csv", "s3://b/q.mp4"]) == [
+        str(tmp_path / "a" / "x.AVI"),
+        "s3://b/0.tar/r.mp4",
+        "s3://b/q.mp4",
     ]
     (tmp_path / "void").mkdir()
     with pytest.raises(UserError, match="void: no videos found"):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def predict(
     checkpoint: Positional[str],
-    videos: Positional[tuple[Path, ...]],
+    videos: Positional[tuple[str, ...]],
     *,
     top: int = 5,
     protocol: str = "clip",
@@ -38,7 +38,7 @@ def predict(
 
     Args:
         checkpoint: Checkpoint file, run directory, or published weights such as tsm-resnet50.k400-f8.
-        videos: Files, folders of videos, or folders of images.
+        videos: Files, folders of videos, folders of images, or manifest CSVs.
         top: How many classes to name.
         protocol: clip is fastest; uniform-10x3 and others as for "kinema evaluate" are steadier.
         json: Print JSON, one object a line.
@@ -84,7 +84,7 @@ def _check_combination(
         raise UserError("--strip shows the answer for a whole video; with --window use --plot.")
 
 
-def _timelines(trained: Any, paths: Iterable[Path], options: dict[str, Any]) -> Iterator[Timeline | VideoError]:
+def _timelines(trained: Any, paths: Iterable[str], options: dict[str, Any]) -> Iterator[Timeline | VideoError]:
     """Follow one video after the other; one that cannot be read gives its error."""
     from kinema.evaluation.timeline import timeline
 

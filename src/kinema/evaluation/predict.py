@@ -21,6 +21,7 @@ from kinema.evaluation.scores import softmax
 from kinema.evaluation.sharing import compute_on, evaluating, numbered
 from kinema.evaluation.views import VideoViews, ViewDataset, build_view_loader
 from kinema.models.trained import TrainedModel
+from kinema.video.place import is_remote
 
 Videos = str | Path | Sequence[str | Path]
 
@@ -74,7 +75,7 @@ def predict(
 
     Args:
         checkpoint: A checkpoint file, a run directory, or what ``kinema.load`` returned.
-        videos: Files, folders of videos (searched all the way down), folders of images; one or a list.
+        videos: Files, folders of videos (searched all the way down), folders of images, manifests; one or a list.
         top: How many classes to name for each video.
         protocol: Name of the protocol; more views give steadier answers.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
@@ -115,7 +116,7 @@ def predict(
 
 def predictions(
     trained: TrainedModel,
-    paths: Sequence[Path],
+    paths: Sequence[str],
     process: ScoringProcess,
     *,
     top: int = 5,
@@ -128,7 +129,7 @@ def predictions(
     if top < 1:
         raise UserError(f"top is {top}; it must be at least 1.")
     resolved = find_protocol(protocol, trained.preprocessing)
-    records = [Record(str(path), str(path)) for path in paths]
+    records = [Record(path, path) for path in paths]
     dataset = ViewDataset(Manifest.from_records(records, classes=(), root=Path()), resolved, backend=backend)
     loader = build_view_loader(dataset, num_workers=min(num_workers, len(paths)))
     compute = compute_on(process, trained.model, trained.model, trained.preprocessing)
@@ -144,7 +145,7 @@ def predictions(
                 continue
             shares = probabilities_of(result.rows, resolved.averages)
             best = best_classes(shares, trained.classes, top)
-            yield Prediction(str(paths[result.video.index]), shares, trained.classes, best, result.video)
+            yield Prediction(paths[result.video.index], shares, trained.classes, best, result.video)
 
 
 def probabilities_of(rows: np.ndarray, averages: str) -> np.ndarray:
@@ -160,21 +161,27 @@ def best_classes(shares: np.ndarray, classes: Sequence[str], count: int) -> tupl
     return tuple((classes[index], float(shares[index])) for index in order)
 
 
-def find_videos(videos: Videos) -> list[Path]:
+def find_videos(videos: Videos) -> list[str]:
     """List the videos that files and folders stand for, each once, in the order given, folders in alphabetical order.
 
     A file is taken as it is, whatever its name ends with; of a folder those files that have a video's ending, and
-    folders of images.
+    folders of images; of a manifest CSV all its videos. Videos in archives and remote ones are named as in a manifest.
 
     Raises:
-        UserError: A folder has no videos, or nothing is given.
+        UserError: A folder has no videos, a manifest is wrong, or nothing is given.
     """
     given = [videos] if isinstance(videos, str | Path) else list(videos)
     if not given:
         raise UserError("there are no videos to predict; give files or folders.")
-    found: list[Path] = []
-    for path in map(Path, given):
-        inside = _videos_below(path) if path.is_dir() else [path]
+    found: list[str] = []
+    for name in map(str, given):
+        path = Path(name)
+        if path.is_dir():
+            inside = [str(video) for video in _videos_below(path)]
+        elif path.suffix.lower() == ".csv" and path.is_file():
+            inside = [record.path for record in Manifest.read(path)]
+        else:
+            inside = [name if is_remote(name) else str(path)]
         if not inside:
             raise UserError(f"{path}: no videos found; endings known: {' '.join(sorted(VIDEO_SUFFIXES))}")
         found += inside
