@@ -29,8 +29,8 @@ VIDEO_SUFFIXES = {".mp4", ".avi", ".mkv", ".webm"}
 Reader = Callable[[Path, np.ndarray, int], np.ndarray]
 
 
-def write_clip(path: Path, gop: int) -> Path:
-    """Write 10 s of drifting texture with camera noise, as hard to decode as a web video (about 600 kbit/s)."""
+def write_clip(path: Path, gop: int, noise: float = 3.0) -> Path:
+    """Write 10 s of drifting texture with camera noise, in levels of 255."""
     rng = np.random.default_rng(gop)
     texture = cv2.GaussianBlur(rng.integers(0, 256, (HEIGHT * 2, WIDTH * 2, 3), np.uint8), (0, 0), 6)
     texture = cv2.normalize(texture, None, 0, 255, cv2.NORM_MINMAX)
@@ -39,8 +39,8 @@ def write_clip(path: Path, gop: int) -> Path:
         stream.height, stream.width, stream.pix_fmt, stream.codec_context.gop_size = HEIGHT, WIDTH, "yuv420p", gop
         for number in range(NUM_FRAMES):
             y, x = (int(100 * (1 + np.sin(number / speed))) for speed in (17, 29))
-            noise = rng.normal(0, 3, (HEIGHT, WIDTH, 3))
-            picture = np.clip(texture[y : y + HEIGHT, x : x + WIDTH] + noise, 0, 255).astype(np.uint8)
+            grain = rng.normal(0, noise, (HEIGHT, WIDTH, 3))
+            picture = np.clip(texture[y : y + HEIGHT, x : x + WIDTH] + grain, 0, 255).astype(np.uint8)
             output.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         output.mux(stream.encode(None))
     return path

@@ -2,7 +2,7 @@
 
     python benchmarks/loading.py [--data CSV|DIR] [--crop-size 224] [--videos 24] [--rounds 24] [--seconds 10]
 
-Without ``--data`` it writes 10 s of 340x256 H.264 with x264's default of 250 frames between key frames. Every reader
+Without ``--data`` it writes 10 s of 340x256 H.264, 250 frames between key frames (x264's default). Every reader
 opens the file, decodes the same frames, cuts out the same box, resizes it to the crop size and mirrors it when ours
 does: torchcodec and decord2 with torchvision's transforms, OpenCV with its own. The pixels are compared first. Then
 
@@ -207,7 +207,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         if args.data is None:
             (Path(scratch) / "moving").mkdir()
-            write_clip(Path(scratch) / "moving" / "0.mp4", 250)
+            write_clip(Path(scratch) / "moving" / "0.mp4", 250, noise=10)
         manifest = Manifest.open(args.data or Path(scratch))
         chosen = np.linspace(0, len(manifest) - 1, min(args.videos, len(manifest))).astype(int)
         original, _ = scan(manifest.select(indices=chosen), num_workers=2)
