@@ -4,10 +4,12 @@ import json
 import math
 import re
 
+import numpy as np
 import pytest
 import torch
 
 from kinema.cli.main import run
+from kinema.data.crop_boxes import multi_fiber_box
 from kinema.data.sources.table import SOURCES
 from kinema.errors import UserError
 from kinema.evaluation.protocol import protocol
@@ -122,6 +124,16 @@ def test_later_stages_go_on_from_earlier_ones() -> None:
     assert load_recipe("r2plus1d-kinetics", frames=32).weights == ""
     with pytest.raises(UserError, match=r"r2plus1d-long-clips goes on from a trained network; .* --weights"):
         train(recipe="r2plus1d-long-clips", data=".", quiet=True)
+
+
+def test_multi_fiber_crops_are_of_square_frames() -> None:
+    spec = load_recipe("multi-fiber-kinetics").data
+    rng = np.random.default_rng(0)
+    boxes = [multi_fiber_box((240, 320), spec, rng) for _ in range(300)]
+    ratios = np.array([(box.height / 240) / (box.width / 320) for box in boxes])
+    assert 0.63 < ratios.min() < 0.68
+    assert 1.48 < ratios.max() < 1.58
+    assert protocol("clip", preprocessing_of(spec, Preprocessing())).resize == (256, 256)
 
 
 def test_papers_scores() -> None:

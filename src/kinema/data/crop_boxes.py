@@ -126,11 +126,15 @@ def fixed_box(size: Size, spec: DataSpec, rng: np.random.Generator) -> Box:
 
 
 def multi_fiber_box(size: Size, spec: DataSpec, rng: np.random.Generator) -> Box:
-    """Short side and aspect drawn, random crop. Source: "Multi-Fiber Networks" (arXiv 1807.11195) and its code."""
+    """Short side drawn, aspect (of an exact ``spec.resize``, else the frame's) multiplied by a draw, random crop.
+
+    Source: "Multi-Fiber Networks" (arXiv 1807.11195) and its code, which begins with squares.
+    """
+    shape = spec.resize if len(spec.resize) == 2 else size
     stretch = math.sqrt(rng.uniform(*spec.aspect))
-    height, width = size[0] / stretch, size[1] * stretch
-    scale = int(rng.integers(spec.short_side[0], spec.short_side[1] + 1)) / min(height, width)
-    return _random_box(size, spec.crop_size / scale * stretch, spec.crop_size / scale / stretch, rng)
+    height, width = shape[0] / stretch, shape[1] * stretch
+    side = spec.crop_size * min(height, width) / int(rng.integers(spec.short_side[0], spec.short_side[1] + 1))
+    return _random_box(size, side * size[0] / height, side * size[1] / width, rng)
 
 
 def multi_scale_box(size: Size, spec: DataSpec, rng: np.random.Generator) -> Box:

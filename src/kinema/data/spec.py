@@ -27,8 +27,8 @@ class DataSpec:
         per_segment: In uniform sampling draw one offset per segment (TSN, TSM) instead of one per clip.
         augmentation: Where the crop comes from. ``short-side``: short side drawn from ``short_side``, random crop.
             ``fixed``: ``resize``, random crop. ``multi-scale``: sides drawn from ``scales``, one of ``positions``.
-            ``multi-fiber``: short side from ``short_side``, aspect from ``aspect``, random crop. ``center``:
-            ``resize`` and the crop in the middle, as at test time.
+            ``multi-fiber``: short side from ``short_side``, aspect from ``aspect`` times that of an exact ``resize``,
+            random crop. ``center``: ``resize`` and the crop in the middle, as at test time.
         short_side: Smallest and largest short side in pixels.
         resize: Size before the crop: ``()`` short side equals the crop (``multi-scale``: as it is), ``(s,)`` short
             side, ``(h, w)`` exact.

@@ -2,13 +2,14 @@
 
 A 2-D network is trained on ImageNet, through the same loop as videos: an image is a video of one frame. Its weights,
 each kernel divided over the frames that it is copied to, start the 3-D network. What the paper leaves open is from the
-code that its authors published: clips of 16 frames, 1, 2, 2 or 3 frames apart; short sides of 224 to 288 pixels, aspect
-ratios of 0.8 to 1.25, random crops of 224, shifts of hue, lightness and saturation up to 15, 35 and 25; Nesterov
-momentum; where the rate drops; weight decay on every parameter.
+code that its authors published: clips of 16 frames, 1, 2, 2 or 3 frames apart; frames made square, as the tests make
+them, then the width multiplied and the height divided by 0.8 to 1.25, the short side 224 to 288 pixels, random crops of
+224; shifts of hue, lightness and saturation up to 15, 35 and 25; Nesterov momentum; where the rate drops; weight decay
+on every parameter.
 
 Differs from the paper and its code: inputs are normalised with ImageNet's deviation of each channel, not with 0.0167
-for all three; the rate is not halved for the first hundred iterations; kernels are drawn by Kaiming's rule; aspect
-ratios are changed from the frame's own, where the authors' code begins with squares.
+for all three; the rate is not halved for the first hundred iterations; kernels are drawn by Kaiming's rule; it is the
+aspect ratio that is drawn evenly, not its root.
 """
 
 from __future__ import annotations
@@ -117,7 +118,8 @@ def kinetics() -> Recipe:
             strides=(1, 2, 2, 3),
             augmentation="multi-fiber",
             short_side=(224, 288),
-            aspect=(0.8, 1.25),
+            resize=(256, 256),
+            aspect=(0.64, 1.5625),
             crop_size=224,
             color_jitter=(15, 35, 25),
         ),

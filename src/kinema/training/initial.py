@@ -92,7 +92,7 @@ def preprocessing_of(data: DataSpec, normalisation: Preprocessing) -> Preprocess
         sampling=data.sampling,
         stride=data.stride,
         crop_size=data.crop_size,
-        resize=data.resize if data.augmentation in ("fixed", "center") else (),
+        resize=data.resize if data.augmentation in ("fixed", "multi-fiber", "center") else (),
         **kept,
     )
 
