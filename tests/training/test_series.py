@@ -199,13 +199,13 @@ def test_lengths() -> None:
 def test_what_makes_no_series(
     few: Manifest, shapes: Manifest, splits: list[Path], stages: list[Recipe], tmp_path: Path
 ) -> None:
-    def refused(message: str, data: object, recipes: list[Recipe], model: str = "") -> None:
+    def refused(message: str, data: Manifest | list[Path | Manifest], recipes: list[Recipe], model: str = "") -> None:
         with pytest.raises(UserError, match=message):
             train_series(model, data, recipes=recipes, out=tmp_path / "out", where=QUIET)
 
     refused("a series needs several data sets", few, stages[:1])
     refused("clips of different lengths; given: frames-2, frames-2", few, [stages[0]] * 2)
-    refused("two cannot be called 'shapes-split1'", [splits[0]] * 2, stages)
+    refused("two cannot be called 'shapes-split1'", [splits[0], splits[0]], stages)
     refused("have other classes", [splits[0], other_classes(shapes)], stages)
     refused("has no test videos; each of several splits", [splits[0], shapes.select("train")], stages)
     refused("unknown backbone", few, stages, model="tsn-resnetiny")
