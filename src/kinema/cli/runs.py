@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import tyro
@@ -53,5 +54,10 @@ def runs(folder: Annotated[str, tyro.conf.Positional] = "runs", *, json: bool = 
         epochs = f"{run.num_epochs}/{run.recipe.schedule.epochs}"
         differences = "\n".join(f"{name.rpartition('.')[2]} {value}" for name, value in run.differences.items())
         numbers = score, epochs, f"{run.minutes:.1f}"
-        table.add_row(run.path.name, run.model, run.data, run.recipe.name, *numbers, differences or "-")
+        table.add_row(_name(run.path, folder), run.model, run.data, run.recipe.name, *numbers, differences or "-")
     Console().print(table)
+
+
+def _name(run: Path, folder: str) -> str:
+    """Where a run lies below the folder, since the runs of several series share their last names."""
+    return run.name if run == Path(folder) else str(run.relative_to(folder))

@@ -10,6 +10,9 @@ from kinema.errors import UserError
 from kinema.training.directory import ABOUT, RECIPE, read_about, read_metrics
 from kinema.training.recipe import Recipe
 
+NO_SETTINGS = ("model", "citation", "paper_scores")
+"""Recipe fields that the list of runs shows elsewhere, or that change nothing about a run."""
+
 
 @dataclass(frozen=True)
 class RunSummary:
@@ -23,8 +26,8 @@ class RunSummary:
         num_epochs: Epochs that are finished.
         best: Row of ``metrics.csv`` with the best monitored score; empty before the first epoch.
         minutes: Time spent.
-        differences: Recipe fields that differ from the oldest run of the same recipe, with this run's values; the
-            model is not among them.
+        differences: Recipe fields that differ from the oldest run of the same recipe, with this run's values; those
+            of ``NO_SETTINGS`` are not among them.
     """
 
     path: Path
@@ -75,6 +78,6 @@ def _summary(place: Path, about: dict[str, Any], recipe: Recipe, first: dict[str
         best=best or (rows[-1] if rows else {}),
         minutes=sum(row.get("seconds", 0.0) for row in rows) / 60,
         differences={
-            name: value for name, value in recipe.flat().items() if name != "model" and value != first.get(name)
+            name: value for name, value in recipe.flat().items() if name not in NO_SETTINGS and value != first.get(name)
         },
     )
