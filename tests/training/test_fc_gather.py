@@ -17,6 +17,7 @@ from kinema.models import checkpoint_file
 from kinema.models.action_model import ActionModel
 from kinema.models.backbones.plain import PlainConv, PlainPlan
 from kinema.models.build import build_model
+from kinema.models.fully_connected import FullyConnectedHead
 from kinema.models.temporal.tsn import Tsn
 from kinema.models.weights import Preprocessing
 from kinema.training.assemble import assemble
@@ -198,6 +199,7 @@ def test_dropped_units_are_the_same_in_every_process(outcomes: list[dict[str, An
 
     def scores(model: ActionModel, clips: torch.Tensor) -> torch.Tensor:
         head, first, second = model.head, [0, 1, 3], [2, 4]  # the parts: 2 and 1 clips, 1 and 1 clip
+        assert isinstance(head, FullyConnectedHead)
         logits = torch.empty(len(clips), NUM_CLASSES, dtype=torch.float64)
         for rows, seed in zip((first, second), seeds, strict=True):
             steps = head.steps_of(model.features(clips[rows]))
