@@ -1,11 +1,15 @@
 """What the training loop costs over the bare step, and what bf16 gains.
 
-    python benchmarks/training.py [--model tsm-resnet18 --frames 8 --size 112 --batch 8 --steps 12]
+    OMP_NUM_THREADS=1 python benchmarks/training.py [--models tsn-resnettiny tsn-resnet18] [--precisions fp32 bf16]
 
-The bare step is forward, cross-entropy, backward and optimiser on clips that lie ready on the device; the loop adds
-the move to the device, normalisation, the schedule, gradient clipping, sums, display and the look for a stop.
+The bare step is forward, cross-entropy, backward and optimiser on clips that lie ready and normalised on the device.
+The loop adds the move to the device, normalisation, the schedule, gradient clipping, sums, display and the look for a
+stop; its batches are ready, so decoding does not count. Both train the same network in one process and take turns; on
+a CPU, seconds are those of computing. Printed are medians over the rounds, the ratio being that of a round. On a
+terminal the progress bar is drawn and counts.
 """
 
+import statistics
 import tempfile
 import time
 from collections.abc import Iterator
@@ -21,43 +25,53 @@ from kinema.training.assemble import assemble
 from kinema.training.display import Display
 from kinema.training.engine import Engine, Hardware, launch
 from kinema.training.loop import train_epoch
+from kinema.training.parameters import build_optimizer, training_mode
 from kinema.training.recipe import Recipe
 from kinema.training.state import Run
 
 
-def measure(engine: Engine, recipe: Recipe, steps: int) -> tuple[float, float]:
-    """Seconds of a step, bare and in the loop, each the fastest of three rounds; on a CPU, seconds of computing."""
+def measure(engine: Engine, recipe: Recipe, steps: int, rounds: int) -> list[tuple[float, float]]:
+    """Seconds of a step of each round, bare and in the loop."""
     side, frames, batch = recipe.data.crop_size, recipe.data.frames, recipe.train.batch_size
     with tempfile.TemporaryDirectory() as folder:
         videos = make_reversible_shapes(Path(folder) / "videos", num_videos=80, size=32, num_frames=2).select("train")
-        display = Display(Path(folder), main=True, quiet=True)
+        display = Display(Path(folder), main=True)
         run = assemble(engine, recipe, folder=Path(folder), training=videos, validation=None, display=display)
-    run.steps_per_epoch = steps + 1  # only the last step may be short, and it is left out
-    pixels = torch.randint(256, (batch, frames, side, side, 3), dtype=torch.uint8).permute(0, 4, 1, 2, 3)
-    labels = torch.arange(batch) % len(videos.classes)
-    clock = time.perf_counter if engine.device.type == "cuda" else time.process_time  # not what others compute here
-    bare, loop = [], []
-    for _ in range(4):  # in turn, so that a slow minute of the machine hits both
-        start = clock()
-        bare_steps(run, pixels, labels, steps)
-        middle = clock()
-        loop_steps(run, Batch(pixels, labels, labels), steps)
-        bare.append((middle - start) / steps)
-        loop.append((clock() - middle) / steps)
-    return min(bare[1:]), min(loop[1:])  # the first warms up
+        run.steps_per_epoch = steps + 1  # only the last step may be short, and it is left out
+        pixels = torch.randint(256, (batch, frames, side, side, 3), dtype=torch.uint8).permute(0, 4, 1, 2, 3)
+        labels = torch.arange(batch) % len(videos.classes)
+        optimizer = build_optimizer(run.model, recipe.optim)
+        ready = to_clip(pixels, run.preprocessing, engine.device), labels.to(engine.device)
+        clock = time.perf_counter if engine.device.type == "cuda" else time.process_time  # not what others compute here
+        times = []
+        with display.running(run):
+            for number in range(rounds + 1):
+                seconds = {}
+                for kind in ("bare", "loop") if number % 2 else ("loop", "bare"):
+                    start = clock()
+                    if kind == "bare":
+                        bare_steps(run, optimizer, *ready, steps=steps)
+                    else:
+                        loop_steps(run, Batch(pixels, labels, labels), steps=steps)
+                    seconds[kind] = (clock() - start) / steps
+                times.append((seconds["bare"], seconds["loop"]))
+    return times[1:]  # the first warms up
 
 
-def bare_steps(run: Run, pixels: torch.Tensor, labels: torch.Tensor, steps: int) -> None:
-    clips, labels = to_clip(pixels, run.preprocessing, run.engine.device), labels.to(run.engine.device)
-    run.model.train()
+def bare_steps(
+    run: Run, optimizer: torch.optim.Optimizer, clips: torch.Tensor, labels: torch.Tensor, *, steps: int
+) -> None:
+    training_mode(run.model, run.recipe)
     for _ in range(steps):
-        run.engine.backward(functional.cross_entropy(run.network(clips), labels))
-        run.optimizer.step()
-        run.optimizer.zero_grad()
+        with run.engine.autocast():
+            loss = functional.cross_entropy(run.model(clips), labels)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
     synchronise(run.engine.device)
 
 
-def loop_steps(run: Run, batch: Batch, steps: int) -> None:
+def loop_steps(run: Run, batch: Batch, *, steps: int) -> None:
     run.position.epoch, run.position.step_in_epoch, run.position.sums = 0, 0, [0.0, 0.0, 0.0]
 
     def batches() -> Iterator[Batch]:
@@ -76,30 +90,47 @@ def synchronise(device: torch.device) -> None:
         torch.cuda.synchronize()
 
 
-def main(model: str = "tsm-resnet18", frames: int = 8, size: int = 112, batch: int = 8, steps: int = 12) -> None:
-    """Print one line per precision.
+def main(
+    models: tuple[str, ...] = ("tsn-resnettiny", "tsn-resnet18"),
+    precisions: tuple[str, ...] = ("fp32",),
+    frames: int = 8,
+    size: int = 112,
+    batch: int = 8,
+    steps: int = 2,
+    rounds: int = 15,
+) -> None:
+    """Print one line per model and precision.
 
     Args:
-        model: Model name.
+        models: Model names.
+        precisions: fp32, bf16 or fp16.
         frames: Frames of a clip.
         size: Height and width of a clip.
         batch: Clips of a step.
         steps: Steps of a round.
+        rounds: Rounds, after one that warms up.
     """
-    for precision in ("fp32", "bf16"):
-        recipe = Recipe(name="benchmark", model=model).with_fields(
-            {
-                "data.frames": frames,
-                "data.crop_size": size,
-                "data.short_side": [size, size],
-                "train.batch_size": batch,
-                "train.precision": precision,
-                "optim.clip_norm": 5.0,
-            }
-        )
-        bare, loop = launch(Hardware(precision=precision), measure, recipe, steps)
-        over = 100 * (loop / bare - 1)
-        print(f"{precision}: bare {1000 * bare:.1f} ms, loop {1000 * loop:.1f} ms a step ({over:+.1f} %)")
+    for model in models:
+        for precision in precisions:
+            recipe = Recipe(name="benchmark", model=model).with_fields(
+                {
+                    "data.frames": frames,
+                    "data.crop_size": size,
+                    "data.short_side": [size, size],
+                    "train.batch_size": batch,
+                    "train.precision": precision,
+                    "optim.clip_norm": 5.0,
+                }
+            )
+            times = launch(Hardware(precision=precision), measure, recipe, steps, rounds)
+            bare, loop = (1000 * statistics.median(column) for column in zip(*times, strict=True))
+            ratios = sorted(loop / bare for bare, loop in times)
+            low, middle, high = (100 * (ratios[round(share * (rounds - 1))] - 1) for share in (0.25, 0.5, 0.75))
+            fastest = 100 * (min(loop for _, loop in times) / min(bare for bare, _ in times) - 1)
+            print(
+                f"{model} {precision}: bare {bare:.1f} ms, loop {loop:.1f} ms a step of {batch} clips; the loop costs "
+                f"{middle:+.1f} % (quartiles {low:+.1f} and {high:+.1f} %; fastest rounds {fastest:+.1f} %)"
+            )
 
 
 if __name__ == "__main__":
