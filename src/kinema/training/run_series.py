@@ -125,10 +125,10 @@ def resume_series(folder: str | Path, *, skip_bad: bool = False, where: Where = 
 def _new_series_folder(out: str | Path | None, series: Series) -> Path:
     if out is None and processes_from_outside() > 1:
         raise UserError("processes that torchrun or srun has started must agree on a folder; give --out")
+    if out is not None and not is_first_process():
+        return Path(out)  # the first process looks whether it is free, and may have begun to fill it
     if out is not None and is_series(out):
         raise UserError(f"{out} already holds a series; continue it with --resume {out} or choose another --out")
-    if out is not None and not is_first_process():
-        return Path(out)
     return new_folder(str(out or ""), series.stages[0].recipe.model)
 
 
