@@ -136,12 +136,7 @@ def extract(
     )
     bad = bad_videos(records, done)
 
-    written = write_derived_manifest(
-        manifest,
-        out / manifest_name(manifest, "flow.csv"),
-        find_all=lambda: _stores(manifest, out, kind),
-        read=lambda record, path: _stored(record, out, path),
-    )
+    written = _write_manifest(manifest, out, kind)
     num_found = sum(answer.found for answer in done.values())
     return ExtractionResult(written, bad, len(done) - len(bad), num_found, num_computed, time.monotonic() - start)
 
@@ -189,6 +184,15 @@ def _devices(name: str, backend: str) -> tuple[str, ...]:
 
 def _default_workers(on_gpu: bool) -> int:
     return min(cores_to_use(), MAX_GPU_WORKERS) if on_gpu else cores_to_use()
+
+
+def _write_manifest(manifest: Manifest, out: Path, kind: str) -> Path | None:
+    return write_derived_manifest(
+        manifest,
+        out / manifest_name(manifest, "flow.csv"),
+        find_all=lambda: _stores(manifest, out, kind),
+        read=lambda record, path: _stored(record, out, path),
+    )
 
 
 def _stores(manifest: Manifest, out: Path, kind: str) -> dict[str, str]:
