@@ -1,12 +1,15 @@
 """Extraction: every video once, whatever stops it, on any number of processes; bad videos and full disks."""
 
+import io
 import os
 import signal
 import subprocess
 import sys
 import time
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from make_videos import numbered_frames, write_video
@@ -86,6 +89,26 @@ def test_a_video_of_one_frame_has_one_field_without_motion(tmp_path: Path) -> No
     with open_flow_store(tmp_path / "out" / "a" / "one.flow.mkv") as store:
         assert len(store) == 1
         assert (store.fields_at(np.array([0])) == 128).all()
+
+
+def test_frames_that_change_size_are_scaled_to_the_first(tmp_path: Path) -> None:
+    for name, height, width in (("first", 48, 64), ("second", 32, 48)):
+        write_video(tmp_path / f"{name}.h264", numbered_frames(4, height, width), options={"bf": "0"}, container="h264")
+    (tmp_path / "videos" / "a").mkdir(parents=True)
+    joined = (tmp_path / "first.h264").read_bytes() + (tmp_path / "second.h264").read_bytes()
+    with (
+        av.open(io.BytesIO(joined), format="h264") as raw,
+        av.open(str(tmp_path / "videos" / "a" / "sizes.mkv"), "w") as file,
+    ):
+        stream = file.add_stream_from_template(raw.streams.video[0])
+        for number, packet in enumerate(packet for packet in raw.demux(video=0) if packet.size):
+            packet.stream, packet.time_base = stream, Fraction(1, 25)
+            packet.pts = packet.dts = number
+            file.mux(packet)
+    done = extract(tmp_path / "videos", tmp_path / "out", method="farneback", num_workers=0)
+    assert (done.bad, done.num_fields) == ([], 7)
+    with open_flow_store(tmp_path / "out" / "a" / "sizes.flow.zip") as store:
+        assert store.size == (48, 64)
 
 
 def test_other_settings_in_the_same_folder_are_refused(tmp_path: Path) -> None:
