@@ -167,7 +167,7 @@ def test_fine_tuning_drops_the_classifier_of_other_classes(
 def test_weights_of_another_network_are_refused(
     finished: TrainResult, shapes: Manifest, tiny_recipe: Recipe, run_folder: Path
 ) -> None:
-    with pytest.raises(CheckpointError, match="do not fit tsm-resnet18: .* of another shape"):
+    with pytest.raises(CheckpointError, match=r"do not fit tsm-resnet18: .* of another shape"):
         train("tsm-resnet18", shapes, recipe=tiny_recipe, weights=finished.path, out=run_folder, quiet=True)
 
 
