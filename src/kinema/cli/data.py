@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from tyro.conf import Positional
 
+from kinema.cli.bad_videos import print_bad
 from kinema.errors import UserError
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def scan(
     seconds = time.monotonic() - start
     Console(stderr=True).print(f"{len(manifest):,} videos in {seconds:.1f} s, {len(manifest) / seconds:.1f} files/s")
     if bad:
-        _print_bad(bad)
+        print_bad(bad)
     if bad and skip_bad:
         counted = without(counted, bad)
         Console(stderr=True).print(f"{len(bad):,} bad videos left out, {len(counted):,} are left")
@@ -201,22 +201,6 @@ def _scan_with_progress(manifest: Manifest, num_workers: int | None) -> tuple[Ma
             bar.update(task, rate=f"{speed:.1f} files/s" if speed else "")
 
         return scan_manifest(manifest, num_workers, progress=advance)
-
-
-def _print_bad(bad: list[BadVideo]) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    if not sys.stdout.isatty():  # for grep and cut: no frame, no folded paths
-        print("\n".join(["video_id\tpath\treason", *("\t".join(video) for video in bad)]))
-        return
-    table = Table(title=f"{len(bad):,} bad videos", title_justify="left")
-    for name in ("video_id", "path", "reason"):
-        table.add_column(name, overflow="fold")
-    for video in bad:
-        table.add_row(*map(escape, video))
-    Console().print(table)
 
 
 def _print_manifests(manifests: dict[Path, Manifest]) -> None:

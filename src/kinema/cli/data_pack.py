@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kinema.cli.bad_videos import print_bad, refuse_bad
 from kinema.cli.video_bar import video_bar
-from kinema.errors import UserError
 
 if TYPE_CHECKING:
     from kinema.data.pack import PackResult
@@ -57,9 +57,7 @@ def pack(
             progress=advance,
         )
     _report(result)
-    if result.bad:
-        num_all = result.num_videos + len(result.bad)
-        raise UserError(f"{len(result.bad):,} of {num_all:,} videos cannot be read; the others are packed")
+    refuse_bad(result.bad, num_good=result.num_videos, outcome="are packed")
 
 
 def _report(result: PackResult) -> None:
@@ -70,8 +68,7 @@ def _report(result: PackResult) -> None:
         f"{result.seconds:,.1f} s{rate}",
         file=sys.stderr,
     )
-    if result.bad:
-        print("\n".join(["video_id\tpath\treason", *("\t".join(video) for video in result.bad)]))
+    print_bad(result.bad)
     if result.manifest is not None:
         print(
             f"{result.manifest}: use it in place of the original, such as: kinema train MODEL --data {result.manifest}"

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from kinema.cli.bad_videos import print_bad, refuse_bad
 from kinema.cli.video_bar import video_bar
-from kinema.errors import UserError
 
 if TYPE_CHECKING:
     from kinema.flow.extract import ExtractionResult
@@ -62,9 +62,7 @@ def extract(
             progress=advance,
         )
     _report(result)
-    if result.bad:
-        num_all = result.num_videos + len(result.bad)
-        raise UserError(f"{len(result.bad):,} of {num_all:,} videos cannot be read; the others have their flow")
+    refuse_bad(result.bad, num_good=result.num_videos, outcome="have their flow")
 
 
 def _report(result: ExtractionResult) -> None:
@@ -75,8 +73,7 @@ def _report(result: ExtractionResult) -> None:
         f"{result.num_fields:,} fields computed in {result.seconds:,.1f} s{rate}",
         file=sys.stderr,
     )
-    if result.bad:
-        print("\n".join(["video_id\tpath\treason", *("\t".join(video) for video in result.bad)]))
+    print_bad(result.bad)
     if result.manifest is not None:
         print(
             f"{result.manifest}: train with it, such as: kinema train MODEL --data {result.manifest} --data.flow NAME"
