@@ -44,6 +44,9 @@ from kinema.data.spec import DataSpec
 from kinema.data.transforms import make_augmentation
 from kinema.video.decoder import open_video
 
+CLIPS_A_PASS = 128
+"""Read by two workers, so that starting them, some 0.3 s of processor time, counts little."""
+
 MEAN_TOLERANCE = 2.0
 """Largest mean difference of pixels, in levels of 255: readers round colours and positions differently."""
 
@@ -167,7 +170,7 @@ def worker_rates(table: dict[str, Dataset[torch.Tensor]], num_videos: int, secon
     while min(spent.values()) < seconds:
         epoch += 1
         for name, clips in table.items():
-            keys = [(epoch, number % num_videos) for number in range(32)]
+            keys = [(epoch, number % num_videos) for number in range(CLIPS_A_PASS)]
             batches = [keys[first : first + 8] for first in range(0, len(keys), 8)]
             begin = processor_sec()
             for _ in DataLoader(clips, batch_sampler=batches, num_workers=2, multiprocessing_context="fork"):

@@ -204,8 +204,11 @@ def test_blue_comes_first_where_the_network_wants_that() -> None:
 
 
 def test_a_contiguous_clip_stays_contiguous() -> None:
-    clips = torch.zeros(2, 3, 4, 5, 6, dtype=torch.uint8)
-    assert to_clip(clips, Preprocessing(), "cpu").is_contiguous()
+    clips = torch.randint(0, 256, (2, 3, 4, 5, 6), dtype=torch.uint8)
+    channels_last = clips.contiguous(memory_format=torch.channels_last_3d)
+    clip = to_clip(clips, Preprocessing(), "cpu")
+    assert clip.is_contiguous()
+    assert torch.equal(clip, to_clip(channels_last, Preprocessing(), "cpu"))
 
 
 def resident_private_kib() -> int:

@@ -75,7 +75,7 @@ def test_every_frame_is_near_a_key_frame_and_sound_is_gone(tmp_path: Path) -> No
 
     cursor = FrameCursor(Path(record.path), 1)
     assert [stream.type for stream in cursor.container.streams] == ["video"]
-    assert not cursor.stream.codec_context.has_b_frames
+    assert cursor.stream.codec_context.has_b_frames  # a reader skips those it does not want
     index = read_packet_index(cursor.container, cursor.stream)
     cursor.close()
     assert max(np.diff([*index.key_positions, 30])) <= 4
@@ -95,16 +95,23 @@ def test_the_short_side_shrinks_and_never_grows(tmp_path: Path) -> None:
         Packing(short_side=255)
 
 
-def test_pixels_are_close_to_the_scaled_original(tmp_path: Path, shared_data: Path) -> None:
+@pytest.mark.parametrize(
+    ("short_side", "level"),
+    [(0, 0.6), (120, 1.3)],  # FFmpeg's conversion to RGB darkens frames that keep their size, such as a packed video's
+)
+def test_pixels_are_close_to_the_scaled_original(
+    tmp_path: Path, shared_data: Path, short_side: int, level: float
+) -> None:
     source = shared_data / "labelled_clips" / "v_SoccerJuggling_g23_c01.avi"
     manifest = Manifest.from_records([Record("v", str(source), end=1.0)], classes=[], root=tmp_path)
-    made = packed(manifest, tmp_path / "out", short_side=120)
-    with open_video(source, size=(120, 160)) as before, open_video(Manifest.read(made.manifest or "")[0].path) as after:
-        assert after.size == (120, 160)
+    made = packed(manifest, tmp_path / "out", short_side=short_side)
+    packed_path = Manifest.read(made.manifest or "")[0].path
+    with open_video(source, short_side=short_side or None) as before, open_video(packed_path) as after:
+        assert after.size == ((120, 160) if short_side else before.size)
         frames = np.arange(0, len(after), 5)
         error = before.frames_at(frames).pixels.astype(float) - after.frames_at(frames).pixels
     assert 10 * np.log10(255**2 / np.mean(error**2)) > 33
-    assert np.abs(error.mean(axis=(0, 1, 2))).max() < 2  # no colour is shifted
+    assert np.abs(error.mean(axis=(0, 1, 2))).max() < level  # no colour is shifted
 
 
 def test_segments_are_cut_out(tmp_path: Path) -> None:

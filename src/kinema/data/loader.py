@@ -103,12 +103,17 @@ def to_clip(
     assert clips.dtype == torch.uint8, "clips are uint8 until they are on the device"
     clips = clips.to(device, non_blocking=True)
     exact = torch.promote_types(dtype, torch.float32)  # rounded to 16 bits, the factors would be off by up to 0.4 %
-    std = torch.tensor(preprocessing.std, dtype=exact).view(1, -1, 1, 1, 1)
-    mean = torch.tensor(preprocessing.mean, dtype=exact).view(1, -1, 1, 1, 1)
-    # Without non_blocking every batch would wait here for all work that the GPU still has to do.
-    offset, scale = (factor.to(device, non_blocking=True) for factor in (-mean / std, 1 / (255 * std)))
+    std = torch.tensor(preprocessing.std, dtype=exact)
+    mean = torch.tensor(preprocessing.mean, dtype=exact)
+    offset, scale = -mean / std, 1 / (255 * std)
     if preprocessing.channel_order == "bgr":
         clips = clips.flip(1)
     pixels = clips.to(exact)
-    # In place: without it this took four times as long, which was 4 % of a training step of a small network on a CPU.
-    return torch.addcmul(offset, pixels, scale, out=pixels).to(dtype)
+    memory = pixels.permute(0, 2, 3, 4, 1)
+    if memory.is_contiguous():  # by lines of pixels: three channels at a time took a CPU five times as long
+        memory = memory.flatten(-2)
+        offset, scale = offset.repeat(clips.shape[4]), scale.repeat(clips.shape[4])
+    # Without non_blocking every batch would wait here for all work that the GPU still has to do.
+    offset, scale = (factor.to(device, non_blocking=True) for factor in (offset, scale))
+    torch.addcmul(offset, memory, scale, out=memory)  # into the same memory, which again is four times as fast
+    return pixels.to(dtype)

@@ -112,7 +112,8 @@ def pack_video(
             raise VideoError(record.path, "is stored flow, which the eyes of a video codec would spoil; pack videos")
         num_frames = record.num_frames or decoder.count_frames()
         span = frame_range(record, num_frames, decoder.fps)
-        decoder.scaling = Scaling(size=scaled_size(decoder.size, packing.short_side))
+        # What a reader's conversion takes away is then taken once, when the packed video is read.
+        decoder.scaling = Scaling(size=scaled_size(decoder.size, packing.short_side), exact_color=True)
         where = target if not isinstance(target, Path) else str(target)
         options = {"movflags": "+faststart"} if isinstance(target, Path) else {}
         with av.open(where, "w", format="mp4", container_options=options) as output:
@@ -218,6 +219,7 @@ def _options(packing: Packing) -> dict[str, str]:
         "crf": str(packing.crf),
         "g": str(packing.key_every),
         "keyint_min": "1",  # whatever begins a new scene can be decoded alone
-        "bf": "0",  # frames are stored in the order in which they are shown
-        "x264-params": "open-gop=0",
+        # Three of four frames carry no other, so a reader need not decode those it does not want.
+        "bf": "3",
+        "x264-params": "open-gop=0:b-adapt=0:b-pyramid=none:weightb=0",
     }

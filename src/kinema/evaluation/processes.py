@@ -16,6 +16,7 @@ import torch
 import torch.distributed
 import torch.multiprocessing
 
+from kinema.allocation import freed_memory_kept
 from kinema.errors import UserError, one_of
 from kinema.launched import launched_from_outside
 
@@ -116,18 +117,20 @@ def find_device(name: str, local_rank: int = 0) -> torch.device:
 def joined_process(device: str, precision: str) -> Iterator[ScoringProcess]:
     """Take part in a job that torchrun started; alone otherwise. A group that exists already is used and kept."""
     if not launched_from_outside():
-        yield ScoringProcess(find_device(device), precision=precision)
+        with freed_memory_kept():
+            yield ScoringProcess(find_device(device), precision=precision)
         return
     ours = not torch.distributed.is_initialized()
     if ours:
         torch.distributed.init_process_group("gloo", timeout=_LONGEST_WAIT)
     try:
-        yield ScoringProcess(
-            find_device(device, int(os.environ.get("LOCAL_RANK", "0"))),
-            torch.distributed.get_rank(),
-            torch.distributed.get_world_size(),
-            precision,
-        )
+        with freed_memory_kept():
+            yield ScoringProcess(
+                find_device(device, int(os.environ.get("LOCAL_RANK", "0"))),
+                torch.distributed.get_rank(),
+                torch.distributed.get_world_size(),
+                precision,
+            )
     finally:
         if ours:
             torch.distributed.destroy_process_group()
@@ -184,7 +187,8 @@ def _work_in_process(
         "gloo", init_method=(folder / "rendezvous").as_uri(), rank=rank, world_size=world, timeout=_LONGEST_WAIT
     )
     try:
-        result = work(ScoringProcess(find_device(device, rank), rank, world, precision), *arguments)
+        with freed_memory_kept():
+            result = work(ScoringProcess(find_device(device, rank), rank, world, precision), *arguments)
     except UserError as error:
         (folder / f"error-{rank}").write_bytes(pickle.dumps(error))
         os._exit(1)  # the others may wait for this process in a collective, so a polite farewell would hang

@@ -23,6 +23,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.plugins import MixedPrecision
 from torch import nn
 
+from kinema.allocation import freed_memory_kept
 from kinema.errors import UserError, one_of
 from kinema.launched import processes_from_outside
 from kinema.training.fc_gather import GatheredNetwork
@@ -209,7 +210,8 @@ def launch(hardware: Hardware, work: Callable[..., Value], *arguments: object) -
         )
         if not spawning:
             fabric.launch()
-            return work(Engine(fabric, scaler, hardware), *arguments)
+            with freed_memory_kept():
+                return work(Engine(fabric, scaler, hardware), *arguments)
         with tempfile.TemporaryDirectory() as folder, signals_going_to(_forward_signal), _ending_survivors():
             answer = Path(folder) / "answer"  # Fabric's own way back is a pipe, where a large one would wait for ever
             try:
@@ -239,7 +241,8 @@ def _spawned(
 ) -> None:
     """The body of a spawned process; the main one's answer goes into a file."""
     _silence_notices()
-    value = work(Engine(fabric, scaler, hardware), *arguments)
+    with freed_memory_kept():
+        value = work(Engine(fabric, scaler, hardware), *arguments)
     if fabric.global_rank == 0:
         answer.write_bytes(pickle.dumps(value))
 

@@ -109,7 +109,8 @@ class PyAVDecoder(Decoder):
         turns = _quarter_turns(frame)
         height, width = _turned(self.scaling.target(_turned(self._coded_size, turns)), turns)
         # One scaling thread: with more, starting them costs more than they save on pictures of this size.
-        picture = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation=SCALER, threads=1)
+        scaler = SCALER | Interpolation.ACCURATE_RND if self.scaling.exact_color else SCALER
+        picture = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation=scaler, threads=1)
         return np.rot90(picture, turns)
 
     def _time_of(self, pts: int | None, position: int) -> float:
