@@ -20,7 +20,8 @@ from torch.nn import functional
 from kinema.models.action_model import ActionModel
 from kinema.models.build import build_model
 from kinema.models.fully_connected import FullyConnectedHead
-from kinema.training.engine import Engine, Hardware, launch
+from kinema.training.engine import Engine, Hardware
+from kinema.training.launch import launch
 
 CLASSES = 101
 

@@ -29,6 +29,10 @@ class VideoError(UserError):
         return type(self), (self.path, self.reason)
 
 
+class StorageError(VideoError):
+    """Remote storage that does not answer at all, so that its other videos need not be tried."""
+
+
 class CheckpointError(UserError):
     """A checkpoint that cannot be used: truncated, unsafe to load, or made for something else."""
 

@@ -37,7 +37,6 @@ def cut_down(recipe: Recipe, *, tiny: bool = True) -> Recipe:
         "schedule.milestones": (0.5,) if recipe.schedule.milestones else (),
         "schedule.warmup_epochs": 0.5 if recipe.schedule.warmup_epochs else 0.0,
         "train.batch_size": 2,
-        "train.sync_bn": False,
         "train.validate_on": "none",
         "train.save_minutes": 0.0,
     }

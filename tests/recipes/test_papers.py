@@ -14,6 +14,7 @@ from kinema.data.sources.table import SOURCES
 from kinema.errors import UserError
 from kinema.evaluation.protocol import protocol
 from kinema.models.build import build_model
+from kinema.models.names import ModelName
 from kinema.models.weights import Preprocessing
 from kinema.recipes.data_sets import DATA_SETS, data_set_of
 from kinema.recipes.overview import HEADINGS, num_steps, recipe_lines
@@ -142,7 +143,24 @@ def test_papers_scores() -> None:
     mini = load_recipe("deep-analysis-mini", frames=16)
     assert mini.own_scores == {"Mini-SSV2, clip top-1": 66.2, "Mini-MiT, clip top-1": 26.5}
     assert mini.with_fields({"model": "tam-resnet50"}).own_scores["Mini-SSV2, clip top-1"] == 68.6
-    assert mini.with_fields({"model": "tsm-resnet50"}).own_scores == {}
+    assert mini.with_fields({"model": "tsm-resnet50"}).own_scores == {"Mini-SSV2, clip top-1": 67.4}
+    assert mini.with_fields({"model": "tam@tophalf-resnet18"}).own_scores == {}
+    assert load_recipe("s3dg-kinetics").with_fields({"model": "i2d"}).own_scores == {"Kinetics-400, top-1": 67.0}
+
+
+def test_papers_scores_are_those_of_the_network() -> None:
+    """One recipe trains all networks of a paper; none is set beside the score of another."""
+    for name in PAPERS:
+        recipe = load_recipe(name)
+        assert all(": " in score for score in recipe.paper_scores), name
+        models = {score.partition(": ")[0] for score in recipe.paper_scores}
+        assert all(str(ModelName.parse(model)) == model for model in models)
+        assert recipe.with_fields({"model": "tsn-resnettiny"}).own_scores == {}
+    kinetics = load_recipe("r2plus1d-kinetics")
+    mc3 = {"Kinetics-400, video top-1": 62.2, "Kinetics-400, clip top-1": 50.4}
+    assert kinetics.own_scores == {"Kinetics-400, video top-1": 63.9, "Kinetics-400, clip top-1": 52.4}
+    assert kinetics.with_fields({"model": "mc3-vresnet18"}).own_scores == mc3
+    assert kinetics.with_fields({"model": "r3d@bottom2-vresnet18"}).own_scores == mc3
 
 
 def test_data_sets_are_known() -> None:

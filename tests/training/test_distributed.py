@@ -89,6 +89,23 @@ def test_processes_stop_and_end_together(shapes: Manifest, tiny_recipe: Recipe, 
     assert checkpoint_file.read(run_folder / "last.ckpt")["training"]["position"]["num_steps"] > stopped_at
 
 
+def test_a_signal_before_the_processes_are_ready_stops_them_when_they_are(
+    shapes: Manifest, tiny_recipe: Recipe, run_folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def stop_at_once() -> None:
+        while not multiprocessing.active_children():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=stop_at_once, daemon=True).start()
+    with pytest.raises(TrainingStopped):
+        train(data=shapes, recipe=tiny_recipe, out=run_folder, accelerator="cpu", devices=2, quiet=True)
+    assert multiprocessing.active_children() == []
+    assert "Traceback" not in capfd.readouterr().err
+    position = checkpoint_file.read(run_folder / "last.ckpt")["training"]["position"]
+    assert position["epoch"] < tiny_recipe.schedule.epochs
+
+
 def test_processes_of_torchrun_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
     monkeypatch.setenv("WORLD_SIZE", "4")

@@ -22,9 +22,10 @@ from kinema.models.temporal.tsn import Tsn
 from kinema.models.weights import Preprocessing
 from kinema.training.assemble import assemble
 from kinema.training.display import Display
-from kinema.training.engine import Engine, Hardware, launch
+from kinema.training.engine import Engine, Hardware
 from kinema.training.fc_gather import GatheredNetwork
 from kinema.training.initial import preprocessing_of
+from kinema.training.launch import launch
 from kinema.training.loop import fit, train_step
 from kinema.training.recipe import Recipe
 from kinema.training.state import Run, restore

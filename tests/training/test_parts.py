@@ -205,6 +205,16 @@ def test_trying_a_batch_leaves_no_mark(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
+def test_synchronised_norms_of_one_process_are_its_own() -> None:
+    """A recipe with synchronised norms trains on one CPU; on several it cannot, and says what can be done."""
+    model, recipe = tiny_model(), recipe_with(train__sync_bn=True)
+    one, two = (SimpleNamespace(device=torch.device("cpu"), world=world) for world in (1, 2))
+    assert _with_synchronised_norms(model, recipe, one) is model
+    assert not any(isinstance(module, nn.SyncBatchNorm) for module in model.modules())
+    with pytest.raises(UserError, match=r"needs CUDA devices; .* cpu in 2 processes: .* --train\.sync_bn False"):
+        _with_synchronised_norms(model, recipe, two)
+
+
 def test_synchronised_norms_keep_keys_and_answers() -> None:
     """What can be known without a GPU: conversion keeps state, answers, freezing, and that no norm is left alone."""
     model, clip = tiny_model(), torch.randn(2, 3, 4, 32, 32)

@@ -15,7 +15,8 @@ from kinema.models import checkpoint_file
 from kinema.training import loop
 from kinema.training.assemble import assemble
 from kinema.training.display import Display
-from kinema.training.engine import Engine, Hardware, launch
+from kinema.training.engine import Engine, Hardware
+from kinema.training.launch import launch
 from kinema.training.recipe import Recipe
 from kinema.training.state import Run, restore
 

@@ -17,7 +17,8 @@ import pytest
 from make_videos import numbered_frames, read_numbers, write_video
 
 from kinema.data.manifest import Manifest, Record
-from kinema.errors import MissingExtraError, UserError, VideoError
+from kinema.data.scan import check
+from kinema.errors import MissingExtraError, StorageError, UserError, VideoError
 from kinema.video import remote
 from kinema.video.archive import index_text
 from kinema.video.decoder import open_video
@@ -143,14 +144,57 @@ def test_what_is_wrong_with_remote_storage_is_said(archive: Path, monkeypatch: p
     fsspec.filesystem("memory").pipe_file("/spoiled/0.tar", bytes(data))
     with pytest.raises(VideoError, match="arrived damaged"):
         open_video(f"{address}/a/x.mp4")
-    with pytest.raises(VideoError, match="index of a remote archive must lie beside it"):
+    with pytest.raises(VideoError, match=r"the archive memory://nowhere/0\.tar is missing; check the address"):
         open_video("memory://nowhere/0.tar/a/x.mp4")
+    fsspec.filesystem("memory").pipe_file("/spoiled/1.tar", bytes(data))
+    with pytest.raises(VideoError, match=r"1\.tar\.index: the index of a remote archive must lie beside it"):
+        open_video("memory://spoiled/1.tar/a/x.mp4")
     with pytest.raises(UserError, match="unknown protocol 's33'; did you mean s3"):
         open_video("s33://bucket/x.mp4")
     remote.remote_index.cache_clear()
     monkeypatch.setattr(fsspec.filesystem("memory"), "cat_file", lambda *_, **__: 1 / 0)
     with pytest.raises(VideoError, match=r"failed 3 times \(ZeroDivisionError"):
         open_video(f"{address}/a/x.mp4")
+
+
+def test_a_broken_remote_archive_is_asked_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def refuse(path: str, **_: object) -> bytes:
+        asked.append(path)
+        raise PermissionError("Forbidden\nby a rule")
+
+    monkeypatch.setattr(fsspec.filesystem("memory"), "cat_file", refuse)
+    rows = [Record(str(n), f"memory://locked/0.tar/{n}.mp4") for n in range(30)]
+    manifest = Manifest.from_records(rows, classes=[], root=tmp_path)
+    with pytest.raises(UserError) as raised:
+        manifest.validate()
+    assert str(raised.value).endswith(
+        "30 of 30 files are missing: memory://locked/0.tar.index: may not be read (Forbidden by a rule); "
+        "check your keys, your rights and the endpoint"
+    )
+    assert asked == ["/locked/0.tar.index"]
+
+
+def test_storage_that_does_not_answer_ends_every_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is no fault of the videos, which --skip-bad would leave out."""
+    asked = []
+
+    def fail(_: object, path: str, **__: object) -> bytes:
+        asked.append(path)
+        raise ConnectionError("no route\nto the host")
+
+    for name in ("cat_file", "exists"):
+        monkeypatch.setattr(type(fsspec.filesystem("memory")), name, fail)  # each thread has a file system of its own
+    rows = [Record(str(n), f"memory://far/{n}.mp4") for n in range(30)]
+    manifest = Manifest.from_records(rows, classes=[], root=tmp_path)
+    with pytest.raises(StorageError, match=r"failed 3 times \(ConnectionError: no route to the host\)"):
+        manifest.validate()
+    assert asked == ["/far/0.mp4"] * 3
+    with pytest.raises(StorageError, match="failed 3 times"):
+        check(manifest, 1)
+    with pytest.raises(UserError, match=r"a manifest lies on this machine; copy it here with its classes\.csv"):
+        Manifest.read(Path("s3://bucket/clips.csv"))
 
 
 def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ class Device:
         tf32: The same on tensor cores, which torch uses for the convolutions of fp32 networks; 0 where there is none.
         half: Arithmetic in fp16 with sums in fp32, on tensor cores, in TFLOP/s.
         has_bf16: Whether bf16 has the rate of fp16; older devices have none.
-        memory_gb: Memory, in 10^9 bytes.
+        memory_gb: Memory, in 10^9 bytes; data sheets round it, a device reports up to 7 % more.
         bandwidth_gb_per_sec: Between memory and arithmetic, in 10^9 bytes per second.
         source: Where the figures come from.
     """
@@ -124,7 +124,7 @@ _LISTED = (
         half=2250,
         memory_gb=180,
         bandwidth_gb_per_sec=7700,
-        source="NVIDIA HGX B200 data sheet, dense",
+        source="NVIDIA Blackwell data sheet, HGX B200, dense",
     ),
 )
 DEVICES = {device.name: device for device in _LISTED}

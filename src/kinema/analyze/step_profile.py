@@ -19,7 +19,8 @@ from kinema.data.sampling import make_sampler
 from kinema.data.transforms import make_augmentation
 from kinema.training.assemble import assemble
 from kinema.training.display import Display
-from kinema.training.engine import Engine, Hardware, launch
+from kinema.training.engine import Engine, Hardware
+from kinema.training.launch import launch
 from kinema.training.loop import train_step
 from kinema.training.memory import largest_fitting
 from kinema.training.parameters import training_mode

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -36,6 +37,11 @@ def read_manifest(path: Path) -> Manifest:
         with path.open(newline="", encoding="utf-8-sig", errors=ENCODING_ERRORS) as file:
             reader.read(csv.reader(file))
     except FileNotFoundError:
+        if re.match(r"\w{2,}:/", path.as_posix()):  # an address, of whose slashes Path has kept one
+            raise UserError(
+                f"{path}: a manifest lies on this machine; copy it here with its {CLASSES_FILE}. The paths in it "
+                "may be remote: kinema data pack --url writes such a manifest."
+            ) from None
         raise UserError(f"{path}: no such file; give a manifest CSV or a folder of class folders.") from None
     except csv.Error as error:
         raise UserError(f"{path}: not a CSV file ({error}).") from None

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 from kinema.data import worker_watch
 from kinema.data.worker_watch import WorkerWatch, workers_besides
 from kinema.errors import UserError
+from kinema.signals import SIGNALS, signals_held
 
 _END = object()
 
@@ -70,7 +71,7 @@ class ProcessLoader(DataLoader[Any]):
         assert isinstance(self.dataset, Guarded), "process_loader guards every dataset"
         watch = self.dataset.watch = WorkerWatch(self.num_workers)
         before = multiprocessing.active_children()
-        with _expected_warnings_off(), _signals_held(), _child_signal_kept():
+        with _expected_warnings_off(), signals_held(), _child_signal_kept():
             batches = super().__iter__()
         watch.started(workers_besides(before) if self.num_workers else [])
         try:
@@ -150,23 +151,6 @@ def _expected_warnings_off() -> Generator[None, None, None]:
         yield
 
 
-_RUN_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-"""Signals that are meant for the run; the main process saves and stops by itself."""
-
-
-@contextmanager
-def _signals_held() -> Generator[None, None, None]:
-    """Hold the run's signals back while workers start: a worker would die of one before it has learnt to ignore it."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows, which has no process groups of that kind either
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _RUN_SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 @contextmanager
 def _child_signal_kept() -> Generator[None, None, None]:
     """Undo that torch lets a worker's death raise an error in whatever line the main process is at that moment.
@@ -192,5 +176,5 @@ def _calm_worker(worker: int) -> None:
     could not if its workers were gone. They end when it tells them to, or when it has died.
     """
     cv2.setNumThreads(0)
-    for number in _RUN_SIGNALS:
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)

@@ -12,7 +12,7 @@ import numpy as np
 
 from kinema.data.manifest import Manifest, Record
 from kinema.data.validate import LISTED
-from kinema.errors import UserError, VideoError
+from kinema.errors import MissingExtraError, StorageError, UserError, VideoError
 from kinema.video.decoder import announce_backend, open_video
 
 Answer = TypeVar("Answer")
@@ -122,11 +122,18 @@ def _paths(records: list[Record]) -> list[str]:
 def _for_each(
     paths: list[str], work: Callable[[str], Answer], num_workers: int | None, progress: Progress | None
 ) -> dict[str, Answer | str]:
-    """Do the work for each path in threads; the answer is the reason where a video cannot be read."""
+    """Do the work for each path in threads; the answer is the reason where a video cannot be read.
+
+    Raises:
+        StorageError: Remote storage does not answer.
+        MissingExtraError: A package is missing.
+    """
 
     def guarded(path: str) -> Answer | str:
         try:
             return work(path)
+        except (StorageError, MissingExtraError):  # no fault of this video
+            raise
         except VideoError as error:
             return error.reason
         except (OSError, ValueError) as error:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kinema.errors import UserError
-from kinema.video.place import below, missing_place
+from kinema.video.place import below, missing_places
 
 if TYPE_CHECKING:
     from kinema.data.manifest import Manifest
@@ -69,14 +69,20 @@ def find_problems(manifest: Manifest, *, check_files: bool = True) -> list[str]:
     if check_files:
         missing = missing_files(manifest)
         if missing:
-            problems.append(f"{len(missing):,} of {len(manifest):,} files are missing: {some_of(missing)}")
+            problems.append(
+                f"{len(missing):,} of {len(manifest):,} files are missing: {some_of(list(dict.fromkeys(missing)))}"
+            )
     return problems
 
 
 def missing_files(manifest: Manifest) -> list[str]:
-    """Return the paths that are not there; for videos in archives, what is wrong with the archive."""
-    paths = (below(manifest.root, path) for path in manifest.columns.path.take(manifest.rows))
-    return [missing for path in paths if (missing := missing_place(path))]
+    """Return the paths that are not there; for videos in archives, what is wrong with the archive.
+
+    Raises:
+        StorageError: Remote storage does not answer.
+        MissingExtraError: A package for the protocol is missing.
+    """
+    return missing_places(below(manifest.root, path) for path in manifest.columns.path.take(manifest.rows))
 
 
 def _label_problems(manifest: Manifest, ids: list[str]) -> list[str]:

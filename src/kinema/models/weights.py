@@ -145,7 +145,10 @@ def imagenet_record(backbone: str) -> WeightsRecord:
         UserError: There are none.
     """
     if backbone not in IMAGENET:
-        raise UserError(f"there are no ImageNet weights of {backbone}; there are of {', '.join(IMAGENET)}")
+        raise UserError(
+            f"there are no ImageNet weights of {backbone}; there are of {', '.join(IMAGENET)} (--weights random "
+            "trains without any)"
+        )
     return IMAGENET[backbone]
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from kinema.data.spec import DataSpec
 from kinema.evaluation.protocol import MULTI_FIBER
+from kinema.recipes.model_scores import scores_of
 from kinema.training.recipe import MUST_BE_GIVEN, OptimSpec, Recipe, ScheduleSpec, TrainSpec
 
 BATCH = 1024
@@ -43,7 +44,7 @@ def imagenet() -> Recipe:
         model="tsn-mfnet",
         protocol="image",
         citation=f"{MULTI_FIBER}, section 3.2 and Table 1",
-        paper_scores=_imagenet_scores(74.6, 92.0),
+        paper_scores=_imagenet_scores("tsn-mfnet", 74.6, 92.0),
         data=DataSpec(frames=1, augmentation="short-side", short_side=(256, 256), crop_size=224),
         optim=OptimSpec(lr=0.5, momentum=0.9, nesterov=True, weight_decay=1e-4, decay_all=True),
         schedule=ScheduleSpec(kind="exponential", epochs=288, epoch_clips=IMAGENET_STEPS * BATCH, gamma=0.98),
@@ -110,7 +111,7 @@ def kinetics() -> Recipe:
         weights=MUST_BE_GIVEN,
         protocol="mfnet-10",
         citation=f"{MULTI_FIBER}, section 4.1 and Table 3",
-        paper_scores={"Kinetics-400, top-1": 72.8, "Kinetics-400, top-5": 90.4},
+        paper_scores=scores_of("i3d-mfnet", {"Kinetics-400, top-1": 72.8, "Kinetics-400, top-5": 90.4}),
         data=DataSpec(
             frames=16,
             sampling="dense",
@@ -141,7 +142,7 @@ def ucf101() -> Recipe:
         recipe,
         name="multi-fiber-ucf101",
         citation=f"{MULTI_FIBER}, section 4.2 and Table 4",
-        paper_scores={"UCF101, average of 3 splits": 96.0},
+        paper_scores=scores_of("i3d-mfnet", {"UCF101, average of 3 splits": 96.0}),
         data=replace(recipe.data, strides=()),
         optim=replace(recipe.optim, lr=0.005, base_lr_scale=0.2),
         schedule=ScheduleSpec(kind="step", epochs=7, epoch_clips=100_000, milestones=(2, 4, 6)),
@@ -151,7 +152,8 @@ def ucf101() -> Recipe:
 
 def hmdb51() -> Recipe:
     """The 3-D MF-Net on HMDB51 from Kinetics, as on UCF101."""
-    return replace(ucf101(), name="multi-fiber-hmdb51", paper_scores={"HMDB51, average of 3 splits": 74.6})
+    scores = scores_of("i3d-mfnet", {"HMDB51, average of 3 splits": 74.6})
+    return replace(ucf101(), name="multi-fiber-hmdb51", paper_scores=scores)
 
 
 def _on_imagenet(name: str, model: str, scores: tuple[float, float], **options: Any) -> Recipe:
@@ -160,9 +162,9 @@ def _on_imagenet(name: str, model: str, scores: tuple[float, float], **options: 
         name=f"multi-fiber-imagenet-{name}",
         model=model,
         options=options,
-        paper_scores=_imagenet_scores(*scores),
+        paper_scores=_imagenet_scores(model, *scores),
     )
 
 
-def _imagenet_scores(top1: float, top5: float) -> dict[str, float]:
-    return {"ImageNet, top-1": top1, "ImageNet, top-5": top5}
+def _imagenet_scores(model: str, top1: float, top5: float) -> dict[str, float]:
+    return scores_of(model, {"ImageNet, top-1": top1, "ImageNet, top-5": top5})

@@ -18,11 +18,12 @@ from dataclasses import replace
 
 from kinema.data.spec import DataSpec
 from kinema.evaluation.protocol import R2PLUS1D
+from kinema.recipes.model_scores import scores_of, table_scores
+from kinema.recipes.r2plus1d_scores import DEEP, FUSED, TABLE_2, kinetics_scores, split_scores, sports1m_scores
 from kinema.training.recipe import MUST_BE_GIVEN, OptimSpec, Recipe, ScheduleSpec, TrainSpec
 
 EPOCH = 1_000_000
 """Clips of an epoch on Kinetics and Sports-1M."""
-FUSED = ("Sports-1M, averaged with RGB, top-1", "Sports-1M, averaged with RGB, top-5")
 FLOW = "farneback-20"
 """Farneback's flow, one field for each frame. The paper does not print a bound; this is the other papers'."""
 
@@ -38,8 +39,8 @@ def r2plus1d_kinetics(frames: int = 8) -> Recipe:
         frames: Frames of a clip.
     """
     scores = {
-        8: {"Kinetics-400, video top-1": 63.9, "Kinetics-400, clip top-1": 52.4},
-        32: {"Kinetics-400, clip top-1": 58.5},
+        8: table_scores(TABLE_2, ["Kinetics-400, video top-1", "Kinetics-400, clip top-1"]),
+        32: {"r2plus1d-vresnet18: Kinetics-400, clip top-1": 58.5},
     }
     return Recipe(
         name="r2plus1d-kinetics",
@@ -64,7 +65,7 @@ def r2plus1d_long_clips() -> Recipe:
             r2plus1d_kinetics(frames=32),
             name="r2plus1d-long-clips",
             citation=f"{R2PLUS1D}, section 4.3",
-            paper_scores={"Kinetics-400, clip top-1": 56.8},
+            paper_scores={"r2plus1d-vresnet18: Kinetics-400, clip top-1": 56.8},
         )
     )
 
@@ -78,9 +79,9 @@ def r2plus1d_kinetics_34(frames: int = 32) -> Recipe:
     return replace(
         r2plus1d_kinetics(frames=frames),
         name="r2plus1d-kinetics-34",
-        model="r2plus1d-vresnet34",
+        model=DEEP,
         citation=f"{R2PLUS1D}, section 4.4 and Table 4",
-        paper_scores={"Kinetics-400, video top-1": 72.0, "Kinetics-400, video top-5": 90.0},
+        paper_scores=kinetics_scores(72.0, 90.0),
     )
 
 
@@ -115,7 +116,7 @@ def r2plus1d_sports1m(frames: int = 8) -> Recipe:
         name="r2plus1d-sports1m",
         protocol="sports1m-100",
         citation=f"{R2PLUS1D}, section 4.4 and Table 3",
-        paper_scores=_sports1m_scores(scores),
+        paper_scores=sports1m_scores(scores),
         schedule=replace(kinetics.schedule, epochs=50),
         train=replace(kinetics.train, batch_size=30),
     )
@@ -129,8 +130,9 @@ def r2plus1d_sports1m_flow(frames: int = 8) -> Recipe:
     """
     scores = {8: (44.5, 65.5, 87.2), 32: (46.4, 68.4, 88.7)}.get(frames)
     fused = {8: (72.2, 91.4), 32: (73.3, 91.9)}.get(frames)
-    both = {} if fused is None else dict(zip(FUSED, fused, strict=True))
-    return _on_flow(r2plus1d_sports1m(frames=frames), "r2plus1d-sports1m-flow", _sports1m_scores(scores) | both)
+    both = {} if fused is None else table_scores({DEEP: fused}, FUSED)
+    recipe = _on_flow(r2plus1d_sports1m(frames=frames), "r2plus1d-sports1m-flow", {})
+    return replace(recipe, paper_scores=sports1m_scores(scores) | both)
 
 
 def r2plus1d_sports1m_r3d(frames: int = 8) -> Recipe:
@@ -143,7 +145,7 @@ def r2plus1d_sports1m_r3d(frames: int = 8) -> Recipe:
         r2plus1d_sports1m(frames=frames),
         name="r2plus1d-sports1m-r3d",
         model="r3d-vresnet34",
-        paper_scores={"Sports-1M, clip top-1": 53.8},
+        paper_scores={"r3d-vresnet34: Sports-1M, clip top-1": 53.8},
     )
 
 
@@ -163,7 +165,7 @@ def r2plus1d_sports1m_2d(frames: int = 8) -> Recipe:
         name="r2plus1d-sports1m-2d",
         model="tsn-resnet152",
         weights="imagenet",
-        paper_scores=_sports1m_scores((46.5, 64.6, 86.4)),
+        paper_scores=sports1m_scores((46.5, 64.6, 86.4), "tsn-resnet152"),
     )
 
 
@@ -179,7 +181,7 @@ def r2plus1d_kinetics_from_sports1m(frames: int = 32) -> Recipe:
         replace(
             r2plus1d_kinetics_34(frames=frames),
             name="r2plus1d-kinetics-from-sports1m",
-            paper_scores={"Kinetics-400, video top-1": 74.3, "Kinetics-400, video top-5": 91.4},
+            paper_scores=kinetics_scores(74.3, 91.4),
         )
     )
 
@@ -212,10 +214,7 @@ def r2plus1d_ucf101(frames: int = 32) -> Recipe:
         finetuned,
         name="r2plus1d-ucf101",
         citation=f"{R2PLUS1D}, section 4.4 and Table 5",
-        paper_scores={
-            "UCF101, from Kinetics, average of 3 splits": 96.8,
-            "UCF101, from Sports-1M, average of 3 splits": 93.6,
-        },
+        paper_scores=split_scores("UCF101", 96.8, 93.6),
         schedule=replace(finetuned.schedule, epoch_clips=100_000),
         train=replace(finetuned.train, validate_on="none"),
     )
@@ -245,10 +244,7 @@ def r2plus1d_hmdb51(frames: int = 32) -> Recipe:
     return replace(
         ucf101,
         name="r2plus1d-hmdb51",
-        paper_scores={
-            "HMDB51, from Kinetics, average of 3 splits": 74.5,
-            "HMDB51, from Sports-1M, average of 3 splits": 66.6,
-        },
+        paper_scores=split_scores("HMDB51", 74.5, 66.6),
         schedule=replace(ucf101.schedule, epoch_clips=40_000),
     )
 
@@ -278,12 +274,4 @@ def _finetuned(recipe: Recipe) -> Recipe:
 
 
 def _on_flow(recipe: Recipe, name: str, scores: dict[str, float]) -> Recipe:
-    return replace(recipe, name=name, paper_scores=scores, data=replace(recipe.data, flow=FLOW))
-
-
-def _sports1m_scores(scores: tuple[float, float, float] | None) -> dict[str, float]:
-    """Name the three columns of the paper's Table 3, in its order clip@1, video@1, video@5; the video's come first."""
-    if scores is None:
-        return {}
-    clip, video, video_top5 = scores
-    return {"Sports-1M, video top-1": video, "Sports-1M, video top-5": video_top5, "Sports-1M, clip top-1": clip}
+    return replace(recipe, name=name, paper_scores=scores_of(DEEP, scores), data=replace(recipe.data, flow=FLOW))

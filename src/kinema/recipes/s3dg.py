@@ -19,11 +19,27 @@ from dataclasses import replace
 
 from kinema.data.spec import DataSpec
 from kinema.evaluation.protocol import S3DG
+from kinema.recipes.model_scores import scores_of, table_scores
 from kinema.training.recipe import MUST_BE_GIVEN, OptimSpec, Recipe, ScheduleSpec, TrainSpec
 
 STEPS = 1000
 """Steps that make one epoch of these recipes."""
 CLIPS_PER_GPU = 6
+KINETICS = {
+    "s3dg-inceptioni3d": (74.7, 93.4),
+    "s3d-inceptioni3d": (72.2, 90.6),
+    "i3d-inceptioni3d": (71.1, 89.3),
+}
+"""Table 2: top-1 and top-5; the I2D of Table 1 has a top-1 alone."""
+SOMETHING = {
+    "s3dg-inceptioni3d": (48.2, 78.7),
+    "s3d-inceptioni3d": (47.3, 78.1),
+    "i3d-inceptioni3d": (45.8, 76.5),
+    "i2d": (34.4, 69.0),
+}
+"""Table 3: top-1 and top-5 on the validation videos."""
+FLOW = {"s3dg-inceptioni3d": (68.0, 87.6, 77.2, 93.0), "i3d-inceptioni3d": (63.9, 85.0, 74.1, 91.6)}
+"""Table 4: top-1 and top-5 on flow, then of both streams."""
 
 
 def s3dg_kinetics() -> Recipe:
@@ -38,7 +54,10 @@ def s3dg_kinetics() -> Recipe:
         weights="imagenet",
         protocol="all-frames",
         citation=f"{S3DG}, section 3.2, Tables 2 and 4",
-        paper_scores={"Kinetics-400, top-1": 74.7, "Kinetics-400, top-5": 93.4},
+        paper_scores={
+            **table_scores(KINETICS, ["Kinetics-400, top-1", "Kinetics-400, top-5"]),
+            "i2d: Kinetics-400, top-1": 67.0,
+        },
         data=DataSpec(frames=64, sampling="dense", augmentation="fixed", resize=(256, 256), crop_size=224),
         optim=OptimSpec(lr=0.1, momentum=0.9, weight_decay=1e-7),
         schedule=ScheduleSpec(kind="step", epochs=80, epoch_clips=STEPS * batch, milestones=(60, 70)),
@@ -54,7 +73,9 @@ def s3dg_mini_kinetics() -> Recipe:
         model="s3d-inceptioni3d",
         protocol="all-frames-250",
         citation=f"{S3DG}, sections 3.2, 3.3 and 4.4",
-        paper_scores={"Mini-Kinetics-200, top-1": 78.9},
+        paper_scores=table_scores(
+            {"s3d-inceptioni3d": [78.9], "i3d-inceptioni3d": [78.4], "fast-s3d": [78.0]}, ["Mini-Kinetics-200, top-1"]
+        ),
     )
 
 
@@ -68,12 +89,9 @@ def s3dg_kinetics_flow() -> Recipe:
         rgb,
         name="s3dg-kinetics-flow",
         citation=f"{S3DG}, section 5.1 and Table 4",
-        paper_scores={
-            "Kinetics-400, top-1": 68.0,
-            "Kinetics-400, top-5": 87.6,
-            "Kinetics-400, with RGB, top-1": 77.2,
-            "Kinetics-400, with RGB, top-5": 93.0,
-        },
+        paper_scores=table_scores(
+            FLOW, [f"Kinetics-400{also}, top-{k}" for also in ("", ", with RGB") for k in (1, 5)]
+        ),
         data=replace(rgb.data, flow="tvl1-20"),
     )
 
@@ -81,8 +99,8 @@ def s3dg_kinetics_flow() -> Recipe:
 def s3dg_something() -> Recipe:
     """S3D-G on Something-Something V1: 10,000 steps of 96 clips (16 GPUs) at 0.1.
 
-    Tests loop short videos up to 64 frames.     Classes with left and right in their names must be marked ``no_flip``
-    in ``classes.csv``; the paper does not say whether it mirrored clips.
+    Tests loop short videos up to 64 frames. Classes with left and right in their names must be marked ``no_flip`` in
+    ``classes.csv``; the paper does not say whether it mirrored clips.
     """
     kinetics, batch = s3dg_kinetics(), 16 * CLIPS_PER_GPU
     return replace(
@@ -90,7 +108,7 @@ def s3dg_something() -> Recipe:
         name="s3dg-something",
         protocol="all-frames-64",
         citation=f"{S3DG}, sections 3.2 and 3.3, Table 3",
-        paper_scores={"Something-Something V1, top-1": 48.2, "Something-Something V1, top-5": 78.7},
+        paper_scores=table_scores(SOMETHING, ["Something-Something V1, top-1", "Something-Something V1, top-5"]),
         schedule=ScheduleSpec(kind="constant", epochs=10, epoch_clips=STEPS * batch),
         train=replace(kinetics.train, batch_size=batch),
     )
@@ -107,7 +125,7 @@ def s3dg_ucf101() -> Recipe:
         name="s3dg-ucf101",
         weights=MUST_BE_GIVEN,
         citation=f"{S3DG}, section 5.2 and Table 5",
-        paper_scores={"UCF101, average of 3 splits": 96.8},
+        paper_scores=scores_of(kinetics.model, {"UCF101, average of 3 splits": 96.8}),
         optim=replace(kinetics.optim, lr=0.01),
         schedule=ScheduleSpec(kind="step", epochs=8, epoch_clips=STEPS * batch, milestones=(6,)),
         train=replace(kinetics.train, batch_size=batch, validate_on="none"),
@@ -116,4 +134,6 @@ def s3dg_ucf101() -> Recipe:
 
 def s3dg_hmdb51() -> Recipe:
     """S3D-G on HMDB51 from Kinetics, as on UCF101."""
-    return replace(s3dg_ucf101(), name="s3dg-hmdb51", paper_scores={"HMDB51, average of 3 splits": 75.9})
+    ucf101 = s3dg_ucf101()
+    scores = scores_of(ucf101.model, {"HMDB51, average of 3 splits": 75.9})
+    return replace(ucf101, name="s3dg-hmdb51", paper_scores=scores)

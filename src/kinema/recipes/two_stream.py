@@ -19,6 +19,7 @@ from dataclasses import replace
 
 from kinema.data.spec import DataSpec
 from kinema.evaluation.protocol import TWO_STREAM
+from kinema.recipes.model_scores import scores_of, table_scores
 from kinema.training.recipe import MUST_BE_GIVEN, OptimSpec, Recipe, ScheduleSpec, TrainSpec
 
 ITERATIONS = 1000
@@ -27,6 +28,11 @@ BATCH = 256
 STACKS = "tvl1-20x10"
 """TV-L1 flow in ten consecutive fields, clipped at 20 pixels."""
 ORIGINAL = "Two-Stream Convolutional Networks for Action Recognition in Videos, arXiv 1406.2199, section 5"
+THUMOS15 = "THUMOS15 validation"
+ORIGINAL_SPATIAL = {"tsn-vgg16": [54.5], "tsn-googlenet": [53.7], "tsn-clarifainet": [42.3]}
+"""Table 2 of the very deep paper, spatial networks."""
+ORIGINAL_TEMPORAL = {"tsn-vgg11": [42.6], "tsn-googlenet": [39.9], "tsn-clarifainet": [47.0]}
+"""Table 2 of the very deep paper, temporal networks."""
 
 
 def two_stream_spatial() -> Recipe:
@@ -43,10 +49,13 @@ def two_stream_spatial() -> Recipe:
         weights="imagenet",
         protocol="two-stream-25x10",
         citation=f"{TWO_STREAM}, section 2.2 and Table 1",
-        paper_scores={
-            "UCF101, mean class of splits 1, 2, 3": [79.8, 77.3, 77.8],
-            "UCF101, mean class, average of 3 splits": 78.4,
-        },
+        paper_scores=scores_of(
+            "tsn-vgg16",
+            {
+                "UCF101, mean class of splits 1, 2, 3": [79.8, 77.3, 77.8],
+                "UCF101, mean class, average of 3 splits": 78.4,
+            },
+        ),
         data=DataSpec(frames=1, augmentation="multi-scale", resize=(256, 340), positions=5, max_distort=1),
         optim=OptimSpec(lr=0.001, momentum=0.9, weight_decay=5e-4),
         schedule=ScheduleSpec(kind="step", epochs=10, epoch_clips=ITERATIONS * BATCH, milestones=(4, 8)),
@@ -65,12 +74,15 @@ def two_stream_temporal() -> Recipe:
         spatial,
         name="two-stream-temporal",
         options={"fc_dropout": [0.9, 0.8]},
-        paper_scores={
-            "UCF101, mean class of splits 1, 2, 3": [85.7, 88.2, 87.4],
-            "UCF101, mean class, average of 3 splits": 87.0,
-            "UCF101, with the spatial network 1:2, splits 1, 2, 3": [90.9, 91.6, 91.6],
-            "UCF101, with the spatial network 1:2, average of 3 splits": 91.4,
-        },
+        paper_scores=scores_of(
+            "tsn-vgg16",
+            {
+                "UCF101, mean class of splits 1, 2, 3": [85.7, 88.2, 87.4],
+                "UCF101, mean class, average of 3 splits": 87.0,
+                "UCF101, with the spatial network 1:2, splits 1, 2, 3": [90.9, 91.6, 91.6],
+                "UCF101, with the spatial network 1:2, average of 3 splits": 91.4,
+            },
+        ),
         data=replace(spatial.data, flow=STACKS, scales=(1.0, 0.875, 0.75)),
         optim=replace(spatial.optim, lr=0.005),
         schedule=replace(spatial.schedule, epochs=30, milestones=(10, 20)),
@@ -91,10 +103,13 @@ def two_stream_spatial_googlenet() -> Recipe:
         model="tsn-googlenet",
         options={},
         weights=MUST_BE_GIVEN,
-        paper_scores={
-            "UCF101, mean class of splits 1, 2, 3": [77.1, 73.2, 75.6],
-            "UCF101, mean class, average of 3 splits": 75.3,
-        },
+        paper_scores=scores_of(
+            "tsn-googlenet",
+            {
+                "UCF101, mean class of splits 1, 2, 3": [77.1, 73.2, 75.6],
+                "UCF101, mean class, average of 3 splits": 75.3,
+            },
+        ),
     )
 
 
@@ -106,12 +121,15 @@ def two_stream_temporal_googlenet() -> Recipe:
         model="tsn-googlenet",
         options={},
         weights=MUST_BE_GIVEN,
-        paper_scores={
-            "UCF101, mean class of splits 1, 2, 3": [83.9, 86.5, 86.9],
-            "UCF101, mean class, average of 3 splits": 85.8,
-            "UCF101, with the spatial network 1:2, splits 1, 2, 3": [89.0, 89.3, 89.5],
-            "UCF101, with the spatial network 1:2, average of 3 splits": 89.3,
-        },
+        paper_scores=scores_of(
+            "tsn-googlenet",
+            {
+                "UCF101, mean class of splits 1, 2, 3": [83.9, 86.5, 86.9],
+                "UCF101, mean class, average of 3 splits": 85.8,
+                "UCF101, with the spatial network 1:2, splits 1, 2, 3": [89.0, 89.3, 89.5],
+                "UCF101, with the spatial network 1:2, average of 3 splits": 89.3,
+            },
+        ),
     )
 
 
@@ -128,7 +146,7 @@ def two_stream_original_spatial() -> Recipe:
         name="two-stream-original-spatial",
         options={},
         citation=f"{ORIGINAL}; as the ablation of {TWO_STREAM}, Table 2",
-        paper_scores={"THUMOS15 validation": 54.5},
+        paper_scores=table_scores(ORIGINAL_SPATIAL, [THUMOS15]),
         data=DataSpec(frames=1, augmentation="short-side", short_side=(256, 256), balance="sampler"),
         optim=replace(spatial.optim, lr=0.01),
         schedule=replace(spatial.schedule, epochs=20, milestones=(14,)),
@@ -149,7 +167,7 @@ def two_stream_original_temporal() -> Recipe:
         name="two-stream-original-temporal",
         model="tsn-vgg11",
         weights="",
-        paper_scores={"THUMOS15 validation": 42.6},
+        paper_scores=table_scores(ORIGINAL_TEMPORAL, [THUMOS15]),
         data=replace(spatial.data, flow=f"{STACKS}-centred"),
         schedule=replace(spatial.schedule, epochs=80, milestones=(50, 70)),
     )

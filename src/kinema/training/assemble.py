@@ -91,12 +91,13 @@ def assemble(
 
 
 def _with_synchronised_norms(model: ActionModel, recipe: Recipe, engine: Engine) -> ActionModel:
-    if not recipe.train.sync_bn:
+    if not recipe.train.sync_bn or engine.world == 1:
         return model
     if engine.device.type != "cuda":
-        raise UserError(f"train.sync_bn needs CUDA devices; this run computes on {engine.device}")
-    if engine.world == 1:
-        return model
+        raise UserError(
+            f"train.sync_bn needs CUDA devices; this run computes on {engine.device} in {engine.world} processes: "
+            "take one process, or --train.sync_bn False for batch norm over each process's own clips"
+        )
     converted = nn.SyncBatchNorm.convert_sync_batchnorm(model)
     assert converted is model, "only the norms inside are exchanged"
     return model

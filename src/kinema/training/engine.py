@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
-import pickle
-import tempfile
-import threading
-import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import partial
-from multiprocessing import active_children
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -23,12 +15,10 @@ from lightning_fabric import Fabric
 from lightning_fabric.plugins import MixedPrecision
 from torch import nn
 
-from kinema.allocation import freed_memory_kept
 from kinema.errors import UserError, one_of
 from kinema.launched import processes_from_outside
 from kinema.training.fc_gather import GatheredNetwork
 from kinema.training.recipe import PRECISIONS
-from kinema.training.stopping import signals_going_to
 
 if TYPE_CHECKING:
     from kinema.models.action_model import ActionModel
@@ -37,10 +27,8 @@ Value = TypeVar("Value")
 
 # fp64 is a network of another type under Fabric's "no change"; its own "64-true" rounds logits to fp32.
 _FABRIC_PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp64": "32-true"}
-# Fabric announces every spawned process before any code of ours runs in it, importing this file apart.
+# Fabric announces every process.
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-
-_GRACE_SEC = 10.0  # what the other processes get to end by themselves after one has died
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,118 +174,42 @@ class Engine:
         return value  # pyrefly: ignore[bad-return]
 
 
-def launch(hardware: Hardware, work: Callable[..., Value], *arguments: object) -> Value:
-    """Run ``work(engine, *arguments)`` in every process of the run and return the main process's result.
-
-    Processes are started here unless torchrun or SLURM has done so; those are recognised by their environment.
+def join(hardware: Hardware) -> Engine:
+    """Join the run as the process that the environment says this is.
 
     Raises:
-        UserError: When a process was killed or failed; its own error where that is one.
+        UserError: See ``require_device``.
     """
-    outside = processes_from_outside() > 1
-    spawning = hardware.devices > 1 and not outside
-    strategy = "ddp_spawn" if spawning else "ddp" if outside else "auto"
-    scaler = _scaler(hardware)
-    with warnings.catch_warnings():
-        _silence_notices()
-        fabric = Fabric(
-            accelerator=_accelerator(hardware.accelerator),
-            devices=hardware.devices,
-            num_nodes=hardware.nodes,
-            strategy=strategy,
-            precision=None if scaler else _FABRIC_PRECISIONS[hardware.precision],  # type: ignore[arg-type]
-            plugins=[MixedPrecision("16-mixed", device="cuda", scaler=scaler)] if scaler else None,
-        )
-        if not spawning:
-            fabric.launch()
-            with freed_memory_kept():
-                return work(Engine(fabric, scaler, hardware), *arguments)
-        with tempfile.TemporaryDirectory() as folder, signals_going_to(_forward_signal), _ending_survivors():
-            answer = Path(folder) / "answer"  # Fabric's own way back is a pipe, where a large one would wait for ever
-            try:
-                fabric.launch(partial(_spawned, scaler, hardware, work, arguments, answer))
-                return pickle.loads(answer.read_bytes())
-            except torch.multiprocessing.ProcessExitedException as error:
-                how = (
-                    f"killed by {error.signal_name}" if error.signal_name else f"ended with exit code {error.exit_code}"
-                )
-                raise UserError(
-                    f"training process {error.error_index} of {hardware.devices} was {how}; the run has ended"
-                ) from None
-            except torch.multiprocessing.ProcessRaisedException as error:
-                name, _, reason = str(error).strip().splitlines()[-1].partition(": ")
-                if name.startswith("kinema.errors."):
-                    raise UserError(reason) from None
-                raise
+    require_device(hardware)
+    # The loss scaler that fp16 needs against underflow is ours, so that a checkpoint can keep its state.
+    scaler = torch.amp.GradScaler("cuda") if hardware.precision == "fp16" else None
+    fabric = Fabric(
+        accelerator=hardware.accelerator,
+        devices=hardware.devices,
+        num_nodes=hardware.nodes,
+        strategy="ddp" if hardware.devices * hardware.nodes > 1 else "auto",
+        precision=None if scaler else _FABRIC_PRECISIONS[hardware.precision],  # type: ignore[arg-type]
+        plugins=[MixedPrecision("16-mixed", device="cuda", scaler=scaler)] if scaler else None,
+    )
+    fabric.launch()
+    return Engine(fabric, scaler, hardware)
 
 
-def _spawned(
-    scaler: torch.amp.GradScaler | None,
-    hardware: Hardware,
-    work: Callable[..., Any],
-    arguments: tuple[object, ...],
-    answer: Path,
-    fabric: Fabric,
-) -> None:
-    """The body of a spawned process; the main one's answer goes into a file."""
-    _silence_notices()
-    with freed_memory_kept():
-        value = work(Engine(fabric, scaler, hardware), *arguments)
-    if fabric.global_rank == 0:
-        answer.write_bytes(pickle.dumps(value))
+def require_device(hardware: Hardware) -> None:
+    """Make sure that the devices of a run are here.
 
-
-def _accelerator(name: str) -> str:
-    if name == "cuda" and not torch.cuda.is_available():
+    Raises:
+        UserError: CUDA is asked for, by name or by fp16, and torch sees none.
+    """
+    if hardware.accelerator == "cuda" and not torch.cuda.is_available():
         raise UserError("accelerator is 'cuda', but torch sees no CUDA device here; use auto or cpu")
-    return name
-
-
-def _scaler(hardware: Hardware) -> torch.amp.GradScaler | None:
-    """The loss scaler that fp16 needs against underflow; it is ours so that a checkpoint can keep its state."""
-    if hardware.precision != "fp16":
-        return None
-    if hardware.accelerator == "cpu" or not torch.cuda.is_available():
+    if hardware.precision == "fp16" and (hardware.accelerator == "cpu" or not torch.cuda.is_available()):
         raise UserError("precision fp16 needs a CUDA device; use bf16 or fp32 here")
-    return torch.amp.GradScaler("cuda")
 
 
-def _silence_notices() -> None:
+def silence_notices() -> None:
     """Hide what Fabric and DDP remark about their own insides, which a user can do nothing about."""
-    logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning_fabric")
     warnings.filterwarnings("ignore", module="torch.distributed")
     # The strides of a 1x1 convolution's gradient are ambiguous; the copy that it costs is a few kilobytes.
     warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
-
-
-def _forward_signal(number: int, frame: object) -> None:
-    """Hand SIGTERM or Ctrl-C on to the spawned processes, which save and return."""
-    del frame
-    for child in active_children():
-        if child.pid is not None:
-            os.kill(child.pid, number)
-
-
-@contextmanager
-def _ending_survivors() -> Iterator[None]:
-    """Kill the spawned processes that wait for a dead one: inside a collective they hear no polite signal."""
-    done = threading.Event()
-
-    def watch() -> None:
-        seen: dict[int, Any] = {}
-        while not done.wait(0.5):
-            seen |= {id(child): child for child in active_children()}
-            if any(child.exitcode not in (None, 0) for child in seen.values()):
-                time.sleep(_GRACE_SEC)
-                for child in seen.values():
-                    if child.is_alive():
-                        child.kill()
-                return
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        done.set()

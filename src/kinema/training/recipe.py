@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from kinema.data.spec import DataSpec
 from kinema.errors import UserError, one_of, unknown_name
+from kinema.models.names import ALIASES
 
 Spec = TypeVar("Spec")
 
@@ -191,7 +192,7 @@ class Recipe:
         return {
             what or model: self.paper_scores[name]
             for name, (model, _, what) in parted.items()
-            if not what or model == self.model
+            if not what or ALIASES.get(model, model) == ALIASES.get(self.model, self.model)
         }
 
     def to_dict(self) -> dict[str, Any]:

@@ -19,9 +19,10 @@ from kinema.training.assemble import assemble
 from kinema.training.batch_size import batch_note, check_batch, with_batch
 from kinema.training.directory import LAST, RECIPE, VIDEOS, describe_run, new_folder, removed_if_empty
 from kinema.training.display import Display
-from kinema.training.engine import Engine, Hardware, launch
+from kinema.training.engine import Engine, Hardware
 from kinema.training.find_recipe import load_recipe
 from kinema.training.initial import with_initial
+from kinema.training.launch import launch
 from kinema.training.loop import fit
 from kinema.training.recipe import Recipe
 from kinema.training.state import restore

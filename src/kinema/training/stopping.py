@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from kinema.signals import signals_going_to
+
 IMPATIENCE_SEC = 1.0
 """A second signal after this time ends the process at once; within it, it is taken for an echo of the first."""
 
@@ -29,20 +29,6 @@ class TrainingStopped(KeyboardInterrupt):
         )
         self.run = run
         self.signal = number
-
-
-@contextmanager
-def signals_going_to(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Let ``handler`` take SIGTERM and Ctrl-C inside the block; in a thread other than the main one nothing changes."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, handler) for number in SIGNALS}
-    try:
-        yield
-    finally:
-        for number, previous in before.items():
-            signal.signal(number, previous)
 
 
 class _LeaveBlockError(BaseException):

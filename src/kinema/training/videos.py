@@ -41,7 +41,11 @@ def videos_to_use(manifest: Manifest, recipe: Recipe, *, note: Callable[[str], N
     if where == "test" and "test" not in manifest.splits:
         raise UserError(f"{manifest.name} has no test videos to validate on; use --train.validate-on val or none")
     if where == "val" and "val" not in manifest.splits:
-        manifest = hold_out(manifest, HELD_OUT, seed=recipe.seed)
+        try:
+            manifest = hold_out(manifest, HELD_OUT, seed=recipe.seed)
+        except UserError as error:
+            reason = str(error).rstrip(".")
+            raise UserError(f"{reason}; give it val videos, or train on all with --train.validate-on none") from None
         note(
             f"{manifest.name} has no val videos: {manifest.count('val')} of its train videos are held out to validate "
             "on (--train.validate-on none trains on all)"

@@ -7,10 +7,11 @@ its protocol in front: ``s3://bucket/videos/a.mp4``, or, inside an archive, ``s3
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
-from kinema.errors import VideoError
+from kinema.errors import StorageError, VideoError
 
 ARCHIVE_SUFFIX = ".tar"
 
@@ -89,22 +90,42 @@ def find_place(path: str | Path) -> Path | StoredVideo:
     return path
 
 
-def missing_place(path: str | Path) -> str:
-    """Say what is missing of a video: "" when it is there, its path when it is not, or what is wrong with its archive.
+def missing_places(paths: Iterable[str]) -> list[str]:
+    """Say what is missing of some videos.
+
+    An archive that cannot be read is asked for once, however many of the videos lie in it.
+
+    Returns:
+        For each video that is missing its path, or what is wrong with its archive or the storage.
 
     Raises:
+        StorageError: Remote storage does not answer; each further video would only wait for it again.
         MissingExtraError: A package for the protocol is missing.
     """
-    inside = split_archive(path)
-    if inside is None and not is_remote(path):
-        return "" if Path(path).exists() else str(path)
-    try:
-        if inside is None:
-            from kinema.video.remote import require_remote
-
-            require_remote(str(path))
+    missing: list[str] = []
+    broken: dict[str, str] = {}
+    for path in paths:
+        inside = split_archive(path)
+        if inside is None and not is_remote(path):
+            missing += [] if Path(path).exists() else [path]
+        elif inside is not None and inside[0] in broken:
+            missing.append(broken[inside[0]])
         else:
-            find_place(path)
-    except VideoError as error:
-        return str(error)
-    return ""
+            try:
+                _require(path, inside)
+            except StorageError:
+                raise
+            except VideoError as error:
+                missing.append(str(error))
+                if inside is not None and error.path != path:
+                    broken[inside[0]] = str(error)
+    return missing
+
+
+def _require(path: str, inside: tuple[str, str] | None) -> None:
+    if inside is None:
+        from kinema.video.remote import require_remote
+
+        require_remote(path)
+    else:
+        find_place(path)

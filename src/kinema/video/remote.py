@@ -18,7 +18,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
-from kinema.errors import MissingExtraError, UserError, VideoError, missing_extra, one_of
+from kinema.errors import MissingExtraError, StorageError, UserError, VideoError, missing_extra, one_of
 from kinema.files import whole_file
 from kinema.video.archive import BLOCK, INDEX_SUFFIX, INDEXES_KEPT, ArchiveIndex, Entry, check_header
 from kinema.video.place import StoredVideo, split_archive
@@ -128,9 +128,11 @@ def remote_index(archive: str) -> ArchiveIndex:
     try:
         text = request(place, lambda system, path: system.cat_file(path))
     except VideoError as error:
-        if isinstance(error.__cause__, FileNotFoundError):
-            raise VideoError(place, "the index of a remote archive must lie beside it; copy it there too") from error
-        raise
+        if not isinstance(error.__cause__, FileNotFoundError):
+            raise
+        if not request(archive, lambda system, path: system.exists(path)):
+            raise VideoError(archive, f"the archive {archive} is missing; check the address") from error
+        raise VideoError(place, "the index of a remote archive must lie beside it; copy it there too") from error
     index = ArchiveIndex(archive, text)
     num_bytes = request(archive, lambda system, path: system.size(path))
     if num_bytes is not None:  # some web servers do not say
@@ -146,7 +148,8 @@ def request(address: str, ask: Callable[[Any, str], Answer]) -> Answer:
         ask: Is given the file system and the path in it.
 
     Raises:
-        VideoError: It failed each time; a missing file fails at once.
+        VideoError: The file is missing or must not be read; this fails at once.
+        StorageError: The storage failed each time.
     """
     for attempt in range(TRIES):
         system, path = _file_system(address)
@@ -155,15 +158,21 @@ def request(address: str, ask: Callable[[Any, str], Answer]) -> Answer:
         except FileNotFoundError as error:
             raise VideoError(address, "no such file on the remote storage; check the address") from error
         except PermissionError as error:
-            raise VideoError(address, f"may not be read ({error}); check your rights") from error
+            raise VideoError(
+                address, f"may not be read ({_one_line(error)}); check your keys, your rights and the endpoint"
+            ) from error
         except Exception as error:
             # Whatever the packages of the protocols raise; they have no common base class.
             if attempt == TRIES - 1:
-                raise VideoError(
-                    address, f"the remote storage failed {TRIES} times ({type(error).__name__}: {error})"
+                raise StorageError(
+                    address, f"the remote storage failed {TRIES} times ({type(error).__name__}: {_one_line(error)})"
                 ) from error
             time.sleep(PAUSE_SEC * 2**attempt)
     raise AssertionError
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _file_system(address: str) -> tuple[Any, str]:
