@@ -100,6 +100,9 @@ def test_papers_scores_are_printed_beside_our_own(
     videos: Manifest, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     recipe = TINY["r2plus1d-hmdb51"]
+    full = load_recipe("r2plus1d-hmdb51")
+    theirs = {name.replace(full.model, recipe.model): score for name, score in full.paper_scores.items()}
+    recipe = recipe.with_fields({"paper_scores": theirs})
     (tmp_path / "recipe.json").write_text(recipe.to_json())
     videos.write(tmp_path / "videos.csv")
     words = ["--data", f"{tmp_path}/videos.csv", "--recipe", f"{tmp_path}/recipe.json", "--out", f"{tmp_path}/run"]
