@@ -137,14 +137,14 @@ def open_record(
         flow: What a flow network sees, see ``kinema.data.flow_view.seen_as``; None for RGB.
 
     Raises:
-        VideoError: The video cannot be read.
+        VideoError: The video cannot be read; of the kind that reading it raised.
         UserError: It is stored flow where RGB is wanted, the other way round, or other flow than is wanted.
     """
     try:
         with open_video(record.path, backend=backend, num_frames=record.num_frames or None) as decoder:
             yield seen_as(decoder, flow)
     except VideoError as error:
-        raise VideoError(error.path, f"{error.reason} (video {record.video_id})") from error
+        raise type(error)(error.path, f"{error.reason} (video {record.video_id})") from error
 
 
 def frame_range(record: Record, num_frames: int, fps: float) -> range:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from kinema.errors import UserError, VideoError
+from kinema.errors import StorageError, UserError, VideoError
 from kinema.evaluation.batching import BadVideo, Compute, ComputedViews, compute_views
 from kinema.evaluation.processes import Process
 from kinema.evaluation.views import VideoViews, ViewDataset, build_view_loader
@@ -109,9 +109,13 @@ def reduce_videos(
 
 
 def numbered(loader: Iterable[Any], indices: Sequence[int]) -> Iterator[VideoViews | BadVideo]:
-    """Pass on what a loader of views gives; a video that cannot be read becomes a ``BadVideo`` with its row."""
+    """Pass on what a loader of views gives; a video that cannot be read becomes a ``BadVideo`` with its row.
+
+    Raises:
+        UserError: Something that is no fault of one video: a worker has died, remote storage does not answer.
+    """
     for index, item in zip(indices, loader, strict=True):
-        if isinstance(item, VideoError):
+        if isinstance(item, VideoError) and not isinstance(item, StorageError):
             yield BadVideo(index, item)
         elif isinstance(item, Exception):
             raise item
