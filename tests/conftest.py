@@ -19,6 +19,13 @@ def _shared_folder(name: str) -> Path:
 
 
 @pytest.fixture(scope="session")
+def shared_data_if_there() -> Path | None:
+    """The folder of real clips, for tests that make do with others."""
+    folder = (SHARED / "data").resolve()
+    return folder if folder.is_dir() else None
+
+
+@pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Real clips, annotation files, scores and weights; tests that want them skip where they are absent."""
     return _shared_folder("data")

@@ -23,13 +23,16 @@ def _one_thread() -> None:
 
 def manifest_of(paths: list[Path]) -> Manifest:
     """Training videos, of two classes in turn."""
-    records = [Record(path.name, path.name, "ab"[row % 2], split="train") for row, path in enumerate(paths)]
+    records = [Record(path.name, str(path), "ab"[row % 2], split="train") for row, path in enumerate(paths)]
     return Manifest.from_records(records, classes=["a", "b"], root=paths[0].parent)
 
 
 @pytest.fixture(scope="session")
-def videos(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
-    """Three videos of 10 frames."""
+def videos(tmp_path_factory: pytest.TempPathFactory, shared_data_if_there: Path | None) -> Manifest:
+    """Three real clips where there are any, else generated ones of 10 frames."""
+    if shared_data_if_there is not None:
+        real = shared_data_if_there / "ucf101_8c"
+        return manifest_of([*sorted((real / "Lunges").glob("*.mp4"))[:2], min((real / "Punch").glob("*.mp4"))])
     folder = tmp_path_factory.mktemp("videos")
     return manifest_of([write_video(folder / f"{row}.mp4", numbered_frames(10, first=16 * row)) for row in range(3)])
 

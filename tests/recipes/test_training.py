@@ -9,7 +9,7 @@ import torch
 from cut_down import cut_down, flow_store_of
 
 from kinema.cli.main import run
-from kinema.data.manifest import Manifest, Record
+from kinema.data.manifest import Manifest
 from kinema.errors import UserError
 from kinema.evaluation.run import evaluate
 from kinema.models import checkpoint_file
@@ -60,15 +60,6 @@ def test_the_papers_network_trains(
     name: str, videos: Manifest, images: Manifest, stores: Stores, tmp_path: Path
 ) -> None:
     train_two_steps(REAL[name], data_for(ALL[name], name, videos, images, stores), tmp_path / "run")
-
-
-@pytest.mark.parametrize("name", ["two-stream-spatial", "r2plus1d-kinetics", "multi-fiber-kinetics"])
-def test_recipe_trains_on_real_clips(name: str, shared_data: Path, tmp_path: Path) -> None:
-    folder = shared_data / "ucf101_8c"
-    paths = [sorted((folder / label).glob("*.mp4"))[0] for label in ("Lunges", "Punch")]
-    records = [Record(path.stem, str(path), path.parent.name, split="train") for path in paths]
-    data = Manifest.from_records(records, classes=["Lunges", "Punch"], root=folder)
-    train_two_steps(TINY[name], data, tmp_path / "run")
 
 
 @pytest.mark.parametrize(
