@@ -169,11 +169,13 @@ def test_table_and_json_of_progressive_training(
         "8,16",
         "--gpu",
         "a100",
-        "--dataset",
-        "mini-ssv2",
     ]
+    assert run([*words, "--dataset", "mini-ssv2", "--json"]) == 0
+    given = capsys.readouterr().out
     assert run([*words, "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
+    own = capsys.readouterr().out
+    assert own == given  # the data set of the recipe
+    told = json.loads(own)
     assert told["is_estimate"] is True
     assert [stage["num_steps"] for stage in told["stages"]] == [75 * 1125, 35 * 1125]
     assert told["hours"] == pytest.approx(sum(stage["hours"] for stage in told["stages"]) + told["test_hours"])

@@ -48,7 +48,8 @@ def plan(
         devices: Devices of a machine.
         nodes: Machines.
         data: Manifest CSV or folder to train on; decoding is measured on it.
-        dataset: A public data set instead, such as kinetics400, something-v2 or ucf101.
+        dataset: A public data set instead, such as kinetics400, something-v2 or ucf101; the recipe's own when nothing
+            is said.
         videos: Number of training videos instead.
         frames: Frames of a clip; several for progressive training, such as 8,16,32,64.
         batch: Clips of one step over all devices, instead of the recipe's.
@@ -61,7 +62,11 @@ def plan(
     stages = _stages(recipe, model, frames, changes)
 
     from kinema.analyze.planning import make_plan
+    from kinema.recipes.data_sets import data_set_of
+    from kinema.training.find_recipe import RECIPES
 
+    if recipe in RECIPES and not (data or dataset or videos):
+        dataset = data_set_of(recipe)
     made = make_plan(
         stages,
         gpu=gpu,
