@@ -62,18 +62,14 @@ def plan(
     stages = _stages(recipe, model, frames, changes)
 
     from kinema.analyze.planning import make_plan
-    from kinema.recipes.data_sets import data_set_of
-    from kinema.training.find_recipe import RECIPES
 
-    if recipe in RECIPES and not (data or dataset or videos):
-        dataset = data_set_of(recipe)
     made = make_plan(
         stages,
         gpu=gpu,
         devices=devices,
         nodes=nodes,
         data=data or None,
-        dataset=dataset,
+        dataset=dataset if dataset or data or videos else _own_data_set(recipe),
         num_videos=videos,
         efficiency=efficiency,
         decode_ms=decode_ms,
@@ -94,6 +90,14 @@ def _stages(recipe: str, model: str, frames: str, changes: dict[str, Any]) -> li
     if not name:
         raise UserError(f"{recipe} leaves the model open; name one: kinema plan {recipe} tsm-resnet50")
     return [stage.with_fields({"model": str(ModelName.parse(name))}) for stage in stages]
+
+
+def _own_data_set(recipe: str) -> str:
+    """The public data set that a recipe of a paper is for; empty for other recipes."""
+    from kinema.recipes.data_sets import data_set_of
+    from kinema.training.find_recipe import RECIPES
+
+    return data_set_of(recipe) if recipe in RECIPES else ""
 
 
 def _print(plan: Plan) -> None:
