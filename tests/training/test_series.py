@@ -191,7 +191,7 @@ def test_lengths() -> None:
     assert clip_lengths("") == [None]
     assert clip_lengths("16") == [16]
     assert clip_lengths("8, 16,32") == [8, 16, 32]
-    for wrong in ("8,", "eight", "0,8", "8;16"):
+    for wrong in ("8,", "eight", "0,8", "8;16", "16,8", "8,8"):
         with pytest.raises(UserError, match="--frames is "):
             clip_lengths(wrong)
 

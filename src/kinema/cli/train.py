@@ -158,12 +158,17 @@ def clip_lengths(frames: str) -> list[int] | list[None]:
     """Read ``8,16,32``; a single None, which leaves the length to the recipe, when nothing is given.
 
     Raises:
-        UserError: It is not a list of numbers above 0.
+        UserError: It is not a list of rising numbers above 0.
     """
     words = [word.strip() for word in frames.split(",")]
     if frames and not all(word.isdigit() and int(word) for word in words):
         raise UserError(f"--frames is {frames!r}; give a number of frames, or several such as 8,16,32,64")
-    return [int(word) for word in words] if frames else [None]
+    if not frames:
+        return [None]
+    lengths = [int(word) for word in words]
+    if lengths != sorted(set(lengths)):
+        raise UserError(f"--frames is {frames!r}; each length must be above the one before, such as 8,16,32,64")
+    return lengths
 
 
 @contextmanager
