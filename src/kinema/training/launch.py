@@ -49,7 +49,8 @@ def launch(hardware: Hardware, work: Callable[..., Value], *arguments: object) -
     with tempfile.TemporaryDirectory() as folder, signals_going_to(_SignalRelay()), _ending_survivors():
         answer = Path(folder) / "answer"  # a pipe would make a large one wait for ever
         try:
-            resource_tracker.ensure_running()  # while it starts it lets all signals through
+            if hasattr(signal, "pthread_sigmask"):  # Windows has neither
+                resource_tracker.ensure_running()  # while it starts it lets all signals through
             with signals_held():  # a process that is still importing would die of one, with a wall of text
                 processes = torch.multiprocessing.start_processes(
                     _spawned, (hardware, _free_port(), work, arguments, answer), hardware.devices, join=False
