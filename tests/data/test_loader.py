@@ -11,6 +11,7 @@ import pytest
 import torch
 from make_videos import numbered_frames, write_video
 
+from kinema.data.batch_memory import SLOTS_PER_WORKER
 from kinema.data.dataset import ClipDataset, Sample
 from kinema.data.loader import Batch, build_loader, collate, to_clip
 from kinema.data.manifest import Manifest, Record
@@ -125,6 +126,38 @@ def test_workers_change_nothing(dataset: ClipDataset) -> None:
             assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
     resumed = batches_of(dataset, 2, start_step=1)
     assert all(torch.equal(a.clips, b.clips) for a, b in zip(alone[1:], resumed, strict=True))
+
+
+def test_batches_are_written_where_earlier_ones_were(dataset: ClipDataset) -> None:
+    places = [
+        batch.clips.data_ptr() for batch in build_loader(dataset, [[(0, row % 9)] for row in range(30)], num_workers=1)
+    ]
+    assert 1 < len(set(places)) <= SLOTS_PER_WORKER
+
+
+def test_no_batch_changes_in_the_hands_of_the_run(dataset: ClipDataset) -> None:
+    """Not when more are kept than there is room for, when only a part is kept, or when batches grow."""
+    order = [[(epoch, row) for row in range(1 + epoch // 2)] for epoch in range(16)]
+    kept = list(build_loader(dataset, order, num_workers=1))
+    parts = [batch.clips[-1, :, 2] for batch in build_loader(dataset, order, num_workers=2)]
+    for batch, part, keys in zip(kept, parts, order, strict=True):
+        wanted = torch.stack([dataset[key].clip for key in keys])
+        assert torch.equal(batch.clips, wanted)
+        assert torch.equal(part, wanted[-1, :, 2])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_process_frees_no_memory_of_its_parents_batches(dataset: ClipDataset) -> None:
+    batches = iter(build_loader(dataset, [[(0, row % 9)] for row in range(20)], num_workers=1))
+    held = [next(batches)]
+    next(batches)  # now the loader itself has let go of the first
+    before = held[0].clips.clone()
+    child = multiprocessing.get_context("fork").Process(target=held.clear)
+    child.start()
+    child.join()
+    assert child.exitcode == 0
+    for _ in batches:
+        assert torch.equal(held[0].clips, before)
 
 
 def test_batches_are_uint8_and_channels_last(dataset: ClipDataset) -> None:

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from torch.utils.data import default_collate
 
 from kinema.data.dataset import ClipDataset, Sample
-from kinema.data.process_loader import Failure, ProcessLoader, process_loader
+from kinema.data.process_loader import Failure, ProcessLoader, process_loader, stack_for_run
 from kinema.errors import UserError
 from kinema.shapes import Clip
 
@@ -76,10 +75,9 @@ def collate(samples: Sequence[Sample | Failure]) -> Batch | Failure:
             f"clips of {lengths[0]} to {lengths[-1]} frames do not form a batch; with sampling 'all' use batches of 1"
         )
         return Failure(UserError(error))
-    # Unlike torch.stack, this writes a worker's batch into memory that is shared already, which saves a copy.
-    pixels = default_collate([sample.clip.permute(1, 2, 3, 0) for sample in good])
+    pixels = [sample.clip.permute(1, 2, 3, 0) for sample in good]
     return Batch(
-        clips=pixels.permute(0, 4, 1, 2, 3),
+        clips=stack_for_run(pixels, (0, 4, 1, 2, 3)),
         labels=torch.tensor([sample.label for sample in good]),
         indices=torch.tensor([sample.index for sample in good]),
     )

@@ -6,7 +6,7 @@ import multiprocessing
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple, Protocol
 
@@ -14,7 +14,9 @@ import cv2
 import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
+from kinema.allocation import keep_freed_memory
 from kinema.data import worker_watch
+from kinema.data.batch_memory import BatchMemory
 from kinema.data.worker_watch import WorkerWatch, workers_besides
 from kinema.errors import UserError
 from kinema.signals import SIGNALS, signals_held
@@ -44,11 +46,13 @@ class Guarded(Dataset[Any]):
     Attributes:
         dataset: The videos.
         watch: Where a worker notes what it reads.
+        memory: Where a worker may leave its batches.
     """
 
     def __init__(self, dataset: Videos) -> None:
         self.dataset = dataset
         self.watch = WorkerWatch(0)
+        self.memory = BatchMemory(0)
 
     def __getitem__(self, index: Any) -> Any:
         worker = get_worker_info()
@@ -70,6 +74,7 @@ class ProcessLoader(DataLoader[Any]):
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         assert isinstance(self.dataset, Guarded), "process_loader guards every dataset"
         watch = self.dataset.watch = WorkerWatch(self.num_workers)
+        memory = self.dataset.memory = BatchMemory(self.num_workers)
         before = multiprocessing.active_children()
         with _expected_warnings_off(), signals_held(), _child_signal_kept():
             batches = super().__iter__()
@@ -82,7 +87,7 @@ class ProcessLoader(DataLoader[Any]):
         finally:
             # Now, not when the garbage collector finds the traceback: by then the workers' queues would be closed,
             # the workers would miss the word to stop, and torch waits 5 seconds for each of them.
-            del batches
+            del batches, memory
             watch.end_survivors()
 
 
@@ -140,6 +145,20 @@ def process_loader(
         )
 
 
+def stack_for_run(items: Sequence[torch.Tensor], axes: tuple[int, ...]) -> Any:
+    """Join tensors into a batch, in a worker in memory that the run sees too, see ``BatchMemory.stack``.
+
+    Args:
+        items: Tensors of one shape and type.
+        axes: The order in which the run sees the axes of the batch, of which 0 counts the items.
+    """
+    worker = get_worker_info()
+    if worker is None:
+        return torch.stack(list(items)).permute(axes)
+    assert isinstance(worker.dataset, Guarded), "process_loader guards every dataset"
+    return worker.dataset.memory.stack(worker.id, items, axes)
+
+
 @contextmanager
 def _expected_warnings_off() -> Generator[None, None, None]:
     """Silence what torch and Python say about choices made on purpose."""
@@ -176,5 +195,6 @@ def _calm_worker(worker: int) -> None:
     could not if its workers were gone. They end when it tells them to, or when it has died.
     """
     cv2.setNumThreads(0)
+    keep_freed_memory()
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
