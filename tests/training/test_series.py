@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import torch
 
 from kinema.cli.train import clip_lengths
 from kinema.cli.train import train as train_command
-from kinema.cli.train_report import beside_paper
+from kinema.cli.train_report import beside_paper, report
 from kinema.data.manifest import Manifest
 from kinema.errors import UserError
 from kinema.evaluation.scores import ScoreTable
@@ -185,6 +186,20 @@ def test_the_papers_other_networks_are_left_out() -> None:
         ("top-5", "-", "90", "K400, top-5"),
         ("mean class", "25.0", "", ""),
     ]
+
+
+def test_a_series_of_a_network_that_the_paper_lacks_says_so(
+    whole: SeriesResult, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Once, at the end; and not when the paper has the network in any of the runs."""
+    silent = f"the paper has no score of {whole.runs[0].recipe.model} (A paper)"
+    for names, told in ((["i3d-resnet50"] * 2, 1), (["i3d-resnet50", whole.runs[0].recipe.model], 0)):
+        runs = [
+            replace(run, recipe=replace(run.recipe, citation="A paper", paper_scores={f"{name}: K400, top-1": 70.0}))
+            for run, name in zip(whole.runs, names, strict=True)
+        ]
+        report(replace(whole, runs=runs))
+        assert capsys.readouterr().out.count(silent) == told
 
 
 def test_lengths() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,8 +36,7 @@ def _report_run(result: TrainResult) -> None:
     else:
         for name, value in own.items():
             print(f"  validation {METRICS[name]}: {_percent(value)} %")
-        if result.recipe.paper_scores:
-            print(f"  the paper has no score of {result.recipe.model} ({result.recipe.citation})")
+    _say_if_paper_is_silent([result.recipe])
     _print_next(result.path, result.recipe)
 
 
@@ -56,7 +55,15 @@ def _report_series(result: SeriesResult) -> None:
             own = {name: value for name, value in average_over_splits(result.tables).items() if name in METRICS}
             _print(beside_paper(own, recipe, heading=f"average of\n{len(result.tables)} splits"))
         print(f"scores: {', '.join(f'{result.path / name}/test-{recipe.protocol}.npz' for name in result.names)}")
+    _say_if_paper_is_silent([run.recipe for run in result.runs])
     _print_next(result.runs[-1].path, recipe)
+
+
+def _say_if_paper_is_silent(recipes: Sequence[Recipe]) -> None:
+    """Tell whoever looks for the paper's numbers that it has none of this network."""
+    recipe = recipes[-1]
+    if recipe.paper_scores and not any(one.own_scores for one in recipes):
+        print(f"  the paper has no score of {recipe.model} ({recipe.citation})")
 
 
 def beside_paper(own: Mapping[str, float], recipe: Recipe, *, heading: str) -> Table:
