@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import torch
 from make_videos import numbered_frames, write_video
+from torch.overrides import TorchFunctionMode
 
 from kinema.data.batch_memory import SLOTS_PER_WORKER
 from kinema.data.dataset import ClipDataset, Sample
-from kinema.data.loader import Batch, build_loader, collate, to_clip
+from kinema.data.loader import Batch, build_loader, collate, to_clip, to_device
 from kinema.data.manifest import Manifest, Record
 from kinema.data.order import EpochOrder, balance_weights
 from kinema.data.process_loader import Failure
@@ -242,6 +243,29 @@ def test_a_contiguous_clip_stays_contiguous() -> None:
     clip = to_clip(clips, Preprocessing(), "cpu")
     assert clip.is_contiguous()
     assert torch.equal(clip, to_clip(channels_last, Preprocessing(), "cpu"))
+
+
+class RecordedCopies(TorchFunctionMode):
+    """Notes how tensors are copied to a device, and leaves them where they are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.without_waiting: list[bool] = []
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if func is not torch.Tensor.to or not isinstance(args[1], torch.device):
+            return func(*args, **(kwargs or {}))
+        self.without_waiting.append(bool((kwargs or {}).get("non_blocking")))
+        return args[0]
+
+
+@pytest.mark.parametrize(("device", "waits"), [("cuda", False), ("mps", True), ("cpu", True)])
+def test_only_cuda_copies_without_waiting(device: str, waits: bool) -> None:
+    """On mps the copy could read a batch after its memory was written anew."""
+    with RecordedCopies() as copies:
+        to_clip(torch.zeros(1, 3, 1, 2, 2, dtype=torch.uint8), Preprocessing(), torch.device(device))
+        to_device(torch.zeros(1), torch.device(device))
+    assert copies.without_waiting == [not waits] * 4
 
 
 def resident_private_kib() -> int:

@@ -83,6 +83,15 @@ def collate(samples: Sequence[Sample | Failure]) -> Batch | Failure:
     )
 
 
+def to_device(values: torch.Tensor, device: torch.device | str) -> torch.Tensor:
+    """Copy to a device, on CUDA without waiting for all the work that the GPU still has to do.
+
+    Elsewhere that is not safe: on ``mps`` the copy may read after ``values`` has been freed and its memory written
+    again (torch up to 2.13, https://github.com/pytorch/pytorch/issues/189690).
+    """
+    return values.to(device, non_blocking=torch.device(device).type == "cuda")
+
+
 def to_clip(
     clips: Clip,
     preprocessing: Preprocessing,
@@ -101,7 +110,7 @@ def to_clip(
         Axes ``b c t h w`` in the memory order of ``clips`` (channels-last stays so); BGR where the network wants that.
     """
     assert clips.dtype == torch.uint8, "clips are uint8 until they are on the device"
-    clips = clips.to(device, non_blocking=True)
+    clips = to_device(clips, device)
     exact = torch.promote_types(dtype, torch.float32)  # rounded to 16 bits, the factors would be off by up to 0.4 %
     std = torch.tensor(preprocessing.std, dtype=exact)
     mean = torch.tensor(preprocessing.mean, dtype=exact)
@@ -113,7 +122,6 @@ def to_clip(
     if memory.is_contiguous():  # by lines of pixels: three channels at a time took a CPU five times as long
         memory = memory.flatten(-2)
         offset, scale = offset.repeat(clips.shape[4]), scale.repeat(clips.shape[4])
-    # Without non_blocking every batch would wait here for all work that the GPU still has to do.
-    offset, scale = (factor.to(device, non_blocking=True) for factor in (offset, scale))
+    offset, scale = (to_device(factor, device) for factor in (offset, scale))
     torch.addcmul(offset, memory, scale, out=memory)  # into the same memory, which again is four times as fast
     return pixels.to(dtype)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from kinema.data.loader import to_device
 from kinema.errors import CheckpointError, UserError, VideoError
 from kinema.flow.stacks import network_input
 from kinema.models.action_model import TrainingScores
@@ -160,14 +161,14 @@ def _mixture(run: Run, batch: Batch, rows: torch.Tensor, blend: Blend | None) ->
         return network_input(batch.clips[chosen], run.preprocessing, run.engine.device, dtype=run.engine.dtype)
 
     own = slice(int(rows[0]), int(rows[-1]) + 1)
-    labels = batch.labels[own].to(run.engine.device, non_blocking=True)
+    labels = to_device(batch.labels[own], run.engine.device)
     clips = pixels_of(own)
     if blend is None:
         return Mixture(clips, labels, labels, 1.0)
     partners = blend.partners[own]
     whole = len(rows) == len(batch.labels)  # then every partner is on the device already
     others = clips[partners.to(clips.device)] if whole else pixels_of(partners)
-    of_others = batch.labels[partners].to(run.engine.device, non_blocking=True)
+    of_others = to_device(batch.labels[partners], run.engine.device)
     return Mixture(clips.lerp(others, 1 - blend.share), labels, of_others, blend.share)
 
 
