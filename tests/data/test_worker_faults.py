@@ -96,6 +96,16 @@ def test_a_worker_that_ends_by_itself_is_named() -> None:
     assert "was reading video4.mp4 when it ended with exit code 3" in message
 
 
+def test_full_shared_memory_is_named() -> None:
+    def fill() -> None:
+        raise RuntimeError(
+            "unable to allocate shared memory(shm) for file </torch_1_2_3>: No space left on device (28)"
+        )
+
+    _, message = run_until_error(loader_over(fill))
+    assert message.startswith("the shared memory in which workers hand over their batches is full: enlarge /dev/shm")
+
+
 def test_a_loader_that_is_left_ends_its_hanging_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers are deaf to SIGTERM; without a harder word this process could never end."""
     monkeypatch.setattr("torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL", 0.1)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 import cv2
 import torch
-from torch.utils.data import DataLoader, Dataset, get_worker_info
+from torch.utils.data import DataLoader, Dataset, default_collate, get_worker_info
 
 from kinema.allocation import keep_freed_memory
 from kinema.data import worker_watch
@@ -22,6 +22,12 @@ from kinema.errors import UserError
 from kinema.signals import SIGNALS, signals_held
 
 _END = object()
+
+_NO_SPACE = "unable to allocate shared memory"  # how torch puts it
+_NO_SPACE_ADVICE = (
+    "the shared memory in which workers hand over their batches is full: enlarge /dev/shm (docker's is 64 MB, "
+    "see docker run --shm-size), or use fewer workers or smaller batches"
+)
 
 
 class Failure(NamedTuple):
@@ -92,7 +98,7 @@ class ProcessLoader(DataLoader[Any]):
 
 
 def _next_batch(batches: Iterator[Any], watch: WorkerWatch) -> Any:
-    """Wait for a batch; a worker that hangs or has died comes back as a ``Failure``, the end as ``_END``.
+    """Wait for a batch; a worker that hangs, has died or lacks memory comes as a ``Failure``, the end as ``_END``.
 
     It is given back rather than raised, for a traceback through this function would keep the iterator alive.
     """
@@ -102,6 +108,8 @@ def _next_batch(batches: Iterator[Any], watch: WorkerWatch) -> Any:
             return next(batches, _END)
         except RuntimeError as error:
             reason = str(error)
+            if _NO_SPACE in reason:
+                return Failure(UserError(_NO_SPACE_ADVICE))
             if not reason.startswith(("DataLoader timed out", "DataLoader worker (pid")):
                 raise
         fault = watch.hanging() if "timed out" in reason else watch.dead()
@@ -153,9 +161,8 @@ def stack_for_run(items: Sequence[torch.Tensor], axes: tuple[int, ...]) -> Any:
         axes: The order in which the run sees the axes of the batch, of which 0 counts the items.
     """
     worker = get_worker_info()
-    if worker is None:
-        return torch.stack(list(items)).permute(axes)
-    assert isinstance(worker.dataset, Guarded), "process_loader guards every dataset"
+    if worker is None or not isinstance(worker.dataset, Guarded):  # the run itself, or somebody's own DataLoader
+        return default_collate(list(items)).permute(axes)
     return worker.dataset.memory.stack(worker.id, items, axes)
 
 
