@@ -115,6 +115,30 @@ def test_a_video_that_disappears(
     assert_resumes_to(whole, run_folder)
 
 
+def test_a_validation_video_that_disappears(
+    whole: Whole, shapes: Manifest, tiny_recipe: Recipe, run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the second epoch: the steps are saved, and a resumed run comes straight back to the validation."""
+    video = Path(shapes.select("val")[0].path)
+    original = loop.validate
+
+    def without_it(run):
+        if run.position.epoch == 0:
+            return original(run)
+        video.rename(video.with_suffix(".away"))
+        try:
+            return original(run)
+        finally:
+            video.with_suffix(".away").rename(video)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "validate", without_it)
+        with pytest.raises(UserError, match=rf"{video.name}.*\nonce it is repaired, continue with: kinema train --res"):
+            train(data=shapes, recipe=tiny_recipe, out=run_folder, quiet=True)
+    assert steps_saved(run_folder) == 10
+    assert_resumes_to(whole, run_folder)
+
+
 @contextmanager
 def no_file_over(num_bytes: int) -> Iterator[None]:
     """Let writing fail as a full disk does, once a file has that size."""

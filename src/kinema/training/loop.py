@@ -111,9 +111,17 @@ def _next_batch(run: Run, batches: Iterator[Batch], losses: LossWatch, sums: tor
         if weights_are_finite(run):
             with suppress(CheckpointError):
                 save_last(run)
+    raise _with_way_on(fault, run)
+
+
+def _with_way_on(fault: UserError, run: Run) -> UserError:
+    """The error of a run that cannot read its videos, with what to type once it can."""
     reason = fault.reason if isinstance(fault, VideoError) else str(fault)
-    reason += f"; once it is repaired, continue with: kinema train --resume {run.folder}"
-    raise VideoError(fault.path, reason) if isinstance(fault, VideoError) else UserError(reason)
+    reason += "\n" if "\n" in reason else "; "
+    reason += f"once it is repaired, continue with: kinema train --resume {run.folder}"
+    error = VideoError(fault.path, reason) if isinstance(fault, VideoError) else UserError(reason)
+    error.by_all = fault.by_all
+    return error
 
 
 def train_step(run: Run, batch: Batch) -> torch.Tensor:
@@ -180,7 +188,10 @@ def finish_epoch(run: Run) -> bool:
     scores: dict[str, float] = {}
     if run.validation is not None and (last or epoch % recipe.train.validate_every == 0):
         save_last(run)  # a stop during validation loses nothing: a resumed run comes straight back here
-        scores = validate(run)
+        try:
+            scores = validate(run)
+        except UserError as fault:
+            raise _with_way_on(fault, run) from fault
         if not scores:
             return True
     loss, right, clips = run.engine.total(torch.tensor(position.sums, dtype=torch.float64)).tolist()
