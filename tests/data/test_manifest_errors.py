@@ -40,7 +40,7 @@ def test_everything_at_once(tmp_path: Path) -> None:
     for part in (
         "m.csv: 12 problems:",
         "1 rows do not have 9 columns: 4 (row 5)",
-        "1 unknown splits: 'trian' (row 3)",
+        "1 splits are not among train, val, test: 'trian' (row 3)",
         "2 labels are not among the 2 classes: 'runn' (row 2), '12' (row 6)",
         "1 values of num_frames are no whole numbers: 'ten' (row 3)",
         "1 video_ids appear more than once: a",

@@ -82,7 +82,7 @@ def scan(
     from rich.console import Console
 
     from kinema.data.manifest import Manifest
-    from kinema.data.scan import without
+    from kinema.data.scan import recounted, without
 
     manifest = Manifest.open(data)
     manifest.validate(check_files=False)
@@ -91,6 +91,7 @@ def scan(
     counted, bad = _scan_with_progress(manifest, num_workers or None)
     seconds = time.monotonic() - start
     Console(stderr=True).print(f"{len(manifest):,} videos in {seconds:.1f} s, {len(manifest) / seconds:.1f} files/s")
+    _print_recounted(recounted(manifest, counted))
     if bad:
         print_bad(bad)
     if bad and skip_bad:
@@ -166,6 +167,16 @@ def _class_list(text: str) -> list[str]:
         text = Path(text).read_text(encoding="utf-8-sig")
         return [line.strip() for line in text.splitlines() if line.strip()]
     return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _print_recounted(changed: list[str]) -> None:
+    from kinema.data.validate import LISTED
+
+    if changed:
+        lines = [f"{len(changed):,} videos have another number of frames than before; some may be damaged:"]
+        lines += [f"  - {text}" for text in changed[:LISTED]]
+        lines += [f"  - and {len(changed) - LISTED:,} more"] if len(changed) > LISTED else []
+        print("\n".join(lines), file=sys.stderr)
 
 
 def _scan_with_progress(manifest: Manifest, num_workers: int | None) -> tuple[Manifest, list[BadVideo]]:

@@ -77,7 +77,7 @@ def run(args: Sequence[str] | None = None) -> int:
         0 when all went well, 1 for a mistake in the input (one line on standard error says which), 2 for a command
         line that cannot be read, 130 after Ctrl-C. With ``KINEMA_DEBUG=1`` mistakes keep their traceback.
     """
-    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, handlers=[_ToStandardError()])
     logging.getLogger("kinema").setLevel(logging.INFO)
     debug = os.environ.get("KINEMA_DEBUG", "") not in ("", "0")
     try:
@@ -105,6 +105,13 @@ def run(args: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     return 0
+
+
+class _ToStandardError(logging.Handler):
+    """Writes to whatever standard error is at the moment: while a bar is shown, the bar makes room for the line."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record), file=sys.stderr, flush=True)
 
 
 def main() -> None:

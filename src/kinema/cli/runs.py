@@ -41,6 +41,7 @@ def runs(folder: Annotated[str, tyro.conf.Positional] = "runs", *, json: bool = 
         return
 
     from rich.console import Console
+    from rich.measure import Measurement
     from rich.table import Table
 
     table = Table(title=f"Runs in {folder}")
@@ -48,14 +49,17 @@ def runs(folder: Annotated[str, tyro.conf.Positional] = "runs", *, json: bool = 
         table.add_column(heading, overflow="fold")
     for heading in ("top-1", "epochs", "min"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("differs from first", overflow="fold", min_width=LONGEST_FIELD)
+    table.add_column("differs from first", overflow="fold")
     for run in found:
         score = f"{100 * run.best['val_top1']:.1f}" if "val_top1" in run.best else "-"
         epochs = f"{run.num_epochs}/{run.recipe.schedule.epochs}"
         differences = "\n".join(f"{name.rpartition('.')[2]} {value}" for name, value in run.differences.items())
         numbers = score, epochs, f"{run.minutes:.1f}"
         table.add_row(_name(run.path, folder), run.model, run.data, run.recipe.name, *numbers, differences or "-")
-    Console().print(table)
+    console = Console()
+    if Measurement.get(console, console.options.update(max_width=10_000), table).maximum > console.width:
+        table.columns[-1].width = max(LONGEST_FIELD, console.width // 5)  # a smallest width would be cut off by rich
+    console.print(table)
 
 
 def _name(run: Path, folder: str) -> str:

@@ -47,7 +47,8 @@ def read_manifest(path: Path) -> Manifest:
         raise UserError(f"{path}: not a CSV file ({error}).") from None
     manifest = reader.manifest(path, listed[1] if listed else ())
     if reader.problems or not len(manifest):
-        raise problems_error(str(path), [*reader.problems, *find_problems(manifest)])
+        found = find_problems(manifest) if reader.has_columns else []
+        raise problems_error(str(path), [*reader.problems, *found])
     return manifest
 
 
@@ -62,6 +63,7 @@ class _Reader:
 
     def __init__(self, classes: Sequence[str] | None) -> None:
         self.problems: list[str] = []
+        self.has_columns = False
         self._classes_known = classes is not None
         self._index = {name: position for position, name in enumerate(classes or ())}
         self._splits = {name: position for position, name in enumerate(SPLITS)}
@@ -79,6 +81,7 @@ class _Reader:
         absent = [name for name in REQUIRED if name not in header]
         if unknown or absent or len(set(header)) < len(header):
             self._header_problems(header, unknown, absent)
+        self.has_columns = not absent
         if absent:
             return
         while chunk := list(islice(rows, CHUNK)):
@@ -108,7 +111,7 @@ class _Reader:
         columns = dict(zip(header, zip(*rows, strict=True), strict=True))
         for name, builder in self._texts.items():
             builder.extend(columns.get(name, [""] * len(rows)))
-        self._arrays["split"].append(self._codes(columns["split"], self._splits, "unknown splits"))
+        self._arrays["split"].append(self._codes(columns["split"], self._splits, f"splits are not among {', '.join(SPLITS)}"))
         if not self._classes_known:
             for label in columns["label"]:
                 self._index.setdefault(label, len(self._index))

@@ -73,6 +73,18 @@ def scan(
     return manifest.with_counts(frames, fps), bad
 
 
+def recounted(before: Manifest, after: Manifest) -> list[str]:
+    """List the videos for which a scan found another number of frames than the manifest had: cut short, or exchanged.
+
+    Args:
+        before: The manifest that was scanned.
+        after: What ``scan`` returned for it.
+    """
+    had, has = before.columns.num_frames, after.columns.num_frames
+    rows = np.flatnonzero((had > 0) & (had != has)).tolist()
+    return [f"{before[row].video_id}: {has[row]:,} frames can be decoded, the manifest had {had[row]:,}" for row in rows]
+
+
 def check(manifest: Manifest, num_workers: int | None = None, *, progress: Progress | None = None) -> list[BadVideo]:
     """Open every file of a manifest and decode its first frame; quick enough to do before each training run.
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 HIGH_WAIT = 0.3
 """Share of the time spent waiting for data from which on the display says what to do about it."""
 
+WIDE = 120
+"""Columns of a terminal that hold the bar and all its numbers; on fewer the bar and the accuracy are left out."""
+
 
 class Display:
     """Shows and logs one run; in other processes than the main one every method is silent.
@@ -39,6 +42,7 @@ class Display:
         self._steps_per_epoch = 1
         self._num_epochs = 1
         self._num_workers = 0
+        self._is_narrow = False
         self._hinted = False
         self._reset()
 
@@ -54,9 +58,11 @@ class Display:
         self._logs = Logs(self._folder, num_epochs=position.epoch)
         console = Console(stderr=True)
         if console.is_terminal and not self._quiet:
+            self._is_narrow = console.width < WIDE
+            bar = [] if self._is_narrow else [BarColumn(bar_width=24)]
             self._bar = Progress(
                 TextColumn("epoch {task.fields[epoch]}"),
-                BarColumn(bar_width=24),
+                *bar,
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[numbers]}"),
                 TextColumn("left"),
@@ -98,7 +104,7 @@ class Display:
         self._reset()
         if self._bar is not None and self._task is not None:
             done = epoch * self._steps_per_epoch + step
-            self._bar.update(self._task, completed=done, epoch=f"{epoch + 1}/{self._num_epochs}")
+            self._bar.update(self._task, completed=done, epoch=f"{epoch + 1}/{self._num_epochs}", numbers="")
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
@@ -118,11 +124,12 @@ class Display:
         """Bring the numbers beside the bar up to date."""
         if self._bar is not None and self._task is not None:
             loss, right, clips = position.sums
-            numbers = (
-                f"loss {loss / clips:.3f}  top-1 {100 * right / clips:.1f} %  "
-                f"{self._num_clips / self._train_sec:.1f} clips/s  waiting for data {100 * self._wait_share:.0f} %"
-            )
-            self._bar.update(self._task, numbers=numbers)
+            speed, waiting = f"{self._num_clips / self._train_sec:.1f} clips/s", f"{100 * self._wait_share:.0f} %"
+            numbers = [f"loss {loss / clips:.3f}", f"top-1 {100 * right / clips:.1f} %", speed]
+            numbers.append(f"waiting for data {waiting}")
+            if self._is_narrow:
+                numbers[1:] = [speed, f"waiting {waiting}"]
+            self._bar.update(self._task, numbers="  ".join(numbers))
 
     def epoch_times(self) -> dict[str, float]:
         """Measure the epoch so far: seconds, clips per second while training, share of that time without data."""
@@ -172,5 +179,6 @@ def describe(row: dict[str, Any], num_epochs: int) -> str:
     ]
     if "val_top1" in row:
         parts += [f"val loss {row['val_loss']:.4f}", f"val top-1 {100 * row['val_top1']:.1f} %"]
-    waited = f"waited for data {100 * row['wait_share']:.0f} %"
-    return ", ".join([*parts, f"{row['clips_per_sec']:.1f} clips/s", waited, f"{row['seconds']:.1f} s"])
+    if row["clips_per_sec"]:  # no step was left of an epoch that was resumed behind its last one
+        parts += [f"{row['clips_per_sec']:.1f} clips/s", f"waited for data {100 * row['wait_share']:.0f} %"]
+    return ", ".join([*parts, f"{row['seconds']:.1f} s"])

@@ -207,8 +207,9 @@ def _work(engine: Engine, job: _Job) -> tuple[TrainResult, int]:
         )
     if job.resume:
         restore(run, checkpoint_file.read(folder / LAST))
-        done = f"epoch {run.position.epoch}, step {run.position.step_in_epoch} of {run.steps_per_epoch}"
-        display.note(f"resuming {folder} after {done}")
+        step = run.position.step_in_epoch
+        here = f"in epoch {run.position.epoch + 1}, after step {step} of {run.steps_per_epoch}"
+        display.note(f"resuming {folder} {here if step else f'after epoch {run.position.epoch}'}")
     else:
         engine.from_main(lambda: describe_run(run, manifest, source=job.manifest.name))
     with run.stop.watching(), display.running(run):

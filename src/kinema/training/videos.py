@@ -34,7 +34,9 @@ def videos_to_use(manifest: Manifest, recipe: Recipe, *, note: Callable[[str], N
         UserError: When there is nothing to train or validate on, or a video has no label.
     """
     if "train" not in manifest.splits:
-        raise UserError(f"{manifest.name} has no train videos; its splits are: {', '.join(manifest.splits) or 'none'}")
+        advice = "" if manifest.classes else "; to train, give labelled videos, such as a folder of class folders"
+        splits = ", ".join(manifest.splits) or "none"
+        raise UserError(f"{manifest.name} has no train videos; its splits are: {splits}{advice}")
     if len(manifest.classes) < 2:
         raise UserError(f"{manifest.name} has {len(manifest.classes)} class; training needs at least two")
     where = recipe.train.validate_on
@@ -53,7 +55,10 @@ def videos_to_use(manifest: Manifest, recipe: Recipe, *, note: Callable[[str], N
     used = manifest.select(indices=[row for row, record in enumerate(manifest) if record.split in ("train", where)])
     num_unlabelled = int(np.count_nonzero(used.labels < 0))
     if num_unlabelled:
-        raise UserError(f"{manifest.name}: {num_unlabelled} videos to train or validate on have no label")
+        raise UserError(
+            f"{manifest.name}: {num_unlabelled} videos to train or validate on have no label; name their classes in the "
+            "column label, or leave the videos out"
+        )
     return used
 
 
