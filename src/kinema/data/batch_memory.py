@@ -30,7 +30,8 @@ class BatchMemory:
 
     A worker takes the first of its slots that is free, and the tensor that the run receives frees the slot when the
     last view of it is gone. When a run keeps more batches than there are slots, further ones travel in memory of their
-    own, so a batch never changes in somebody's hands.
+    own, so a batch never changes in the hands of the process that received it. One that is forked meanwhile and wants
+    to keep a batch has to copy it.
 
     Args:
         num_workers: Workers of the loader, numbered from 0.

@@ -93,8 +93,9 @@ class ProcessLoader(DataLoader[Any]):
         finally:
             # Now, not when the garbage collector finds the traceback: by then the workers' queues would be closed,
             # the workers would miss the word to stop, and torch waits 5 seconds for each of them.
-            del batches, memory
+            del batches
             watch.end_survivors()
+            del memory  # after the workers, which write its flags
 
 
 def _next_batch(batches: Iterator[Any], watch: WorkerWatch) -> Any:
