@@ -1,5 +1,6 @@
 """Views of real files: right frames and crops, every video decoded once, and no more memory than frames."""
 
+import multiprocessing
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from kinema.data.manifest import Manifest, Record
 from kinema.data.sampling import All, Dense, Uniform
 from kinema.data.spec import DataSpec
 from kinema.data.transforms import crops, make_augmentation
-from kinema.errors import VideoError
+from kinema.errors import UserError, VideoError
 from kinema.evaluation.protocol import EvalProtocol
 from kinema.evaluation.views import VideoViews, ViewDataset, build_view_loader, read_views
 from kinema.video.decoder import Decoder, open_video
@@ -134,6 +135,18 @@ def test_a_loader_keeps_the_order_and_hands_errors_over(manifest: Manifest, tmp_
         assert torch.equal(items[place].clips(), dataset[place].clips())
     some = list(build_view_loader(dataset, [4, 1], num_workers=num_workers))
     assert [item.index for item in some] == [4, 1]
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="the worker has to inherit the fault")
+def test_full_shared_memory_is_named(manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(tensor: torch.Tensor) -> None:
+        raise RuntimeError(
+            "unable to allocate shared memory(shm) for file </torch_1_2_3>: No space left on device (28)"
+        )
+
+    monkeypatch.setattr(torch.Tensor, "share_memory_", fail)
+    with pytest.raises(UserError, match="enlarge /dev/shm"):
+        list(build_view_loader(ViewDataset(manifest, protocol_of(Uniform(4))), num_workers=1))
 
 
 def test_the_printed_form_shows_shapes_not_pixels(manifest: Manifest) -> None:

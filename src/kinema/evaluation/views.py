@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
 from kinema.data.crop_boxes import CropView, named_crop, resized
 from kinema.data.dataset import frame_range, named, open_record
@@ -210,7 +210,13 @@ def build_view_loader(
 
 
 def _views_or_error(item: VideoViews | Failure) -> Any:
-    return item.error if isinstance(item, Failure) else item
+    if isinstance(item, Failure):
+        return item.error
+    if get_worker_info() is not None:
+        # On its way out a lack of shared memory would only be printed, and the run would wait for the video in vain.
+        item.pixels.share_memory_()
+        item.places.share_memory_()
+    return item
 
 
 def _covered(pixels: torch.Tensor, crops: tuple[CropView, ...]) -> tuple[torch.Tensor, tuple[CropView, ...]]:
