@@ -2,8 +2,10 @@
 
 import multiprocessing
 import os
+import re
 import signal
 import time
+from contextlib import ExitStack
 
 import pytest
 from torch.utils.data import Dataset
@@ -79,6 +81,18 @@ def test_only_a_worker_that_does_nothing_new_hangs() -> None:
     for _ in range(50):
         with watch.reading(0, "a.mp4"), watch.reading(1, "b.mp4"):
             assert watch.hanging() is None
+
+
+@pytest.mark.usefixtures("_impatient")
+def test_many_hanging_workers_make_no_wall_of_text() -> None:
+    """As when storage stops to answer; the first look has nothing to compare with."""
+    watch = worker_watch.WorkerWatch(5)
+    with ExitStack() as reading:
+        for row in range(5):
+            reading.enter_context(watch.reading(row, f"{row}.mp4"))
+        message = str(next(error for error in iter(watch.hanging, watch) if error is not None))
+    assert re.match(r"workers 1 \(process \d+\) and 2 \(process \d+\) and 3 \(process \d+\) and 2 more of 5 ", message)
+    assert "were reading 0.mp4 and 1.mp4 and 2.mp4 and 2 more for 2 s; look" in message
 
 
 @pytest.mark.usefixtures("_impatient")

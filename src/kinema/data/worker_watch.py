@@ -19,6 +19,7 @@ HANGING_SEC = 300.0
 """A worker that has read the same video for so long, while the run waited for it, is taken to hang."""
 
 _TEXT_BYTES = 1024
+_NUM_NAMED = 3  # when storage stops to answer, all hang
 _JOIN_SEC = 5.0
 
 
@@ -75,8 +76,8 @@ class WorkerWatch:
         if waited_sec < HANGING_SEC:
             return None
         return UserError(
-            f"{self._named(stuck)} for {waited_sec:.0f} s and was ended; look whether the disk that it reads from "
-            "answers, and whether `kinema data scan` gets past that video"
+            f"{self._named(stuck)} for {waited_sec:.0f} s; look whether the disk or server that is read from answers, "
+            "and whether `kinema data scan` gets past that video"
         )
 
     def dead(self) -> UserError:
@@ -96,16 +97,22 @@ class WorkerWatch:
                 process.join(_JOIN_SEC)
 
     def _named(self, rows: list[int]) -> str:
-        names = " and ".join(f"{row + 1} (process {self._pids[row]})" for row in rows)
-        videos = " and ".join(text for row in rows if (text := self._texts[row].value.decode(errors="replace")))
-        one = f"worker {names} of {self.num_workers}"
-        return f"{one} was reading {videos}" if videos else f"{one} had no video in hand"
+        names = _listed([f"{row + 1} (process {self._pids[row]})" for row in rows])
+        videos = _listed([text for row in rows if (text := self._texts[row].value.decode(errors="replace"))])
+        what, was = ("worker", "was") if len(rows) == 1 else ("workers", "were")
+        subject = f"{what} {names} of {self.num_workers}"
+        return f"{subject} {was} reading {videos}" if videos else f"{subject} had no video in hand"
 
 
 def workers_besides(before: list[BaseProcess]) -> list[BaseProcess]:
     """Child processes that have started since ``before``, a result of ``multiprocessing.active_children``."""
     known = {process.pid for process in before}
     return [process for process in multiprocessing.active_children() if process.pid not in known]
+
+
+def _listed(texts: list[str]) -> str:
+    more = len(texts) - _NUM_NAMED
+    return " and ".join([*texts[:_NUM_NAMED], *([f"{more} more"] if more > 0 else [])])
 
 
 def _how(code: int) -> str:
