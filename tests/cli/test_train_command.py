@@ -65,6 +65,26 @@ def test_train_then_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert json.loads(line)["epochs"] == 1
 
 
+def test_runs_keep_every_value_on_80_columns(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Recipe(name="scratch", model="tsm-resnettiny")
+    changed = first.with_fields({"data.crop_size": 112, "train.batch_size": 32, "data.short_side": (116, 144)})
+    for name, recipe in (("first", first), ("second", changed)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "recipe.json").write_text(recipe.to_json())
+        (tmp_path / name / "run.json").write_text(json.dumps({"data": "my_clips", "started": name}))
+    monkeypatch.setenv("COLUMNS", "80")
+    runs(str(tmp_path))
+    lines = capsys.readouterr().out.splitlines()
+    rows = [line for line in lines if line.startswith("│")]
+    assert all(line.endswith("│") for line in rows)
+    assert all(
+        any(value in line for line in rows) for value in ("crop_size 112 ", "batch_size 32 ", "short_side (116, ")
+    )
+    assert max(map(len, lines)) <= 80
+
+
 def test_resume_keeps_its_recipe() -> None:
     with pytest.raises(UserError, match=r"leave out --optim\.lr, --batch"):
         train(resume="runs/one", batch="8", overrides=overrides(optim={"lr": 0.1}))

@@ -131,6 +131,17 @@ def test_command_keeps_bad_rows_unless_told(folder: Path, capsys: pytest.Capture
     assert len(Manifest.read(folder / "m.csv")) == 7
 
 
+def test_command_names_videos_with_another_number_of_frames(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    records = [Record("ten", "ten.mp4", "run", num_frames=12), Record("seven", "seven.avi", "run", num_frames=7)]
+    Manifest.from_records(records, classes=["run"], root=folder).write(folder / "m.csv")
+    scan_command(folder / "m.csv")
+    said = capsys.readouterr().err
+    assert "1 videos have another number of frames than before" in said
+    assert "  - ten: 10 frames can be decoded, the manifest had 12\n" in said
+    scan_command(folder / "m.csv")
+    assert "number of frames" not in capsys.readouterr().err
+
+
 def test_command_on_a_folder_writes_only_where_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("empty.mp4", "text.mp4", "sound.mp4"):
         (folder / name).unlink()

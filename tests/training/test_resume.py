@@ -88,6 +88,10 @@ def test_any_step(
     torch.rand(7)  # whatever else drew random numbers in between must not matter
     rest = record_steps(monkeypatch)
     result = train(resume=run_folder, quiet=True)
+    epoch, step = divmod(stop_after, 5) if stop_after != 5 else (0, 5)  # stopped before the epoch is validated
+    assert (
+        f"resuming {run_folder} in epoch {epoch + 1}, after step {step} of 5\n" in (run_folder / "log.txt").read_text()
+    )
     assert first + rest == whole.steps
     assert timeless(result.history) == whole.history
     assert_same_state(run_folder / "last.ckpt", whole.path / "last.ckpt")

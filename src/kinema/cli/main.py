@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 import tyro
 from tyro.extras import SubcommandApp
@@ -111,7 +112,8 @@ class _ToStandardError(logging.Handler):
     """Writes to whatever standard error is at the moment: while a bar is shown, the bar makes room for the line."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(self.format(record), file=sys.stderr, flush=True)
+        with suppress(OSError, ValueError):  # nobody listens any more
+            print(self.format(record), file=sys.stderr, flush=True)
 
 
 def main() -> None:

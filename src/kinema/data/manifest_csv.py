@@ -111,7 +111,9 @@ class _Reader:
         columns = dict(zip(header, zip(*rows, strict=True), strict=True))
         for name, builder in self._texts.items():
             builder.extend(columns.get(name, [""] * len(rows)))
-        self._arrays["split"].append(self._codes(columns["split"], self._splits, f"splits are not among {', '.join(SPLITS)}"))
+        self._arrays["split"].append(
+            self._codes(columns["split"], self._splits, f"splits are not among {', '.join(SPLITS)}")
+        )
         if not self._classes_known:
             for label in columns["label"]:
                 self._index.setdefault(label, len(self._index))

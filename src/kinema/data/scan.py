@@ -82,7 +82,9 @@ def recounted(before: Manifest, after: Manifest) -> list[str]:
     """
     had, has = before.columns.num_frames, after.columns.num_frames
     rows = np.flatnonzero((had > 0) & (had != has)).tolist()
-    return [f"{before[row].video_id}: {has[row]:,} frames can be decoded, the manifest had {had[row]:,}" for row in rows]
+    return [
+        f"{before[row].video_id}: {has[row]:,} frames can be decoded, the manifest had {had[row]:,}" for row in rows
+    ]
 
 
 def check(manifest: Manifest, num_workers: int | None = None, *, progress: Progress | None = None) -> list[BadVideo]:

@@ -56,8 +56,8 @@ def videos_to_use(manifest: Manifest, recipe: Recipe, *, note: Callable[[str], N
     num_unlabelled = int(np.count_nonzero(used.labels < 0))
     if num_unlabelled:
         raise UserError(
-            f"{manifest.name}: {num_unlabelled} videos to train or validate on have no label; name their classes in the "
-            "column label, or leave the videos out"
+            f"{manifest.name}: {num_unlabelled} videos to train or validate on have no label; name their classes in "
+            "the column label, or leave the videos out"
         )
     return used
 

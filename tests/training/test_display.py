@@ -1,0 +1,44 @@
+"""What people see of a run: a bar that fits their terminal, and a line for each epoch that holds no empty numbers."""
+
+import io
+import re
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from rich.console import Console
+
+from kinema.training import display as display_module
+from kinema.training.display import Display, describe
+from kinema.training.recipe import Recipe
+
+ROW = {"epoch": 4, "train_loss": 1.25, "train_top1": 0.5, "clips_per_sec": 8.0, "wait_share": 0.25, "seconds": 3.0}
+
+
+@pytest.mark.parametrize(("width", "has_bar"), [(80, False), (160, True)])
+def test_bar_fits_the_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int, has_bar: bool) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(
+        display_module,
+        "Console",
+        lambda **_: Console(file=screen, force_terminal=True, width=width, color_system=None, legacy_windows=False),
+    )
+    position = SimpleNamespace(epoch=11, step_in_epoch=0, sums=[1234.5, 500.0, 1000.0])
+    recipe = Recipe(name="x").with_fields({"schedule.epochs": 196})
+    display = Display(tmp_path, main=True)
+    with display.running(SimpleNamespace(position=position, steps_per_epoch=470, recipe=recipe)):
+        display.start_epoch(11, 0)
+        with display.waiting():
+            time.sleep(0.05)
+        display.step(20)
+        display.show(position)
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())
+    assert "…" not in shown
+    assert re.search(r"epoch 12/196 .*5171/92120 loss 1\.23\w .*clips/s .*waiting .* % +left [-0-9]", shown)
+    assert ("━" in shown, "top-1 50.0 %" in shown) == (has_bar, has_bar)
+
+
+def test_an_epoch_without_steps_has_no_speed() -> None:
+    assert describe(ROW, 9) == "epoch 4/9, loss 1.2500, top-1 50.0 %, 8.0 clips/s, waited for data 25 %, 3.0 s"
+    assert describe(ROW | {"clips_per_sec": 0.0}, 9) == "epoch 4/9, loss 1.2500, top-1 50.0 %, 3.0 s"
