@@ -7,6 +7,7 @@ in the process that receives the batch. For a batch of long clips that took as l
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import weakref
 from collections.abc import Sequence
@@ -19,7 +20,9 @@ import torch
 from torch.utils.data import default_collate
 
 SLOTS_PER_WORKER = 3
-"""Two batches that a worker may have ready (torch's default) and one in the hands of the run."""
+"""Two batches that a worker may have ready (torch's default) and one in the hands of the run.
+
+For a moment a run holds two; a fast worker then sends one batch in memory of its own."""
 
 _keys = itertools.count()
 _receiving: weakref.WeakValueDictionary[int, BatchMemory] = weakref.WeakValueDictionary()
@@ -62,11 +65,11 @@ class BatchMemory:
         self._taken[slot] = True
         shape = (len(items), *items[0].shape)
         memory = self._written.get(slot)
-        if memory is None or memory.numel() < np.prod(shape) or memory.dtype != items[0].dtype:
+        if memory is None or memory.numel() < math.prod(shape) or memory.dtype != items[0].dtype:
             # Unlike torch.stack, this writes into memory that is shared already.
             self._written[slot] = memory = default_collate(list(items)).flatten()
             return _Lent(self._key, slot, shape, axes, memory)
-        torch.stack(list(items), out=memory[: np.prod(shape)].view(shape))
+        torch.stack(list(items), out=memory[: math.prod(shape)].view(shape))
         return _Lent(self._key, slot, shape, axes, None)
 
     def receive(
@@ -83,7 +86,7 @@ class BatchMemory:
         if memory is not None:
             self._received[slot] = memory.numpy()
         # An array of its own, which lives exactly as long as the tensor's storage.
-        batch = self._received[slot][: np.prod(shape)].reshape(shape)
+        batch = self._received[slot][: math.prod(shape)].reshape(shape)
         freed = weakref.finalize(batch, _let_go, self._taken, slot, os.getpid())
         freed.atexit = False  # type: ignore[misc]
         return torch.from_numpy(batch).permute(axes)
