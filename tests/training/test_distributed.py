@@ -15,7 +15,8 @@ from kinema.data.manifest import Manifest
 from kinema.errors import UserError
 from kinema.evaluation.run import evaluate
 from kinema.models import checkpoint_file
-from kinema.training.engine import Hardware
+from kinema.training.engine import Hardware, require_device
+from kinema.training.launch import launch
 from kinema.training.recipe import Recipe
 from kinema.training.run import train
 from kinema.training.stopping import TrainingStopped
@@ -112,6 +113,28 @@ def test_processes_of_torchrun_are_counted(monkeypatch: pytest.MonkeyPatch) -> N
     assert Hardware(devices=2, nodes=2).nodes == 2
     with pytest.raises(UserError, match="has started 4 processes, but devices x nodes is 1 x 1"):
         Hardware()
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "devices", "message"),
+    [
+        ("cpu", 65, r"devices is 65, but this machine has 64 cores, for which 64 processes are enough; give fewer"),
+        ("auto", 3, r"devices is 3, but this machine has 2 for cuda; give fewer devices"),
+        ("mps", 1, r"accelerator is 'mps', but torch sees no MPS device here; use auto or cpu"),
+    ],
+)
+def test_devices_that_are_not_there(
+    monkeypatch: pytest.MonkeyPatch, accelerator: str, devices: int, message: str
+) -> None:
+    """On a machine of 64 cores and two GPUs; nothing is started."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(UserError, match=message):
+        launch(Hardware(accelerator=accelerator, devices=devices), print)
+    require_device(Hardware(accelerator="cpu", devices=64))
+    require_device(Hardware(devices=2))
 
 
 def test_impossible_hardware() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -27,6 +28,7 @@ Value = TypeVar("Value")
 
 # fp64 is a network of another type under Fabric's "no change"; its own "64-true" rounds logits to fp32.
 _FABRIC_PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp64": "32-true"}
+_ALWAYS_ALLOWED = 8  # processes on a CPU; hundreds would fill the memory before anybody could stop them
 # Fabric announces every process.
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 
@@ -199,12 +201,20 @@ def require_device(hardware: Hardware) -> None:
     """Make sure that the devices of a run are here.
 
     Raises:
-        UserError: CUDA is asked for, by name or by fp16, and torch sees none.
+        UserError: CUDA (by name or by fp16) or MPS is asked for and torch sees none, or more devices than there are.
     """
-    if hardware.accelerator == "cuda" and not torch.cuda.is_available():
-        raise UserError("accelerator is 'cuda', but torch sees no CUDA device here; use auto or cpu")
-    if hardware.precision == "fp16" and (hardware.accelerator == "cpu" or not torch.cuda.is_available()):
+    here = {"mps": torch.backends.mps.is_available(), "cuda": torch.cuda.is_available(), "cpu": True}
+    if not here.get(hardware.accelerator, True):
+        name = hardware.accelerator
+        raise UserError(f"accelerator is {name!r}, but torch sees no {name.upper()} device here; use auto or cpu")
+    if hardware.precision == "fp16" and (hardware.accelerator == "cpu" or not here["cuda"]):
         raise UserError("precision fp16 needs a CUDA device; use bf16 or fp32 here")
+    kind = next(kind for kind, is_here in here.items() if is_here and hardware.accelerator in (kind, "auto"))
+    cores = os.cpu_count() or 1
+    most = {"mps": 1, "cuda": torch.cuda.device_count(), "cpu": max(_ALWAYS_ALLOWED, cores)}[kind]
+    if hardware.devices > most:
+        found = f"{cores} cores, for which {most} processes are enough" if kind == "cpu" else f"{most} for {kind}"
+        raise UserError(f"devices is {hardware.devices}, but this machine has {found}; give fewer devices")
 
 
 def silence_notices() -> None:
