@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+FEW_NAMES = 8
+"""So many names are all shown, even where one of them looks like what was given."""
+
 
 class UserError(ValueError):
     """A mistake in what the user gave. The command line prints its message alone, without a traceback.
@@ -59,6 +62,8 @@ def unknown_name(kind: str, given: str, allowed: Iterable[str], hint: str = "") 
     close = nearest(given, names)
     if close:
         advice = f"did you mean {' or '.join(close)}?"
+        if len(names) <= FEW_NAMES:
+            advice += f" Allowed: {', '.join(names)}."
     elif len(names) <= 40:
         advice = f"allowed: {', '.join(names) if names else 'none'}."
     else:

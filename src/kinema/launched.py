@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import os
 
+from kinema.errors import UserError
+
+FEW_PROCESSES = 8
+"""As many may be started on any machine, to try out what several do."""
+
 
 def launched_from_outside() -> bool:
     """Whether torchrun has started this process as one of several."""
@@ -38,3 +43,18 @@ def is_first_process() -> bool:
     """Whether this process prints and writes files: it is alone, or the first that torchrun or srun has started."""
     alone = processes_from_outside() == 1 and not launched_from_outside()
     return alone or os.environ.get("RANK", os.environ.get("SLURM_PROCID")) == "0"
+
+
+def require_cores(num_processes: int) -> None:
+    """Refuse to start many more processes than a machine can serve: they fill its memory before anybody can stop them.
+
+    Raises:
+        UserError: There are more of them than cores.
+    """
+    cores = os.cpu_count() or 1
+    most = max(FEW_PROCESSES, cores)
+    if num_processes > most:
+        raise UserError(
+            f"devices is {num_processes}, but this machine has {cores} cores, for which {most} processes are enough; "
+            "give fewer devices"
+        )

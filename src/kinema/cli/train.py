@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import tyro
@@ -59,7 +60,8 @@ def train(
         accelerator: auto, cpu, cuda or mps.
         fc_gather: Gather what enters VGG's large layers instead of exchanging their gradients.
         skip_bad: Train without videos that cannot be decoded, instead of stopping.
-        resume: Run directory to continue; it brings model, data and recipe along.
+        resume: Run directory to continue; it brings model, data and recipe along. ``--data.num-workers`` may be
+            given anew.
         overrides: Fields of the recipe to change.
     """
     changes = given_fields(overrides) | ({"options": _parsed(options)} if options else {})
@@ -75,6 +77,10 @@ def train(
         result = wish.resumed(where) if resume else wish.begun(where)
     if is_first_process():
         report(result)
+
+
+WORKERS = "data.num_workers"
+"""The one field that a resumed run may be given anew: it changes no clip, and belongs to the machine."""
 
 
 class Wish(NamedTuple):
@@ -97,7 +103,7 @@ class Wish(NamedTuple):
             raise UserError("--frames and --data.frames both say how long a clip is; give one of them")
         if not self.resume:
             return
-        given = [f"--{name.replace('_', '-')}" for name in self.changes]
+        given = [f"--{name.replace('_', '-')}" for name in self.changes if name != WORKERS]
         given += [f"--{name}" for name in ("weights", "out", "batch", "frames") if getattr(self, name)]
         if given:
             raise UserError(f"a resumed run keeps its recipe and folder; leave out {', '.join(given)}")
@@ -128,6 +134,7 @@ class Wish(NamedTuple):
         from kinema.training.run_series import resume_series
         from kinema.training.series import is_series
 
+        where = replace(where, num_workers=self.changes.get(WORKERS))
         if not is_series(self.resume):
             return self._run(where, recipe=self.recipe or None, keep_lr=False)
         if self.model or self.data or self.recipe:
@@ -149,6 +156,7 @@ class Wish(NamedTuple):
             nodes=where.nodes,
             accelerator=where.accelerator,
             fc_gather=where.fc_gather,
+            num_workers=where.num_workers,
             skip_bad=self.skip_bad,
             resume=self.resume or None,
         )

@@ -18,7 +18,7 @@ import torch.multiprocessing
 
 from kinema.allocation import freed_memory_kept
 from kinema.errors import UserError, one_of
-from kinema.launched import launched_from_outside
+from kinema.launched import launched_from_outside, require_cores
 
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 """What ``precision`` may be, and the type of numbers inside the network; scores are averaged in wider ones."""
@@ -152,8 +152,9 @@ def run_in_processes(
         What the first process returned.
 
     Raises:
-        UserError: As ``work`` raised it in any process; or a process was killed.
+        UserError: As ``work`` raised it in any process; or a process was killed; or there are too many.
     """
+    require_cores(num_processes)
     with tempfile.TemporaryDirectory(prefix="kinema-") as folder:
         try:
             torch.multiprocessing.spawn(

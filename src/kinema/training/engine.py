@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -17,7 +16,7 @@ from lightning_fabric.plugins import MixedPrecision
 from torch import nn
 
 from kinema.errors import UserError, one_of
-from kinema.launched import processes_from_outside
+from kinema.launched import processes_from_outside, require_cores
 from kinema.training.fc_gather import GatheredNetwork
 from kinema.training.recipe import PRECISIONS
 
@@ -28,7 +27,6 @@ Value = TypeVar("Value")
 
 # fp64 is a network of another type under Fabric's "no change"; its own "64-true" rounds logits to fp32.
 _FABRIC_PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp64": "32-true"}
-_ALWAYS_ALLOWED = 8  # processes on a CPU; hundreds would fill the memory before anybody could stop them
 # Fabric announces every process.
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 
@@ -210,11 +208,12 @@ def require_device(hardware: Hardware) -> None:
     if hardware.precision == "fp16" and (hardware.accelerator == "cpu" or not here["cuda"]):
         raise UserError("precision fp16 needs a CUDA device; use bf16 or fp32 here")
     kind = next(kind for kind, is_here in here.items() if is_here and hardware.accelerator in (kind, "auto"))
-    cores = os.cpu_count() or 1
-    most = {"mps": 1, "cuda": torch.cuda.device_count(), "cpu": max(_ALWAYS_ALLOWED, cores)}[kind]
+    if kind == "cpu":
+        require_cores(hardware.devices)
+        return
+    most = torch.cuda.device_count() if kind == "cuda" else 1
     if hardware.devices > most:
-        found = f"{cores} cores, for which {most} processes are enough" if kind == "cpu" else f"{most} for {kind}"
-        raise UserError(f"devices is {hardware.devices}, but this machine has {found}; give fewer devices")
+        raise UserError(f"devices is {hardware.devices}, but this machine has {most} for {kind}; give fewer devices")
 
 
 def silence_notices() -> None:

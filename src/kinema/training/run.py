@@ -25,7 +25,7 @@ from kinema.training.initial import with_initial
 from kinema.training.launch import launch
 from kinema.training.loop import fit
 from kinema.training.recipe import Recipe
-from kinema.training.state import restore
+from kinema.training.state import Run, restore
 from kinema.training.stopping import TrainingStopped
 from kinema.training.videos import unusable_videos, videos_to_use
 from kinema.video.decoder import announce_backend
@@ -82,6 +82,7 @@ def train(
     nodes: int = 1,
     accelerator: str = "auto",
     fc_gather: bool = False,
+    num_workers: int | None = None,
     skip_bad: bool = False,
     resume: str | Path | None = None,
     quiet: bool = False,
@@ -92,8 +93,7 @@ def train(
         model: Model name, such as ``tsm-resnet50``; may be empty when the recipe names one.
         data: Manifest CSV, folder with one sub-folder of videos per class, or a Manifest.
         recipe: A recipe, the name of one, or ``file.py:function`` (which runs that file); default ``finetune``.
-        weights: ``random``, ``imagenet``, a tag of published weights, a weights file, or a checkpoint or run directory
-            of kinema; None leaves it to the recipe.
+        weights: ``random``, ``imagenet``, a tag or file of weights, a checkpoint or run; None leaves it to the recipe.
         out: Run directory; default ``runs/<date>-<model>``.
         batch: Clips of one step over all devices, or ``auto`` for the largest batch that fits; the recipe's learning
             rate is adjusted to it, see ``kinema.training.batch_size.with_batch``, and a note says so.
@@ -102,8 +102,8 @@ def train(
             ``if __name__ == "__main__"`` around the call.
         nodes: Machines; more than one needs torchrun or srun to start the processes.
         accelerator: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        fc_gather: With several processes, let each compute the large fully connected layers of VGG or ClarifaiNet on
-            the clips of all, so that their gradients are not exchanged (arXiv 1507.02159).
+        fc_gather: Gather what enters large fully connected layers (arXiv 1507.02159), see ``Hardware``.
+        num_workers: Processes that load clips, of this run on this machine; None leaves it to the recipe.
         skip_bad: Train without the videos that cannot be decoded, instead of stopping before the first epoch.
         resume: Run directory to continue; it brings model, data and recipe along.
         quiet: Show nothing.
@@ -121,6 +121,7 @@ def train(
     else:
         job = _new_job(model, data, recipe=recipe, weights=weights, batch=batch, keep_lr=keep_lr)
         job = dataclasses.replace(job, out=str(out or ""), skip_bad=skip_bad, quiet=quiet)
+    job = _with_workers(job, num_workers)
     precision = job.recipe.train.precision
     hardware = Hardware(devices=devices, nodes=nodes, accelerator=accelerator, precision=precision, fc_gather=fc_gather)
     with torch.random.fork_rng():  # the caller's random numbers are not ours to disturb
@@ -172,6 +173,12 @@ def _resumed_job(folder: Path, *, model: str, data: object, recipe: object, quie
     )
 
 
+def _with_workers(job: _Job, num_workers: int | None) -> _Job:
+    if num_workers is None:
+        return job
+    return dataclasses.replace(job, recipe=job.recipe.with_fields({"data.num_workers": num_workers}))
+
+
 def _checked(manifest: Manifest, job: _Job) -> list[BadVideo]:
     """Look into every video before training, with a bar where somebody watches."""
     announce_backend(manifest[0].path)
@@ -205,6 +212,7 @@ def _work(engine: Engine, job: _Job) -> tuple[TrainResult, int]:
             auto_batch=job.auto_batch,
             keep_lr=job.keep_lr,
         )
+    display.note(_in_a_line(run))
     if job.resume:
         restore(run, checkpoint_file.read(folder / LAST))
         step = run.position.step_in_epoch
@@ -216,3 +224,14 @@ def _work(engine: Engine, job: _Job) -> tuple[TrainResult, int]:
         stopped = fit(run)
     position = run.position
     return TrainResult(folder, position.best, position.history, run.recipe), stopped
+
+
+def _in_a_line(run: Run) -> str:
+    """What is trained, where, and on how much."""
+    millions = sum(parameter.numel() for parameter in run.model.parameters()) / 1e6
+    processes = f"{run.engine.world} processes, " if run.engine.world > 1 else ""
+    scored = f", {len(run.validation)} to score it" if run.validation else ""
+    return (
+        f"{run.recipe.model}, {millions:.2f} M parameters, on {processes}{run.engine.device.type}: "
+        f"{len(run.training)} videos to train on{scored}"
+    )

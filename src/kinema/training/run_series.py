@@ -31,6 +31,7 @@ class Where:
         nodes: Machines.
         accelerator: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         fc_gather: Gather what goes into large fully connected layers.
+        num_workers: Processes that load clips; None leaves it to the recipes.
         quiet: Show nothing.
     """
 
@@ -38,6 +39,7 @@ class Where:
     nodes: int = 1
     accelerator: str = "auto"
     fc_gather: bool = False
+    num_workers: int | None = None
     quiet: bool = False
 
 
@@ -170,6 +172,7 @@ def _train_stage(series: Series, stage: Stage, manifest: Manifest, where: Where)
             nodes=where.nodes,
             accelerator=where.accelerator,
             fc_gather=where.fc_gather,
+            num_workers=where.num_workers,
             quiet=where.quiet,
         )
     except TrainingStopped as stopped:
@@ -199,7 +202,7 @@ def _test(series: Series, stage: Stage, manifest: Manifest, where: Where) -> Sco
         device=where.accelerator,
         devices=where.devices,
         backend=stage.recipe.data.backend,
-        num_workers=stage.recipe.data.num_workers,
+        num_workers=stage.recipe.data.num_workers if where.num_workers is None else where.num_workers,
         skip_bad=series.skip_bad,
         progress=not where.quiet,
     )
