@@ -230,8 +230,8 @@ def _in_a_line(run: Run) -> str:
     """What is trained, where, and on how much."""
     millions = sum(parameter.numel() for parameter in run.model.parameters()) / 1e6
     processes = f"{run.engine.world} processes, " if run.engine.world > 1 else ""
-    scored = f", {len(run.validation)} to score it" if run.validation else ""
+    validated = f", {len(run.validation)} to validate on" if run.validation else ""
     return (
         f"{run.recipe.model}, {millions:.2f} M parameters, on {processes}{run.engine.device.type}: "
-        f"{len(run.training)} videos to train on{scored}"
+        f"{len(run.training)} videos to train on{validated}"
     )
