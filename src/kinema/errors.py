@@ -62,7 +62,7 @@ def unknown_name(kind: str, given: str, allowed: Iterable[str], hint: str = "") 
     close = nearest(given, names)
     if close:
         advice = f"did you mean {' or '.join(close)}?"
-        if len(names) <= FEW_NAMES:
+        if len(close) < len(names) <= FEW_NAMES:
             advice += f" Allowed: {', '.join(names)}."
     elif len(names) <= 40:
         advice = f"allowed: {', '.join(names) if names else 'none'}."

@@ -217,6 +217,25 @@ def test_skip_bad_trains_on_the_rest(shapes: Manifest, tiny_recipe: Recipe, tmp_
     assert len(Manifest.read(tmp_path / "run" / "videos.csv").select("train")) == 47
 
 
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ("nowhere.ckpt", "nowhere.ckpt: no such checkpoint file, weights file or run directory"),
+        ("imagnet", "unknown weights of tsm-resnettiny 'imagnet'; did you mean imagenet"),
+        ("tsm-resnet50.k400-f8000", "unknown weights of tsm-resnet50 'k400-f8000'; did you mean k400-f8 or"),
+    ],
+)
+def test_missing_weights_are_refused_before_the_videos_are_looked_at(
+    shapes: Manifest, tiny_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights: str, message: str
+) -> None:
+    looked = []
+    monkeypatch.setattr("kinema.training.run.unusable_videos", lambda *args, **rest: looked.append(args) or [])
+    with pytest.raises(UserError, match=message):
+        train("tsm-resnettiny", shapes, recipe=tiny_recipe, weights=weights, out=tmp_path / "run", quiet=True)
+    assert not looked
+    assert not (tmp_path / "run").exists()
+
+
 def test_earlier_results_are_not_overwritten(finished: TrainResult, shapes: Manifest, tiny_recipe: Recipe) -> None:
     before = (finished.path / "best.ckpt").read_bytes()
     with pytest.raises(UserError, match="already holds a run; continue it with --resume"):

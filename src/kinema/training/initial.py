@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from kinema.errors import UserError
+from kinema.errors import CheckpointError, UserError
 from kinema.models import checkpoint_file
 from kinema.models.build import build_model
 from kinema.models.flow_input import FlowInput
 from kinema.models.inflate import INFLATIONS, adapt_input
 from kinema.models.inflate import load_weights as load_inflated
-from kinema.models.tags import tags_of
+from kinema.models.tags import find_tagged, find_weights, tags_of
 from kinema.models.trained import checkpoint_path, load_weights
 from kinema.models.weights import TAGS, Preprocessing
 from kinema.training.recipe import MUST_BE_GIVEN
@@ -134,7 +134,7 @@ def with_initial(recipe: Recipe, *, model: str, weights: str | None) -> Recipe:
     """Fill in the model and, where given, the weights of a recipe; ``random`` takes away the recipe's own.
 
     Raises:
-        UserError: The recipe goes on from an earlier run, and none is given.
+        UserError: The recipe goes on from an earlier run, and none is given; or there are no such weights.
     """
     weights = recipe.weights if weights is None else weights
     if weights == MUST_BE_GIVEN:
@@ -142,4 +142,15 @@ def with_initial(recipe: Recipe, *, model: str, weights: str | None) -> Recipe:
             f"recipe {recipe.name} goes on from a trained network; say which with --weights: a run directory, a "
             "checkpoint, a weights file or a tag"
         )
-    return dataclasses.replace(recipe, model=model, weights="" if weights == RANDOM else weights)
+    weights = "" if weights == RANDOM else weights
+    _require_weights(weights, model)
+    return dataclasses.replace(recipe, model=model, weights=weights)
+
+
+def _require_weights(weights: str, model: str) -> None:
+    """Look whether there are such weights, without reading them; the look at all videos comes first and may be long."""
+    if weights in ("", *TAGS) or Path(weights).exists() or find_tagged(weights):
+        return
+    if Path(weights).suffix:
+        raise CheckpointError(f"{weights}: no such checkpoint file, weights file or run directory")
+    find_weights(model, weights)  # which names those that there are
