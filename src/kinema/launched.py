@@ -49,7 +49,7 @@ def require_cores(num_processes: int) -> None:
     """Refuse to start many more processes than a machine can serve: they fill its memory before anybody can stop them.
 
     Raises:
-        UserError: There are more of them than cores.
+        UserError: There are more of them than cores, and more than ``FEW_PROCESSES``.
     """
     cores = os.cpu_count() or 1
     most = max(FEW_PROCESSES, cores)

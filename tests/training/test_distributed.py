@@ -107,6 +107,18 @@ def test_a_signal_before_the_processes_are_ready_stops_them_when_they_are(
     assert position["epoch"] < tiny_recipe.schedule.epochs
 
 
+def test_an_error_ends_processes_whose_loading_workers_are_at_work(
+    shapes: Manifest, tiny_recipe: Recipe, run_folder: Path
+) -> None:
+    """The message arrives whole, and nobody waits for the workers."""
+    recipe = tiny_recipe.with_fields({"optim.lr": 1e30, "data.num_workers": 1, "train.batch_size": 8})
+    with pytest.raises(
+        UserError, match=r"the loss is (nan|inf) in epoch 1, step \d+.*last\.ckpt keeps an earlier state"
+    ):
+        train(data=shapes, recipe=recipe, out=run_folder, accelerator="cpu", devices=2, quiet=True)
+    assert not multiprocessing.active_children()
+
+
 def test_processes_of_torchrun_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
     monkeypatch.setenv("WORLD_SIZE", "4")

@@ -10,6 +10,7 @@ import socket
 import tempfile
 import threading
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -60,15 +61,12 @@ def launch(hardware: Hardware, work: Callable[..., Value], *arguments: object) -
                 pass
             return pickle.loads(answer.read_bytes())
         except torch.multiprocessing.ProcessExitedException as error:
+            for told in sorted(Path(folder).glob("error-*")):
+                raise pickle.loads(told.read_bytes()) from None
             how = f"killed by {error.signal_name}" if error.signal_name else f"ended with exit code {error.exit_code}"
             raise UserError(
                 f"training process {error.error_index} of {hardware.devices} was {how}; the run has ended"
             ) from None
-        except torch.multiprocessing.ProcessRaisedException as error:
-            name, _, reason = str(error).strip().splitlines()[-1].partition(": ")
-            if name.startswith("kinema.errors."):
-                raise UserError(reason) from None
-            raise
 
 
 def _free_port() -> int:
@@ -97,8 +95,16 @@ def _spawned(
     silence_notices()
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(1, torch.get_num_threads() // hardware.devices))
-    with freed_memory_kept():
-        value = work(join(hardware), *arguments)
+    try:
+        with freed_memory_kept():
+            value = work(join(hardware), *arguments)
+    except Exception as error:
+        if isinstance(error, UserError):  # said by the process that started this one
+            answer.with_name(f"error-{rank}").write_bytes(pickle.dumps(error))
+        else:
+            traceback.print_exc()
+        # A polite farewell would hang: it waits for the loading workers, which the traceback keeps at work.
+        os._exit(1)
     if rank == 0:
         answer.write_bytes(pickle.dumps(value))
 
