@@ -10,6 +10,7 @@ from make_videos import numbered_frames, read_numbers, write_video
 
 from kinema.data.dataset import ClipDataset, frame_range
 from kinema.data.manifest import Manifest, Record
+from kinema.data.order import ClipKey
 from kinema.data.sampling import All, Dense, Uniform
 from kinema.data.spec import DataSpec
 from kinema.data.transforms import make_augmentation
@@ -62,6 +63,17 @@ def test_samples_depend_on_seed_epoch_and_index_alone(videos: Path) -> None:
         np.testing.assert_array_equal(dataset[key].frames, other[key].frames)
     distinct = [dataset[0, 0], dataset[0, 1], dataset[1, 0], dataset_of(manifest, Uniform(4), RANDOM, seed=1)[0, 0]]
     assert len({sample.clip.numpy().tobytes() for sample in distinct}) == 4
+
+
+def test_every_repeat_of_a_video_is_another_clip(videos: Path) -> None:
+    """The first draw of an epoch is the clip of the plain key, with which runs were made before repeats counted."""
+    manifest = manifest_of(videos, Record("x", "60.mp4", "a"), Record("y", "60.mp4", "a"))
+    for seed in (0, 2**40):  # a seed of two words too
+        dataset = dataset_of(manifest, Uniform(4), RANDOM, seed=seed)
+        assert torch.equal(dataset[3, 1].clip, dataset[ClipKey(3, 1)].clip)
+        clips = [dataset[ClipKey(3, 1, repeat)].clip.numpy().tobytes() for repeat in range(12)]
+        assert len(set(clips)) == 12
+        assert dataset[ClipKey(3, 1, 5)].clip.numpy().tobytes() == clips[5]
 
 
 def test_epochs_draw_other_frames(videos: Path) -> None:

@@ -32,7 +32,7 @@ def order_of(num_samples: int = 23, *, epoch: int = 0, **changes) -> EpochOrder:
 
 
 def indices_of(order: EpochOrder) -> list[list[int]]:
-    return [[index for _, index in batch] for batch in order]
+    return [[key.row for key in batch] for batch in order]
 
 
 def test_an_epoch_visits_every_video_once_in_an_order_of_its_own() -> None:
@@ -42,7 +42,7 @@ def test_an_epoch_visits_every_video_once_in_an_order_of_its_own() -> None:
     assert first == again
     assert first != second
     assert first != indices_of(order_of(seed=2))
-    assert all(epoch == 1 for batch in order_of(epoch=1) for epoch, _ in batch)
+    assert all(key.epoch == 1 for batch in order_of(epoch=1) for key in batch)
 
 
 @pytest.mark.parametrize("start", range(5))
@@ -129,6 +129,22 @@ def test_workers_change_nothing(dataset: ClipDataset) -> None:
             assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
     resumed = batches_of(dataset, 2, start_step=1)
     assert all(torch.equal(a.clips, b.clips) for a, b in zip(alone[1:], resumed, strict=True))
+
+
+def test_a_video_drawn_twelve_times_gives_twelve_clips(dataset: ClipDataset) -> None:
+    """Balanced drawing of a rare video, as the run reads it: by workers, resumed, shared by two processes."""
+    weights = np.array([1.0] * 8 + [40.0])
+    changes = {"weights": weights, "seed": 4, "batch_size": 3}
+    whole = batches_of(dataset, 0, **changes)
+    clips = torch.cat([batch.clips for batch in whole])
+    rare = clips[torch.cat([batch.indices for batch in whole]) == 8]
+    assert len(rare) > 5
+    assert len({clip.numpy().tobytes() for clip in rare}) == len(rare)
+    for ours, theirs in zip(whole[1:], batches_of(dataset, 2, start_step=1, **changes), strict=True):
+        assert torch.equal(ours.clips, theirs.clips)
+    for rank in range(2):
+        for ours, theirs in zip(whole, batches_of(dataset, 0, rank=rank, world=2, **changes), strict=True):
+            assert torch.equal(ours.clips[rank::2], theirs.clips)
 
 
 def shared_file_of(tensor: torch.Tensor) -> str:

@@ -59,7 +59,7 @@ def test_a_loss_that_is_no_number_is_traced_to_its_clips(
     assert len(done) == (10 if accelerator else 8)
     training = shapes.select("train")
     batch = list(RunOrder(training, tiny_recipe, Position(), rank=0, world=1))[7]
-    videos = ", ".join(training[row].video_id for _, row in batch)
+    videos = ", ".join(training[row].video_id for _, row, _ in batch)
     assert f"videos of that step: {videos}; {run_folder}/last.ckpt keeps" in str(caught.value)
     assert videos in (run_folder / "log.txt").read_text()
     assert steps_saved(run_folder) == 5
@@ -92,7 +92,7 @@ def test_a_video_that_disappears(
 ) -> None:
     """What is done until then is saved; once the file is back the run goes on as if nothing had happened."""
     training = shapes.select("train")
-    (_, row), *_ = list(RunOrder(training, tiny_recipe, Position(), rank=0, world=1))[7]
+    (_, row, _), *_ = list(RunOrder(training, tiny_recipe, Position(), rank=0, world=1))[7]
     video = Path(training.root) / training[row].path
     original = loop.train_step
 

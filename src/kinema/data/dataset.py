@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 from kinema.data.crop_boxes import Size
 from kinema.data.flow_view import seen_as
 from kinema.data.manifest import Manifest, Record
+from kinema.data.order import ClipKey
 from kinema.data.sampling import Sampler
 from kinema.data.transforms import Augmentation
 from kinema.errors import VideoError
@@ -58,10 +59,11 @@ class Sample(NamedTuple):
 
 
 class ClipDataset(Dataset[Sample]):
-    """Reads clips for training; ``dataset[epoch, index]`` is the same clip whenever and wherever it is asked for.
+    """Reads clips for training; ``dataset[epoch, row]`` is the same clip whenever and wherever it is asked for.
 
-    Every draw comes from a generator seeded by (seed, epoch, index), so neither the number of workers nor a restart
-    changes a sample. No file is open between two calls.
+    Every draw comes from a generator seeded by (seed, epoch, row), so neither the number of workers nor a restart
+    changes a sample. ``dataset[epoch, row, repeat]`` is another clip of the same video for every ``repeat``, for epochs
+    that draw rare videos several times. No file is open between two calls.
 
     Args:
         manifest: The videos.
@@ -94,18 +96,18 @@ class ClipDataset(Dataset[Sample]):
     def __len__(self) -> int:
         return len(self.manifest)
 
-    def __getitem__(self, index: tuple[int, int]) -> Sample:
+    def __getitem__(self, index: tuple[int, int] | ClipKey) -> Sample:
         """Read a clip.
 
         Args:
-            index: Epoch, and row of the manifest.
+            index: Epoch, row of the manifest, and how often the epoch has drawn that row before (0 when left out).
 
         Raises:
             VideoError: The video cannot be read; the message has its path and id.
         """
-        epoch, row = index
+        epoch, row, repeat = ClipKey(*index)
         record = self.manifest[row]
-        rng = np.random.default_rng([self.seed, epoch, row])
+        rng = np.random.default_rng([self.seed, epoch, row, *([repeat] if repeat else [])])
         with open_record(record, backend=self.backend, flow=self.flow) as decoder:
             span = frame_range(record, len(decoder), decoder.fps)
             frames = span.start + self.sampler.sample(len(span), decoder.fps, rng)[0]
@@ -115,7 +117,7 @@ class ClipDataset(Dataset[Sample]):
         clip = self.augmentation(pixels, rng, flip=may_flip, holds_flow=holds_flow)
         return Sample(torch.from_numpy(clip).permute(3, 0, 1, 2), record.label_index, row, frames)
 
-    def describe(self, index: tuple[int, int]) -> str:
+    def describe(self, index: tuple[int, int] | ClipKey) -> str:
         """Name the video of an item: path and id."""
         return named(self.manifest[index[1]])
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from kinema.data.dataset import ClipDataset, Sample
+from kinema.data.order import ClipKey
 from kinema.data.process_loader import Failure, ProcessLoader, process_loader, stack_for_run
 from kinema.errors import UserError
 from kinema.shapes import Clip
@@ -32,7 +33,7 @@ class Batch(NamedTuple):
 
 def build_loader(
     dataset: ClipDataset,
-    order: Iterable[list[tuple[int, int]]],
+    order: Iterable[Sequence[tuple[int, int] | ClipKey]],
     *,
     num_workers: int = 0,
     pin_memory: bool = False,

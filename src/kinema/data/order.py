@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 from kinema.errors import UserError
+
+
+class ClipKey(NamedTuple):
+    """What one training clip is drawn from, see ``kinema.data.dataset.ClipDataset``.
+
+    Attributes:
+        epoch: Number of the pass over the videos, from 0.
+        row: Row of the manifest.
+        repeat: How often the pass has drawn this row before; 0 unless rows are drawn with replacement.
+    """
+
+    epoch: int
+    row: int
+    repeat: int = 0
 
 
 def one_pass(num_samples: int, *, seed: int, number: int, weights: np.ndarray | None = None) -> np.ndarray:
@@ -28,8 +43,24 @@ def one_pass(num_samples: int, *, seed: int, number: int, weights: np.ndarray | 
     return rng.choice(num_samples, size=num_samples, p=weights / np.sum(weights))
 
 
+def count_repeats(rows: np.ndarray) -> np.ndarray:
+    """Count, for each clip of a whole pass, how often its row came before; all 0 where no row comes twice.
+
+    Args:
+        rows: The pass in its order, see ``one_pass``.
+
+    Returns:
+        Int64, as many as there are rows.
+    """
+    by_row = np.argsort(rows, kind="stable")
+    _, firsts, counts = np.unique(rows[by_row], return_index=True, return_counts=True)
+    repeats = np.empty(len(rows), np.int64)
+    repeats[by_row] = np.arange(len(rows)) - np.repeat(firsts, counts)
+    return repeats
+
+
 class EpochOrder:
-    """The batches of one epoch as lists of (epoch, index): a function of seed, epoch and step alone.
+    """The batches of one epoch as lists of clip keys: a function of seed, epoch and step alone.
 
     A batch of the whole job is dealt out to the processes in turn, so the same clips meet in a step on any number of
     processes. The last batch may be short; where it has fewer clips than there are processes, those that would get
@@ -76,16 +107,17 @@ class EpochOrder:
         """Steps that are left of the epoch."""
         return max(0, len(self.edges) - 1 - self.start_step)
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        order = one_pass(self.num_samples, seed=self.seed, number=self.epoch, weights=self.weights)
+    def __iter__(self) -> Iterator[list[ClipKey]]:
+        rows = one_pass(self.num_samples, seed=self.seed, number=self.epoch, weights=self.weights)
+        repeats = count_repeats(rows)
         for step in range(self.start_step, len(self.edges) - 1):
-            batch = order[self.edges[step] : self.edges[step + 1]]
-            own = batch[self.rank :: self.world] if self.rank < len(batch) else batch[:1]
-            yield [(self.epoch, int(index)) for index in own]
+            part = slice(self.edges[step], self.edges[step + 1])
+            batch = _keys(self.epoch, rows[part], repeats[part])
+            yield batch[self.rank :: self.world] if self.rank < len(batch) else batch[:1]
 
 
 class EndlessOrder:
-    """Batches that are always full, cut from pass after pass over the videos, as lists of (pass, index).
+    """Batches that are always full, cut from pass after pass over the videos, as lists of clip keys.
 
     Within a pass no video is left out or comes twice, unless ``weights`` draw them; a batch may span the border of two
     passes, and is dealt out to the processes in turn. Step ``k`` takes the clips ``k * batch_size`` to
@@ -129,17 +161,17 @@ class EndlessOrder:
         """Steps that are left."""
         return max(0, self.num_steps - self.start_step)
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+    def __iter__(self) -> Iterator[list[ClipKey]]:
         clips = self._clips()
         for _ in range(len(self)):
             yield [next(clips) for _ in range(self.batch_size)][self.rank :: self.world]
 
-    def _clips(self) -> Iterator[tuple[int, int]]:
+    def _clips(self) -> Iterator[ClipKey]:
         """Go through the sequence without end, from the first clip of the first step that is left."""
         number, first = divmod(self.start_step * self.batch_size, self.num_samples)
         while True:
-            order = one_pass(self.num_samples, seed=self.seed, number=number, weights=self.weights)
-            yield from ((number, index) for index in order[first:].tolist())
+            rows = one_pass(self.num_samples, seed=self.seed, number=number, weights=self.weights)
+            yield from _keys(number, rows[first:], count_repeats(rows)[first:])
             number, first = number + 1, 0
 
 
@@ -156,6 +188,10 @@ def balance_weights(labels: np.ndarray, num_classes: int) -> np.ndarray:
     counts = np.bincount(labels, minlength=num_classes)
     weights = np.divide(1.0, counts, out=np.zeros(num_classes), where=counts > 0)
     return weights * (len(labels) / np.count_nonzero(counts))
+
+
+def _keys(number: int, rows: np.ndarray, repeats: np.ndarray) -> list[ClipKey]:
+    return [ClipKey(number, row, repeat) for row, repeat in zip(rows.tolist(), repeats.tolist(), strict=True)]
 
 
 def _check_weights(weights: np.ndarray | None, num_samples: int) -> None:

@@ -39,7 +39,8 @@ class DataSpec:
         aspect: Smallest and largest factor on width over height, for ``multi-fiber``.
         flip: Mirror half of the clips; never those of classes marked ``no_flip``.
         color_jitter: Largest change of hue (of 180), lightness and saturation (of 255).
-        balance: Make classes count equally: ``none``, ``sampler`` (draw rare classes more often) or ``loss``.
+        balance: Make classes count equally: ``none``, ``sampler`` (draw rare classes more often, another clip of
+            a video each time) or ``loss``.
         num_workers: Processes that decode; 0 decodes in the training process.
         backend: Decoder: auto, pyav, torchcodec or frames.
         flow: Optical flow instead of RGB: METHOD-BOUND[xFIELDS][-centred][-computed], such as tvl1-20x10 for stacks of

@@ -10,7 +10,7 @@ import numpy as np
 
 from kinema.data.dataset import ClipDataset
 from kinema.data.loader import build_loader
-from kinema.data.order import EndlessOrder, EpochOrder, balance_weights
+from kinema.data.order import ClipKey, EndlessOrder, EpochOrder, balance_weights
 from kinema.data.sampling import make_sampler
 from kinema.data.transforms import make_augmentation
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class RunOrder:
-    """The batches of every epoch that is left, one after the other, as lists of (pass, index).
+    """The batches of every epoch that is left, one after the other, as lists of clip keys.
 
     One loader reads them all, so that decoding goes on across the border of two epochs and during validation, and
     worker processes start once. An epoch is a pass over the videos, or, with ``schedule.epoch_clips``, that many clips
@@ -45,8 +45,8 @@ class RunOrder:
         labels = training.labels
         self._weights = balance_weights(labels, len(training.classes))[labels] if balanced else None
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        """Yield the (pass, index) pairs of one batch of this process."""
+    def __iter__(self) -> Iterator[list[ClipKey]]:
+        """Yield the keys of one batch of this process."""
         if self._recipe.schedule.epoch_clips:
             yield from self._endless()
             return
