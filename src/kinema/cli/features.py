@@ -24,8 +24,12 @@ def features(
 ) -> None:
     """Write the pooled features of videos to an npz file: ids, features, labels and classes.
 
+    Networks with ImageNet weights, such as tsn-resnet50.imagenet, need no training. They see 8 frames spread evenly
+    over a video, short side 256 pixels, centre crop 224.
+
     Args:
-        checkpoint: Checkpoint file, run directory, or published weights such as tsm-resnet50.k400-f8.
+        checkpoint: Checkpoint file, run directory, or published weights such as tsm-resnet50.k400-f8; MODEL.imagenet
+            for the ImageNet weights of a model.
         data: Manifest CSV or folder; labels are not needed.
         out: The npz file.
         protocol: The features of a video's views are averaged; names as for "kinema evaluate".
@@ -59,4 +63,5 @@ def features(
     if is_first_process():
         table.save(out)
         print(f"{out}: {len(table)} videos x {table.features.shape[1]} features")
+        print(f"of each video: {table.meta['seen']}", file=sys.stderr)
         print(f"labelled: {(table.labels >= 0).sum()} of {len(table)}", file=sys.stderr)

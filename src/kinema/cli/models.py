@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import tyro
@@ -24,7 +25,8 @@ def models(
         pattern: Which models: a name, or a pattern such as 'tsm-*'.
         frames: Frames of the clip that is counted.
         size: Height and width of the clip that is counted, in pixels.
-        tags: List published weights instead: model.tag, frames, published accuracy and where the file is.
+        tags: List published weights instead: model.tag, frames, published accuracy and where the file is. ImageNet
+            weights, which are of backbones, are counted in one line.
         json: Print JSON lines instead of a table.
     """
     from kinema.models.names import ALIASES, BACKBONES, MODULES, ModelName, list_models
@@ -41,6 +43,7 @@ def models(
 
     if tags:
         _print_tags(names, as_json=json)
+        _count_image_weights(names)
         return
 
     from kinema.analyze.cost import cost
@@ -87,3 +90,14 @@ def _print_tags(names: list[str], *, as_json: bool) -> None:
         fed, top1 = record.preprocessing, record.scores.get("top1")
         reached = "" if top1 is None else f"  top-1 {top1:.1f} % ({record.protocol})"
         print(f"{record!s:34} {fed.frames:3} frames{reached}  {record.urls[0]}")
+
+
+def _count_image_weights(names: list[str]) -> None:
+    """Say, beside the list, how many of the models have ImageNet weights."""
+    from kinema.models.tags import model_tags
+    from kinema.models.weights import TAGS
+
+    image = [name for name in names if set(TAGS) & set(model_tags(name))]
+    if image:
+        more = f" and {len(image) - 1} more, each as NAME.imagenet" if len(image) > 1 else ""
+        print(f"ImageNet weights, for features and to start from: {image[0]}.imagenet{more}", file=sys.stderr)

@@ -16,12 +16,14 @@ from kinema.errors import UserError
 from kinema.evaluation.array_file import read_arrays, write_arrays
 from kinema.evaluation.batching import ComputedViews
 from kinema.evaluation.processes import joined_process
+from kinema.evaluation.protocol import EvalProtocol
 from kinema.evaluation.protocol import protocol as find_protocol
 from kinema.evaluation.run import load_on, origin, progress_bar, select_split
 from kinema.evaluation.sharing import NUM_WORKERS, compute_on, evaluating, reduce_videos
 from kinema.evaluation.views import ViewDataset
 from kinema.models.action_model import ActionModel
 from kinema.models.trained import TrainedModel
+from kinema.models.weights import Preprocessing
 from kinema.shapes import Clip
 
 CONTENT = "kinema features"
@@ -100,7 +102,8 @@ def features(
     Processes that torchrun started share the videos, and all return the whole table.
 
     Args:
-        checkpoint: A checkpoint file, a run directory, or what ``kinema.load`` returned.
+        checkpoint: A checkpoint file, a run directory, published weights by ``model.tag``, or what ``kinema.load``
+            returned. ``model.imagenet``, such as ``tsn-resnet50.imagenet``, needs no training: see ``kinema.load``.
         data: A manifest, its CSV, or a folder of videos.
         protocol: Name of the protocol; the features of a video's views are averaged.
         split: ``train``, ``val``, ``test`` or ``all``.
@@ -117,9 +120,10 @@ def features(
     """
     start = time.monotonic()
     with joined_process(device, precision) as process:
-        trained = load_on(checkpoint, process)
+        trained = load_on(checkpoint, process, needs_classes=False)
         manifest, split = select_split(Manifest.open(data), split, aloud=process.rank == 0)
-        dataset = ViewDataset(manifest, find_protocol(protocol, trained.preprocessing), backend=backend)
+        resolved = find_protocol(protocol, trained.preprocessing)
+        dataset = ViewDataset(manifest, resolved, backend=backend)
         num_own = len(range(process.rank, len(dataset), process.world))
         with (
             evaluating(trained.model),
@@ -135,15 +139,24 @@ def features(
                 skip_bad=skip_bad,
                 advance=advance,
             )
-    more = {"protocol": protocol, "left_out": found.left_out, "seconds": round(time.monotonic() - start, 3)}
+    more = {"protocol": protocol, "seen": _seen(resolved, trained.preprocessing), "left_out": found.left_out}
     ids = np.array(manifest.video_ids, dtype=np.str_)[found.indices]
-    meta = origin(trained, manifest, split) | more
+    meta = origin(trained, manifest, split) | more | {"seconds": round(time.monotonic() - start, 3)}
     return FeatureTable(ids, found.columns[0], manifest.labels[found.indices], manifest.classes, meta)
 
 
 def pooled_features(model: ActionModel) -> Callable[[Clip], torch.Tensor]:
     """The part of a model before its head: clips to maps averaged over time and space, float32, axes ``b d``."""
     return lambda clip: model.features(clip).float().mean(dim=(2, 3, 4))
+
+
+def _seen(protocol: EvalProtocol, preprocessing: Preprocessing) -> str:
+    """In words, what a protocol shows a network of a video."""
+    resize = protocol.resize or (protocol.crop_size,)
+    size = f"short side {resize[0]}" if len(resize) == 1 else f"resized to {resize[0]} x {resize[1]}"
+    crops = f"{len(protocol.crops)} crop{'s' if len(protocol.crops) > 1 else ''} of {protocol.crop_size}"
+    own = f"{preprocessing.frames} frames, {preprocessing.sampling}, stride {preprocessing.stride}"
+    return f"protocol {protocol.name} for a network of {own}; {size} pixels, {crops}"
 
 
 def _mean_over_views(views: ComputedViews) -> tuple[np.ndarray, ...]:

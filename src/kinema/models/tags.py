@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from kinema.errors import UserError, unknown_name
-from kinema.models.names import ModelName
+from kinema.models.names import NO_IMAGE_WEIGHTS, ModelName
 from kinema.models.published import PUBLISHED, PublishedWeights
+from kinema.models.weights import IMAGENET, TAGS
 
 _FILES: Final = ("ckpt", "pth", "pt", "pkl", "pyth", "npz", "safetensors", "tar")
 """Endings of files, which are not tags."""
@@ -30,7 +31,7 @@ def find_weights(model: str | ModelName, tag: str) -> PublishedWeights:
     for record in PUBLISHED:
         if record.tag == (last if dot else tag) and ModelName.parse(record.model) == wanted:
             return record
-    raise unknown_name(f"weights of {model}", tag, ["imagenet", *tags_of(wanted)], "Or give the path of a file.")
+    raise unknown_name(f"weights of {model}", tag, [*TAGS, *tags_of(wanted)], "Or give the path of a file.")
 
 
 def find_tagged(text: str) -> PublishedWeights | None:
@@ -42,6 +43,21 @@ def find_tagged(text: str) -> PublishedWeights | None:
     model, dot, tag = text.rpartition(".")
     is_tag = dot and "/" not in text and tag not in _FILES and _is_model(model)
     return find_weights(model, tag) if is_tag else None
+
+
+def imagenet_tagged(text: str) -> ModelName | None:
+    """The network that ``model.imagenet`` names, with the ImageNet weights of its backbone; None for other texts."""
+    model, dot, tag = text.rpartition(".")
+    return ModelName.parse(model) if dot and tag in TAGS and _is_model(model) else None
+
+
+def model_tags(text: str) -> list[str]:
+    """Every tag that the network of this name has weights of; none where the text names no network."""
+    if not _is_model(text):
+        return []
+    name = ModelName.parse(text)
+    has_image_weights = name.backbone in IMAGENET and not NO_IMAGE_WEIGHTS.keys() & set(name.modules)
+    return [*tags_of(name), *(TAGS if has_image_weights else ())]
 
 
 def published_as(file: str, family: str) -> PublishedWeights | None:

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from kinema.errors import CheckpointError
+from kinema.errors import CheckpointError, UserError
 from kinema.models import checkpoint_file
 from kinema.models.build import build_model
+from kinema.models.inflate import added_parts
 from kinema.models.published import PublishedWeights
-from kinema.models.tags import find_tagged
-from kinema.models.weights import Preprocessing
+from kinema.models.tags import find_tagged, imagenet_tagged, model_tags
+from kinema.models.weights import Preprocessing, imagenet_record
 
 if TYPE_CHECKING:
     from kinema.models.action_model import ActionModel
+    from kinema.models.names import ModelName
+
+VIDEO_FRAMES = Preprocessing().frames
+"""Frames, spread evenly over a video, that a network with the weights of an image network sees of it."""
 
 
 @dataclass
@@ -26,12 +31,13 @@ class TrainedModel:
 
     Attributes:
         model: The network.
-        classes: Class names; position is the index of a logit.
+        classes: Class names; position is the index of a logit. Empty for ImageNet weights, which name no action.
         preprocessing: How frames must be chosen, scaled and normalised.
         recipe: The training recipe as JSON types.
         scores: What training measured, such as ``{"val/top1": 0.91, "epoch": 12}``.
         weights_sha256: Hash of the weights in use, the same for a full and an exported file.
         path: Where it was loaded from.
+        notes: What whoever uses it should know.
     """
 
     model: ActionModel
@@ -41,6 +47,7 @@ class TrainedModel:
     scores: dict[str, Any]
     weights_sha256: str
     path: str
+    notes: tuple[str, ...] = ()
 
 
 def load(checkpoint: str | Path, *, device: str | torch.device = "cpu") -> TrainedModel:
@@ -48,13 +55,17 @@ def load(checkpoint: str | Path, *, device: str | torch.device = "cpu") -> Train
 
     Args:
         checkpoint: A checkpoint file, a run directory (its ``best.ckpt``), or published weights by ``model.tag``, such
-            as ``"i3d-resnet50.k400-f32"``.
+            as ``"i3d-resnet50.k400-f32"``. ``model.imagenet`` means the ImageNet weights of the model's backbone, for
+            features; it has no classes.
         device: Where the network goes.
 
     Raises:
         CheckpointError: When the file cannot be read or its weights do not fit the network it names.
         UserError: When the model has no weights of that tag, or they cannot be downloaded.
     """
+    image_network = None if Path(checkpoint).exists() else imagenet_tagged(str(checkpoint))
+    if image_network is not None:
+        return _load_imagenet(image_network, device)
     record = None if Path(checkpoint).exists() else find_tagged(str(checkpoint))
     if record is not None:
         return _load_published(record, device)
@@ -94,6 +105,47 @@ def _load_published(record: PublishedWeights, device: str | torch.device) -> Tra
     )
 
 
+def _load_imagenet(name: ModelName, device: str | torch.device) -> TrainedModel:
+    """A network with its backbone's ImageNet weights, which sees a few frames spread over a video."""
+    record = imagenet_record(name.backbone)
+    options = name.needed_options(frames=VIDEO_FRAMES)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)  # parts that no image network has are drawn at random: the same on every call
+        model = build_model(name, num_classes=record.num_classes, options=options, weights="imagenet")
+    model.preprocessing = replace(record.preprocessing, frames=VIDEO_FRAMES)
+    parameters = dict(model.named_parameters())
+    added = sum(parameters[part].numel() for part in added_parts(model))
+    untrained = f"{'+'.join(name.modules)} adds {added:,} parameters that ImageNet weights lack; they are untrained"
+    return TrainedModel(
+        model=model.to(device).eval(),
+        classes=(),
+        preprocessing=model.preprocessing,
+        recipe={},
+        scores={"published_image_top1": record.top1},
+        weights_sha256=weights_digest(model.state_dict()),
+        path=model.tag,
+        notes=(untrained,) if added else (),
+    )
+
+
+def require_classes(network: str | Path | TrainedModel) -> None:
+    """Refuse, before anything is read, ImageNet weights where action classes are asked for.
+
+    Raises:
+        UserError: They have none; the message says what to do with them.
+    """
+    if isinstance(network, TrainedModel):
+        tag = "" if network.classes else network.path
+    else:
+        tag = "" if Path(network).exists() or imagenet_tagged(str(network)) is None else str(network)
+    if tag:
+        name = tag.rpartition(".")[0]
+        raise UserError(
+            f"{tag} tells objects in images apart and knows no action; train it on videos first (kinema train {name} "
+            f"--weights imagenet --data ...), or take its features (kinema features {tag} --data ...)"
+        )
+
+
 def checkpoint_path(checkpoint: str | Path) -> Path:
     """Find the file that ``checkpoint`` means: itself, or the best (else the last) one of a run directory.
 
@@ -110,7 +162,9 @@ def checkpoint_path(checkpoint: str | Path) -> Path:
         raise CheckpointError(
             f"{path} holds neither best.ckpt nor last.ckpt; give a run directory or a checkpoint file"
         )
-    raise CheckpointError(f"{checkpoint}: no such checkpoint file or run directory")
+    tags = ", ".join(f"{checkpoint}.{tag}" for tag in model_tags(str(checkpoint)))
+    hint = f"; weights of this model: {tags}" if tags else ""
+    raise CheckpointError(f"{checkpoint}: no such checkpoint file or run directory{hint}")
 
 
 def load_weights(model: ActionModel, weights: dict[str, torch.Tensor], *, source: str) -> None:

@@ -146,8 +146,8 @@ def imagenet_record(backbone: str) -> WeightsRecord:
     """
     if backbone not in IMAGENET:
         raise UserError(
-            f"there are no ImageNet weights of {backbone}; there are of {', '.join(IMAGENET)} (--weights random "
-            "trains without any)"
+            f"there are no ImageNet weights of {backbone}; there are of {', '.join(IMAGENET)} (training without any: "
+            "--weights random)"
         )
     return IMAGENET[backbone]
 
