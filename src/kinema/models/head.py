@@ -1,4 +1,15 @@
-"""From a feature map to class scores."""
+"""From a feature map to class scores.
+
+Dropout in front of an average over n places is n times weaker (in the variance of the scores) than behind it, so each
+network has it where its authors have it:
+
+- ``LinearHead``: on every time step, after the average over space. TSN, TSM and the unified framework (arXiv
+  2010.11757), in 2-D and in 3-D; with one frame, the GoogLeNet of the very deep two-stream networks.
+- ``AveragedHead``: after the average over time and space. Multi-Fiber networks, R(2+1)D and its relatives (whose
+  recipes drop nothing), SlowFast.
+- ``WindowHead``: on every window of two time steps. I3D and S3D-G.
+- ``kinema.models.fully_connected``: on fc6 and fc7 of every frame. VGG and CNN-M.
+"""
 
 from __future__ import annotations
 
@@ -52,6 +63,20 @@ class LinearHead(nn.Linear):
         """Score ``b d t h w``; the result has axes ``b classes``."""
         steps = F.dropout(input.mean((3, 4)), self.dropout, self.training)
         return super().forward(steps.mean(2))
+
+
+class AveragedHead(LinearHead):
+    """Average over the whole map, dropout, one linear layer: a feature is dropped for all time steps at once.
+
+    Args:
+        num_features: Channels of the last map.
+        num_classes: Classes.
+        dropout: Chance in [0, 1) that a feature of the clip is dropped in training.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Score ``b d t h w``; the result has axes ``b classes``."""
+        return F.linear(F.dropout(input.mean((2, 3, 4)), self.dropout, self.training), self.weight, self.bias)
 
 
 class WindowHead(LinearHead):

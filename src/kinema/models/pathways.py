@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Final, TypeAlias
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kinema.models.head import LinearHead
 from kinema.models.layers import ClipBatchNorm, ClipConv3d
 from kinema.models.sites import ConvSpec
 from kinema.models.temporal.base import init_conv
@@ -90,11 +88,3 @@ def average_over_spans(clip: Features, num_spans: int) -> Features:
     spans = torch.arange(num_spans, device=clip.device) * num_frames
     shared = torch.minimum(frames + num_spans, spans + num_frames) - torch.maximum(frames, spans)
     return torch.einsum("bcthw,ts->bcshw", clip, shared.clamp(min=0).to(clip.dtype) / num_frames)
-
-
-class AveragedHead(LinearHead):
-    """Average over the whole map, dropout, one linear layer: a feature is dropped for all time steps at once."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Score ``b d t h w``; the result has axes ``b classes``."""
-        return F.linear(F.dropout(input.mean((2, 3, 4)), self.dropout, self.training), self.weight, self.bias)

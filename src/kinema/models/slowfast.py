@@ -12,8 +12,8 @@ from torch import nn
 from kinema.errors import UserError, one_of
 from kinema.models.backbones.base import Backbone, BackbonePlan
 from kinema.models.backbones.resnet import ResNet, ResNetPlan
-from kinema.models.head import LinearHead
-from kinema.models.pathways import LATERAL_RATIO, AveragedHead, Lateral, Pair, Pathways, SlowFrames, average_over_spans
+from kinema.models.head import AveragedHead
+from kinema.models.pathways import LATERAL_RATIO, Lateral, Pair, Pathways, SlowFrames, average_over_spans
 from kinema.models.temporal.base import PlacedModule, TemporalModule
 from kinema.models.temporal.slow import StageKernels
 from kinema.shapes import Features
@@ -163,7 +163,7 @@ class SlowFastNetwork(Backbone):
         self.input_parts = ("stem.slow.conv1", "stem.fast.conv1")
         self.stages = {"stem": ("split", "stem"), **{f"layer{stage}": (f"layer{stage}",) for stage in range(1, 5)}}
 
-    def build_head(self, num_classes: int, *, dropout: float) -> LinearHead:
+    def build_head(self, num_classes: int, *, dropout: float) -> AveragedHead:
         """Average, dropout, one linear layer."""
         return AveragedHead(self.num_features, num_classes, dropout=dropout)
 

@@ -133,9 +133,9 @@ def kinetics() -> Recipe:
 def ucf101() -> Recipe:
     """The 3-D MF-Net on UCF101 from Kinetics, which must be given: 0.005, batches of 128, three drops by 10.
 
-    All layers but the classifier learn at a fifth of the rate, and half of the features are dropped. Drops come after
-    200,000, 400,000 and 600,000 clips, the end after 700,000, as in the authors' code; 100,000 make an epoch here. All
-    videos of ``train`` are trained on.
+    All layers but the classifier learn at a fifth of the rate, and half of the features of a clip are dropped, behind
+    the average over time and space. Drops of the rate come after 200,000, 400,000 and 600,000 clips, the end after
+    700,000, as in the authors' code; 100,000 make an epoch here. All videos of ``train`` are trained on.
     """
     recipe = kinetics()
     return replace(

@@ -32,7 +32,7 @@ class Backbone(nn.Module):
     input_parts: tuple[str, ...] = ()
 
     def build_head(self, num_classes: int, *, dropout: float) -> LinearHead | Head:
-        """The head that belongs to this backbone."""
+        """The head that belongs to this backbone, with dropout where its authors have it (``kinema.models.head``)."""
         return LinearHead(self.num_features, num_classes, dropout=dropout)
 
     def build_auxiliary(self, num_classes: int) -> Mapping[str, Head]:

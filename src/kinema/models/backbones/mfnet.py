@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from kinema.errors import UserError
 from kinema.models.backbones.base import Backbone, BackbonePlan
 from kinema.models.backbones.multi_fiber import MultiFiberUnit, UnitPlace
+from kinema.models.head import AveragedHead
 from kinema.models.layers import ClipBatchNorm
 from kinema.models.sites import ConvSpec, PoolSpec
 from kinema.models.temporal.base import PlacedModule
@@ -121,6 +122,10 @@ class MultiFiberNet(Backbone):
             **{f"conv{stage}": (f"conv{stage}",) for stage in range(2, 6)},
             "tail": ("tail",),
         }
+
+    def build_head(self, num_classes: int, *, dropout: float) -> AveragedHead:
+        """Dropout behind the average over time and space, where the authors' code has it for fine-tuning."""
+        return AveragedHead(self.num_features, num_classes, dropout=dropout)
 
 
 class Stem(nn.Module):

@@ -10,6 +10,7 @@ from torch import nn
 from kinema.errors import UserError
 from kinema.models.backbones.base import Backbone, BackbonePlan
 from kinema.models.backbones.resnet import BasicBlock, BlockPlace
+from kinema.models.head import AveragedHead
 from kinema.models.layers import ClipBatchNorm
 from kinema.models.sites import ConvSpec
 from kinema.models.temporal.base import PlacedModule
@@ -102,6 +103,10 @@ class VResNet(Backbone):
             "stem": ("conv1", "bn1", "relu", "activated1"),
             **{f"layer{stage}": (f"layer{stage}",) for stage in range(1, _GROUPS)},
         }
+
+    def build_head(self, num_classes: int, *, dropout: float) -> AveragedHead:
+        """Dropout behind the average over time and space, where the authors' code has it as an option."""
+        return AveragedHead(self.num_features, num_classes, dropout=dropout)
 
 
 VRESNETS = {
