@@ -76,7 +76,7 @@ def test_no_actions_are_named(videos: Path, loaded: bool) -> None:
         lambda: kinema.predict(network, videos / "0.mp4"),
         lambda: kinema.timeline(network, videos / "0.mp4"),
     ):
-        with pytest.raises(UserError, match=rf"{NAME}\.imagenet tells objects .*\(kinema features {NAME}\.imagenet"):
+        with pytest.raises(UserError, match=rf"^{NAME}\.imagenet tells objects .*features \(kinema features {NAME}"):
             ask()
 
 

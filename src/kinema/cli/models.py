@@ -25,8 +25,7 @@ def models(
         pattern: Which models: a name, or a pattern such as 'tsm-*'.
         frames: Frames of the clip that is counted.
         size: Height and width of the clip that is counted, in pixels.
-        tags: List published weights instead: model.tag, frames, published accuracy and where the file is. ImageNet
-            weights, which are of backbones, are counted in one line.
+        tags: List published weights instead: model.tag, frames, published accuracy and where the file is.
         json: Print JSON lines instead of a table.
     """
     from kinema.models.names import ALIASES, BACKBONES, MODULES, ModelName, list_models
@@ -43,7 +42,6 @@ def models(
 
     if tags:
         _print_tags(names, as_json=json)
-        _count_image_weights(names)
         return
 
     from kinema.analyze.cost import cost
@@ -90,6 +88,7 @@ def _print_tags(names: list[str], *, as_json: bool) -> None:
         fed, top1 = record.preprocessing, record.scores.get("top1")
         reached = "" if top1 is None else f"  top-1 {top1:.1f} % ({record.protocol})"
         print(f"{record!s:34} {fed.frames:3} frames{reached}  {record.urls[0]}")
+    _count_image_weights(names)
 
 
 def _count_image_weights(names: list[str]) -> None:
