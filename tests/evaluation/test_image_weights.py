@@ -74,7 +74,7 @@ def test_no_actions_are_named(videos: Path, loaded: bool) -> None:
     for ask in (
         lambda: kinema.evaluate(network, videos / "my.csv"),
         lambda: kinema.predict(network, videos / "0.mp4"),
-        lambda: kinema.timeline(network, videos / "0.mp4"),
+        lambda: kinema.timeline(network, videos / "0.mp4", window_sec=0.5),
     ):
         with pytest.raises(UserError, match=rf"^{NAME}\.imagenet tells objects .*features \(kinema features {NAME}"):
             ask()
