@@ -121,7 +121,9 @@ def test_preprocessing_can_be_said(theirs: dict[str, Tensor]) -> None:
     imported = import_checkpoint(theirs, "ibm", model=SMALL, preprocessing={"frames": 32, "sampling": "dense"})
     assert imported.preprocessing.frames == 32
     assert imported.preprocessing.mean == (0.485, 0.456, 0.406)
-    assert not any("assumed" in note for note in imported.notes)
+    assert "input" not in imported.assumed
+    usual = import_checkpoint(theirs, "ibm", model=SMALL)
+    assert usual.assumed == {"input": "8 frames, uniform, stride 1"}
     with pytest.raises(UserError, match="did you mean frames"):
         import_checkpoint(theirs, "ibm", model=SMALL, preprocessing={"frame": 32})
 

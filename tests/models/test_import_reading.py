@@ -37,14 +37,14 @@ def test_training_state_beside_the_weights_is_passed_over(tmp_path: Path, new: b
         "optimizer": {"state": {0: {"momentum_buffer": torch.zeros(2)}}, "param_groups": [{"lr": 0.1, "params": [0]}]},
     }
     torch.save(content, tmp_path / "their.pth.tar", _use_new_zipfile_serialization=new)
-    tensors = read_foreign(tmp_path / "their.pth.tar")
+    tensors = read_foreign(tmp_path / "their.pth.tar").tensors
     assert list(tensors) == ["a.weight"]
     assert tensors["a.weight"].tolist() == [1.0, 1.0]
 
 
 def test_pickles_of_python_2_are_read(tmp_path: Path) -> None:
     (tmp_path / "their.pkl").write_bytes(PYTHON2_PICKLE)
-    assert read_foreign(tmp_path / "their.pkl")["x_w"].tolist() == [1.0, 2.0]
+    assert read_foreign(tmp_path / "their.pkl").tensors["x_w"].tolist() == [1.0, 2.0]
 
 
 @pytest.mark.parametrize("kind", ["zip", "legacy", "pickle", "inside"])
@@ -132,4 +132,4 @@ def test_a_tensorflow_checkpoint_needs_its_extra(tmp_path: Path, monkeypatch: py
     (tmp_path / "tensorflow.py").write_text(STANDS_FOR_TENSORFLOW)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    assert sorted(read_foreign(tmp_path / given)) == ["global_step", "scope/w"]
+    assert sorted(read_foreign(tmp_path / given).tensors) == ["global_step", "scope/w"]

@@ -72,6 +72,8 @@ def import_(
         print(f"not needed: {count} tensors ({reason})", file=sys.stderr)
     for note in imported.notes:
         print(f"note: {note}", file=sys.stderr)
+    for subject, text in imported.assumed.items():
+        print(f"assumed, {subject}: {text}", file=sys.stderr)
 
 
 def _parsed(option: str, text: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from kinema.errors import CheckpointError, one_of
 from kinema.models.action_model import ActionModel
+from kinema.models.tensor_values import refuse_bad_values
 
 INFLATIONS = ("mean", "repeat", "centre")
 """How a k x k kernel becomes t x k x k: divided over the frames, copied to each, or put on the middle one."""
@@ -64,7 +65,7 @@ def load_weights(model: ActionModel, state: Mapping[str, Tensor], *, inflation: 
         source: Where they come from, for messages.
 
     Raises:
-        CheckpointError: Keys or shapes do not fit; the message lists them.
+        CheckpointError: Keys or shapes do not fit, or values are none of a trained network; the message lists them.
     """
     own = model.state_dict()
     given = {tidy_key(key): value for key, value in state.items() if key in own or not _AUXILIARY.match(key)}
@@ -84,6 +85,7 @@ def load_weights(model: ActionModel, state: Mapping[str, Tensor], *, inflation: 
         lists = [("of another shape", misshapen), ("missing", missing), ("unknown", unknown)]
         told = "; ".join(f"{len(keys)} {what}: {_first_few(keys)}" for what, keys in lists if keys)
         raise CheckpointError(f"{source or 'the weights'} do not fit {model.name}: {told}")
+    refuse_bad_values(fitted, source=source or "the weights")
     model.load_state_dict(fitted, strict=False)
 
 

@@ -87,7 +87,16 @@ def load(checkpoint: str | Path, *, device: str | torch.device = "cpu") -> Train
         scores=payload["scores"],
         weights_sha256=weights_digest(weights),
         path=str(path),
+        notes=_assumed_at_import(payload),
     )
+
+
+def _assumed_at_import(payload: dict[str, Any]) -> tuple[str, ...]:
+    """What was taken for granted when a checkpoint of another project was imported."""
+    imported = payload.get("imported") or {}
+    found = imported.get("assumed", {})
+    told = "; ".join(f"{subject}: {text}" for subject, text in found.items())
+    return (f"assumed when {imported['file']} was imported: {told}",) if told else ()
 
 
 def _load_published(record: PublishedWeights, device: str | torch.device) -> TrainedModel:

@@ -44,7 +44,13 @@ def refuse_other_networks(family: Family, tensors: Mapping[str, Tensor], source:
 
 
 def choose(
-    family: Family, tensors: Mapping[str, Tensor], source: str, *, model: str, options: Mapping[str, Any]
+    family: Family,
+    tensors: Mapping[str, Tensor],
+    source: str,
+    *,
+    model: str,
+    options: Mapping[str, Any],
+    temporal_pooling: bool | None = None,
 ) -> Choice:
     """Try the family's networks on a file; exactly one has to fit.
 
@@ -54,6 +60,7 @@ def choose(
         source: What messages call the file.
         model: The network that the user names; empty to find out.
         options: Options that the user gives.
+        temporal_pooling: Whether the file says that it pools time, where several networks fit; None where it is silent.
 
     Raises:
         UserError: The family has no such network, or several fit.
@@ -72,6 +79,12 @@ def choose(
         if shell is not None:
             tried.append(Choice(network, shell, fit(shell, tensors, family, network)))
     fitting = {_label(choice.shell): choice for choice in tried if not choice.fit.num_faults}
+    if len(fitting) > 1 and temporal_pooling is not None:
+        fitting = {
+            label: choice
+            for label, choice in fitting.items()
+            if ModelName.parse(choice.shell.name).temporal_pooling == temporal_pooling
+        }
     if len(fitting) == 1:
         return next(iter(fitting.values()))
     if fitting:

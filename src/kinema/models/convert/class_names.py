@@ -1,4 +1,4 @@
-"""Names of the classes of an imported network: given, known, or numbers, never guessed."""
+"""Names of the classes of an imported network: given, known, or numbers."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kinema.errors import UserError
-from kinema.models.convert.family import Family
+from kinema.models.convert.family import Family, Network
 
 
 def class_names(
-    family: Family, num_classes: int, given: Sequence[str] | str | Path
+    family: Family, network: Network, num_classes: int, given: Sequence[str] | str | Path
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Names of the classes, and a note where they are not known."""
+    """Names of the classes, and a note where they are not known.
+
+    Those of Kinetics-400 are known by the number of classes alone, see ``known_by_count``.
+    """
     names = tuple(read_class_names(given) if isinstance(given, str | Path) else given)
     if names:
         if len(names) != num_classes:
@@ -22,12 +25,17 @@ def class_names(
             twice = sorted({name for name in names if names.count(name) > 1})
             raise UserError(f"class names must differ; given more than once: {', '.join(twice)}")
         return names, ()
-    if family.kinetics_names and num_classes == 400:
+    if known_by_count(family, network, num_classes):
         from torchvision.models.video import R3D_18_Weights
 
         return tuple(R3D_18_Weights.KINETICS400_V1.meta["categories"]), ()
     note = f"the names of the {num_classes} classes are not in the file, so they are numbers; give --classes FILE"
     return tuple(str(index) for index in range(num_classes)), (note,)
+
+
+def known_by_count(family: Family, network: Network, num_classes: int) -> bool:
+    """Whether a network of the family with so many classes is taken to know those of Kinetics-400."""
+    return family.kinetics_names and not network.of_images and num_classes == 400
 
 
 def read_class_names(path: str | Path) -> list[str]:

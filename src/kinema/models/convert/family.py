@@ -17,6 +17,21 @@ A tensor without an entry has none in these files, and only ``num_batches_tracke
 
 
 @dataclass(frozen=True, kw_only=True)
+class Description:
+    """What a file says of itself beside its tensors.
+
+    Attributes:
+        text: Its own words.
+        temporal_pooling: Whether the network halves time, which leaves no trace in the tensors.
+        frames: Frames that it was trained on.
+    """
+
+    text: str
+    temporal_pooling: bool
+    frames: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Network:
     """One network of a family, and which of ours it is.
 
@@ -28,6 +43,8 @@ class Network:
         options: Options that make our network the same; or a function that reads them off the tensors.
         classifier: A pattern for the key whose rows are the classes, where that key depends on their number.
         fills: What our tensors start from that these files never hold, by a pattern of the foreign key.
+        of_images: Whether the published network is one of images, whose classes are those of no video data set.
+        assumed: Options that leave no trace in the tensors, each with what is taken for granted.
     """
 
     model: str
@@ -36,6 +53,8 @@ class Network:
     options: Mapping[str, Any] | Callable[[Mapping[str, Tensor]], Mapping[str, Any]] = field(default_factory=dict)
     classifier: str = ""
     fills: Mapping[str, float] = field(default_factory=dict)
+    of_images: bool = False
+    assumed: Mapping[str, str] = field(default_factory=dict)
 
     def options_for(self, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
         """The options of our network for a file."""
@@ -53,9 +72,11 @@ class Family:
         networks: Its networks; the order does not matter.
         ignored: Patterns of keys that our networks have no use for, each with the reason.
         refused: Patterns of keys that only networks have which are none of ours, each with what they are.
-        kinetics_names: Whether 400 classes are those of Kinetics-400 in alphabetical order.
+        kinetics_names: Whether 400 classes of a network of videos are those of Kinetics-400 in alphabetical order.
         flow: Mean and deviation of flow stored as images, where the family has flow networks.
         prepare: Applied to each key and tensor first, such as a change of axes.
+        describe: Reads what its files say beside their tensors; None where they say nothing, or the words are those of
+            another project.
     """
 
     name: str
@@ -67,3 +88,4 @@ class Family:
     kinetics_names: bool = False
     flow: tuple[float, float] | None = None
     prepare: Callable[[str, Tensor], tuple[str, Tensor]] | None = None
+    describe: Callable[[Mapping[str, str]], Description | None] = lambda words: None

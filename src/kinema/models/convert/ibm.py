@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 from kinema.models.action_model import ActionModel
+from kinema.models.convert.family import Description
 
 _RENAMED: Final = (
     (r"\.activated(\d)\.conv\.", r".conv\1_t."),
@@ -14,6 +16,17 @@ _RENAMED: Final = (
     (r"\.activated\.norm\.", ".bn_t."),
 )
 _TAPS: Final = ("prev", "curr", "next")
+_ARCHITECTURE: Final = re.compile(r".+-(?:rgb|flow)-(?P<network>.+)-f(?P<frames>\d+)(?:-.*)?")
+"""How the code names a run: data set, modality, network and frames; ``-ts`` in the network is temporal pooling."""
+
+
+def describe(words: Mapping[str, str]) -> Description | None:
+    """Read the name of the run, such as ``kinetics400-rgb-resnet-18-ts-max-f8-cosine-bs72-e75``."""
+    match = _ARCHITECTURE.fullmatch(words.get("arch", ""))
+    if match is None:
+        return None
+    pools = re.search(r"-ts(-|$)", match["network"]) is not None
+    return Description(text=match[0], temporal_pooling=pools, frames=int(match["frames"]))
 
 
 def foreign_keys(model: ActionModel) -> dict[str, str | tuple[str, ...]]:

@@ -7,16 +7,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from kinema.errors import UserError
 from kinema.models import checkpoint_file
 from kinema.models.action_model import ActionModel
 from kinema.models.build import build_model
+from kinema.models.convert.assumed import assumptions, file_names, refuse_deafness
 from kinema.models.convert.choosing import Choice, choose, refuse_other_networks
-from kinema.models.convert.class_names import class_names
-from kinema.models.convert.families import find_family
-from kinema.models.convert.family import Family
-from kinema.models.convert.reading import read_foreign, tensors_of
+from kinema.models.convert.class_names import class_names, known_by_count
+from kinema.models.convert.families import FAMILIES, find_family
+from kinema.models.convert.family import Description, Family
+from kinema.models.convert.reading import parts_of, read_foreign
 from kinema.models.published import PublishedWeights
 from kinema.models.tags import published_as
+from kinema.models.tensor_values import refuse_bad_values
 from kinema.models.weights import Preprocessing
 
 
@@ -32,6 +35,7 @@ class Imported:
         source: The file.
         ignored: Tensors of the file that were not needed, each with the reason.
         notes: What the user should know, such as names of classes that are not known.
+        assumed: What the file does not show and was taken for granted, by subject; the checkpoint says it too.
         scores: Published accuracies in percent, where the file is a known one.
     """
 
@@ -43,6 +47,7 @@ class Imported:
     ignored: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     scores: Mapping[str, float] = field(default_factory=dict)
+    assumed: Mapping[str, str] = field(default_factory=dict)
 
     def save(self, path: str | Path) -> Path:
         """Write a checkpoint that ``load`` and every verb take.
@@ -65,7 +70,12 @@ class Imported:
             "state_dict": self.model.state_dict(),
             "ema": None,
             "training": None,
-            "imported": {"family": self.family, "file": Path(self.source).name, "ignored": dict(self.ignored)},
+            "imported": {
+                "family": self.family,
+                "file": Path(self.source).name,
+                "ignored": dict(self.ignored),
+                "assumed": dict(self.assumed),
+            },
         }
         checkpoint_file.write(path, payload)
         return Path(path)
@@ -92,33 +102,44 @@ def import_checkpoint(
 
     Raises:
         UserError: An argument is wrong, or the family has no network of ours.
-        CheckpointError: The file cannot be read, or does not fit; the message lists every tensor that does not.
+        CheckpointError: The file cannot be read, or does not fit; the message lists every tensor that does not. Or it
+            holds what no trained network has: values that are not finite, negative variances, zeros in the way.
     """
     known = find_family(family)
-    if isinstance(file, Mapping):
-        source, tensors = "the given tensors", tensors_of(file, source="the given tensors")
-    else:
-        source, tensors = str(file), read_foreign(file)
+    source = "the given tensors" if isinstance(file, Mapping) else str(file)
+    tensors, words = parts_of(file, source=source) if isinstance(file, Mapping) else read_foreign(file)
+    _refuse_other_families(known, words, source)
     if known.prepare is not None:
         tensors = dict(known.prepare(key, value) for key, value in tensors.items())
     refuse_other_networks(known, tensors, source)
     record = None if model or isinstance(file, Mapping) else published_as(Path(file).name, known.name)
+    described = None if record else known.describe(words)
     given = {**(record.options if record else {}), **(options or {})}
-    chosen = choose(known, tensors, source, model=model or (record.model if record else ""), options=given)
-    network = build_model(
-        chosen.shell.name,
-        num_classes=chosen.shell.num_classes,
-        in_channels=chosen.shell.in_channels,
-        options=chosen.shell.options,
+    name = model or (record.model if record else "")
+    pools = described.temporal_pooling if described else None
+    chosen = choose(known, tensors, source, model=name, options=given, temporal_pooling=pools)
+    network = _filled(chosen, source)
+    wanted = _wanted(known, chosen, record, described, preprocessing or {})
+    silent = refuse_deafness(network, num_frames=wanted.frames, source=source, names=_names(chosen))
+    names, notes = class_names(known, chosen.network, network.num_classes, classes)
+    assumed = (
+        silent
+        if record
+        else {
+            **silent,
+            **assumptions(
+                chosen,
+                wanted,
+                options=given,
+                described=described,
+                names_by_count=not classes and known_by_count(known, chosen.network, network.num_classes),
+                input_given=bool(preprocessing),
+            ),
+        }
     )
-    network.load_state_dict(chosen.fit.state)
-    wanted = _wanted(known, chosen, record, preprocessing or {})
-    names, notes = class_names(known, network.num_classes, classes)
-    if record is None and not preprocessing:
-        notes += (f"assumed: {wanted.frames} frames, {wanted.sampling}, stride {wanted.stride}; the file does not say",)
     network.weights, network.preprocessing = record.tag if record else known.name, wanted
     return Imported(
-        model=network.eval(),
+        model=network,
         classes=names,
         preprocessing=wanted,
         family=known.name,
@@ -126,13 +147,46 @@ def import_checkpoint(
         ignored=chosen.fit.ignored,
         notes=notes,
         scores=record.scores if record else {},
+        assumed=assumed,
     )
 
 
+def _refuse_other_families(family: Family, words: Mapping[str, str], source: str) -> None:
+    """Stop at a file that says whose it is, where it is said to be another's: their tensors may have the same names."""
+    for other in FAMILIES.values():
+        described = other.describe(words) if other.name != family.name else None
+        if described is not None:
+            raise UserError(
+                f"{source} calls itself {described.text}, a run of {other.source}; import it with --from {other.name}"
+            )
+
+
+def _filled(chosen: Choice, source: str) -> ActionModel:
+    """The chosen network with the file's tensors, in evaluation mode."""
+    refuse_bad_values(chosen.fit.state, source=source, names=_names(chosen))
+    shell = chosen.shell
+    network = build_model(
+        shell.name, num_classes=shell.num_classes, in_channels=shell.in_channels, options=shell.options
+    )
+    network.load_state_dict(chosen.fit.state)
+    return network.eval()
+
+
+def _names(chosen: Choice) -> dict[str, str]:
+    """What the file calls each tensor of the chosen network."""
+    return file_names(chosen.network.keys(chosen.shell))
+
+
 def _wanted(
-    family: Family, chosen: Choice, record: PublishedWeights | None, changes: Mapping[str, Any]
+    family: Family,
+    chosen: Choice,
+    record: PublishedWeights | None,
+    described: Description | None,
+    changes: Mapping[str, Any],
 ) -> Preprocessing:
     wanted = record.preprocessing if record else chosen.network.preprocessing
+    if described is not None:
+        wanted = replace(wanted, frames=described.frames)
     channels = chosen.shell.in_channels
     if channels != len(wanted.mean) and family.flow is not None:
         mean, std = family.flow

@@ -13,7 +13,7 @@ import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, NamedTuple
 
 import torch
 from torch import Tensor
@@ -47,17 +47,26 @@ _INERT_NAMES: Final = (
 """Classes of training state that lie beside weights; nothing of them is needed."""
 
 
-def read_foreign(path: str | Path) -> dict[str, Tensor]:
-    """Read the tensors of a checkpoint of any supported kind.
+class ForeignFile(NamedTuple):
+    """A checkpoint of another project.
+
+    Attributes:
+        tensors: Tensors by key; a leading ``module.`` of data-parallel training is taken off.
+        words: Texts that lie beside them, such as the name of the architecture.
+    """
+
+    tensors: dict[str, Tensor]
+    words: dict[str, str]
+
+
+def read_foreign(path: str | Path) -> ForeignFile:
+    """Read a checkpoint of any supported kind.
 
     Read are what ``torch.save`` wrote at any time (also with numpy scalars and optimizer state beside the weights),
     Caffe2's pickles, ``.safetensors``, ``.npz``, and TensorFlow checkpoints by their prefix or ``.index`` file.
 
     Args:
         path: The file.
-
-    Returns:
-        Tensors by key; a leading ``module.`` of data-parallel training is taken off.
 
     Raises:
         CheckpointError: The file is missing, damaged, of another kind, or would run code.
@@ -66,13 +75,13 @@ def read_foreign(path: str | Path) -> dict[str, Tensor]:
     path = Path(path)
     prefix = path.with_suffix("") if path.suffix == ".index" else path
     if prefix.with_name(f"{prefix.name}.index").is_file():
-        return read_tensorflow(prefix)
+        return ForeignFile(read_tensorflow(prefix), {})
     if not path.is_file():
         raise CheckpointError(f"{path}: there is no such file")
-    return tensors_of(_content(path), source=str(path))
+    return parts_of(_content(path), source=str(path))
 
 
-def tensors_of(content: object, *, source: str) -> dict[str, Tensor]:
+def parts_of(content: object, *, source: str) -> ForeignFile:
     """Pick the tensors out of a checkpoint's content, at the top or under one of ``OUTER_KEYS``.
 
     Args:
@@ -100,7 +109,8 @@ def tensors_of(content: object, *, source: str) -> dict[str, Tensor]:
             f"{source}: holds no tensors, neither at the top nor under {', '.join(OUTER_KEYS)}; "
             f"its entries are: {names or 'none'}"
         )
-    return tensors
+    beside = content if isinstance(content, Mapping) else {}
+    return ForeignFile(tensors, {str(key): value for key, value in beside.items() if isinstance(value, str)})
 
 
 def read_tensorflow(prefix: str | Path) -> dict[str, Tensor]:

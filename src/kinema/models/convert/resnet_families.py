@@ -31,6 +31,8 @@ from kinema.models.convert.inputs import (
 )
 from kinema.models.weights import IMAGENET
 
+_SHIFT: Final = {"shift_div": "8, an eighth of the channels comes from the next frame, an eighth from the one before"}
+
 _CAFFE2_STATE: Final = {
     r".*_momentum": "state of the optimizer",
     r"lr|model_iter|.*_iter|.*_lr": "state of the training",
@@ -65,6 +67,7 @@ TORCHVISION: Final = Family(
                 preprocessing=IMAGENET[backbone].preprocessing
                 if backbone in IMAGENET
                 else replace(IMAGENET_8, frames=1),
+                of_images=True,
             )
             for backbone in torchvision_images.BACKBONES
         ),
@@ -137,6 +140,7 @@ IBM: Final = Family(
             for module in ("tsn", "tam", "i3d", "s3d")
         ),
     ),
+    describe=ibm.describe,
 )
 
 TSM: Final = Family(
@@ -145,7 +149,12 @@ TSM: Final = Family(
     citation="arXiv 1811.08383, MIT",
     networks=(
         *(
-            Network(model=f"{module}-{backbone}", keys=tsm.foreign_keys, preprocessing=IMAGENET_8)
+            Network(
+                model=f"{module}-{backbone}",
+                keys=tsm.foreign_keys,
+                preprocessing=IMAGENET_8,
+                assumed=_SHIFT if module == "tsm" else {},
+            )
             for module in ("tsn", "tsm")
             for backbone in ("resnet50", "resnet101", "mobilenetv2")
         ),
@@ -154,6 +163,7 @@ TSM: Final = Family(
             keys=tsm.foreign_keys,
             preprocessing=IMAGENET_8,
             options={"nl_blocks": list(tsm.NL_BLOCKS)},
+            assumed=_SHIFT,
         ),
     ),
     flow=(0.5, 0.226),
@@ -170,6 +180,8 @@ MFNET_FAMILY: Final = Family(
     ),
 )
 
+_SETTING: Final = {"setting": "8x8; the 16x8 network of 50 layers has the same tensors"}
+
 _SLOW: Final = replace(FACEBOOK, frames=8, stride=8)
 
 PYSLOWFAST: Final = Family(
@@ -183,6 +195,7 @@ PYSLOWFAST: Final = Family(
             keys=keys,
             preprocessing=_SLOW if model.startswith("slow-") else FACEBOOK,
             classifier=classifier,
+            assumed=_SETTING if (model, options.get("setting")) == ("slowfast-resnet50", "8x8") else {},
         )
         for model, options in slowfast.NETWORKS.values()
         for keys, classifier in (
@@ -204,6 +217,7 @@ PYTORCHVIDEO: Final = Family(
             options=options,
             keys=slowfast.pytorchvideo_keys,
             preprocessing=_SLOW if model.startswith("slow-") else FACEBOOK,
+            assumed=_SETTING if (model, options.get("setting")) == ("slowfast-resnet50", "8x8") else {},
         )
         for model, options in slowfast.NETWORKS.values()
     ),
@@ -219,7 +233,12 @@ MMACTION2: Final = Family(
     source="open-mmlab/mmaction2",
     citation="mmaction2, Apache-2.0",
     networks=tuple(
-        Network(model=f"{module}-resnet{depth}", keys=mmaction2.foreign_keys, preprocessing=IMAGENET_8)
+        Network(
+            model=f"{module}-resnet{depth}",
+            keys=mmaction2.foreign_keys,
+            preprocessing=IMAGENET_8,
+            assumed=_SHIFT if module == "tsm" else {},
+        )
         for module in ("tsn", "tsm")
         for depth in (50, 101, "*")
     ),
