@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from tyro.conf import Positional
 
+from kinema.cli.argument_kinds import check_trained
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -52,6 +54,7 @@ def evaluate(
         num_workers: Processes that decode, for each device.
         skip_bad: Leave out videos that cannot be read, instead of stopping.
     """
+    check_trained(checkpoint, data, verb="evaluate", option="--data")
     from kinema.evaluation.run import evaluate as evaluate_all
     from kinema.launched import is_first_process
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
+from kinema.cli.argument_kinds import check_trained
+
 
 def features(
     checkpoint: Positional[str],
@@ -41,6 +43,7 @@ def features(
         num_workers: Processes that decode.
         skip_bad: Leave out videos that cannot be read, instead of stopping.
     """
+    check_trained(checkpoint, [data], verb="features", option="--data")
     from kinema.errors import UserError
     from kinema.evaluation.features import features as compute
     from kinema.launched import is_first_process

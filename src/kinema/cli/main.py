@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+import io
 import logging
 import os
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from typing import Any
 
 import tyro
 from tyro.extras import SubcommandApp
 
+from kinema import __version__
 from kinema.cli.data import make, scan, split
 from kinema.cli.data_pack import pack
 from kinema.cli.data_show import show
@@ -21,6 +25,7 @@ from kinema.cli.flow import extract
 from kinema.cli.flow_show import show as flow_show
 from kinema.cli.fuse import fuse
 from kinema.cli.import_ import import_
+from kinema.cli.mistakes import Command, explain, find_command
 from kinema.cli.models import models
 from kinema.cli.plan import plan
 from kinema.cli.predict import predict
@@ -32,7 +37,10 @@ from kinema.cli.train import train
 from kinema.errors import UserError
 from kinema.launched import is_first_process
 
-DESCRIPTION = "Train, evaluate, compare and run convolutional networks that recognise actions in video."
+DESCRIPTION = (
+    "Train, evaluate, compare and run convolutional networks that recognise actions in video. kinema --version prints "
+    "the version."
+)
 
 DATA_VERBS = {"make": make, "scan": scan, "show": show, "split": split, "pack": pack}
 FLOW_VERBS = {"extract": extract, "show": flow_show}
@@ -52,8 +60,14 @@ VERBS = {
 }
 
 
+GROUPS = {"data": DATA_VERBS, "flow": FLOW_VERBS, "scores": SCORES_VERBS}
+"""Verbs that come after another word."""
+
+
 def build_app(*, is_overview: bool = False) -> SubcommandApp:
     """Collect the verbs; importing them loads nothing heavy, so ``--help`` answers at once.
+
+    The command line of a verb gives a call without arguments, which does the work.
 
     Args:
         is_overview: Describe each verb by the first paragraph of its docstring only.
@@ -61,7 +75,8 @@ def build_app(*, is_overview: bool = False) -> SubcommandApp:
     app, data, flow, scores = SubcommandApp(), SubcommandApp(), SubcommandApp(), SubcommandApp()
     for target, verbs in ((app, VERBS), (data, DATA_VERBS), (flow, FLOW_VERBS), (scores, SCORES_VERBS)):
         for name, function in verbs.items():
-            target.command(name=name, help=first_paragraph(function) if is_overview else None)(readable(function))
+            text = first_paragraph(function) if is_overview else None
+            target.command(name=name, help=text)(_later(readable(function)))
     app.command(data, name="data", help="Make, check, look at and split data sets.")
     app.command(flow, name="flow", help="Compute, store and look at optical flow.")
     app.command(scores, name="scores", help="Look at saved scores, average them over splits, import others'.")
@@ -81,16 +96,12 @@ def run(args: Sequence[str] | None = None) -> int:
     logging.basicConfig(format="%(message)s", level=logging.WARNING, handlers=[_ToStandardError()])
     logging.getLogger("kinema").setLevel(logging.INFO)
     debug = os.environ.get("KINEMA_DEBUG", "") not in ("", "0")
+    words = sys.argv[1:] if args is None else list(args)
+    if words in (["--version"], ["-V"]):
+        print(f"kinema {__version__}")
+        return 0
     try:
-        words = sys.argv[1:] if args is None else list(args)
-        named = [word for word in words if not word.startswith("-")]
-        build_app(is_overview=named in ([], ["data"], ["flow"], ["scores"])).cli(
-            prog="kinema",
-            description=DESCRIPTION,
-            args=words,
-            config=(tyro.conf.FlagCreatePairsOff,),
-            sort_subcommands=False,
-        )
+        _read(words)()
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -106,6 +117,53 @@ def run(args: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     return 0
+
+
+def _later(verb: Callable[..., None]) -> Callable[..., Callable[[], None]]:
+    """Make the verb only say what it would do, so that reading a command line and obeying it are two steps."""
+
+    @functools.wraps(verb)
+    def bound(*args: Any, **kwargs: Any) -> Callable[[], None]:
+        return functools.partial(verb, *args, **kwargs)
+
+    bound.__dict__["__signature__"] = verb.__dict__["__signature__"]
+    del bound.__dict__["__wrapped__"]
+    return bound
+
+
+def _read(words: Sequence[str]) -> Callable[[], None]:
+    """Read a command line; one that cannot be read ends the process with three lines about it."""
+    command = find_command(words, list(VERBS), {name: list(verbs) for name, verbs in GROUPS.items()})
+    if command.choices and not command.rest:  # such as a bare "kinema" or "kinema data"
+        print(_help_page(command), end="", file=sys.stderr)
+        raise SystemExit(2)
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):
+            call = _parsed(words, command)
+    except SystemExit as stop:
+        if stop.code != 2:
+            raise
+        box = io.StringIO()  # tyro draws by what standard output is: here without colours, in ASCII
+        with redirect_stderr(box), redirect_stdout(io.StringIO()), suppress(SystemExit):
+            _parsed(words, command)
+        print(explain(command, box.getvalue(), functools.partial(_help_page, command)), file=sys.stderr)
+        raise
+    print(said.getvalue(), file=sys.stderr, end="")
+    return call
+
+
+def _parsed(words: Sequence[str], command: Command) -> Callable[[], None]:
+    app = build_app(is_overview=bool(command.choices))
+    config = (tyro.conf.FlagCreatePairsOff,)
+    return app.cli(prog="kinema", description=DESCRIPTION, args=words, config=config, sort_subcommands=False)
+
+
+def _help_page(command: Command) -> str:
+    page = io.StringIO()
+    with redirect_stdout(page), suppress(SystemExit):
+        _parsed([*command.path, "--help"], command)
+    return page.getvalue()
 
 
 class _ToStandardError(logging.Handler):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tyro.conf import Positional
 
+from kinema.cli.argument_kinds import check_trained
 from kinema.errors import UserError, VideoError
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def predict(
         batch_views: Views in a batch; fitted to the memory when not given.
         num_workers: Processes that decode; worth their start for many videos.
     """
+    check_trained(checkpoint, videos, verb="predict")
     _check_combination(json and csv, window=window, step=step, strip=strip, plot=plot)
     from kinema.evaluation.predict import find_videos, predictions
     from kinema.evaluation.processes import ScoringProcess, find_device

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import tyro
 
+from kinema.cli.argument_kinds import check_model
 from kinema.errors import UserError
 from kinema.training.overrides import Overrides, given_fields
 
@@ -40,7 +41,8 @@ def train(
 ) -> None:
     """Train a model on videos.
 
-    --seed and the options with a dot change fields of the recipe; its other fields need a recipe file.
+    --epochs, --lr, --workers, --seed and the options with a dot change fields of the recipe; its other fields need a
+    recipe file.
 
     Args:
         model: Model name, such as tsm-resnet18; "kinema models" lists them.
@@ -67,6 +69,7 @@ def train(
     changes = given_fields(overrides) | ({"options": _parsed(options)} if options else {})
     wish = Wish(model, data, recipe, frames, weights, changes, out, batch, skip_bad, resume)
     wish.check()
+    check_model(model, data)
 
     from kinema.cli.train_report import report
     from kinema.launched import is_first_process

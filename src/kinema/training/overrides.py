@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from kinema.errors import UserError
 from kinema.training.recipe import Recipe
 
 OVERRIDABLE = (
@@ -54,6 +55,9 @@ OVERRIDABLE = (
 )
 """Dotted names, in the order of the help. ``train.batch_size`` is ``--batch``; whatever is missing needs a recipe."""
 
+SHORT_NAMES = {"epochs": "schedule.epochs", "lr": "optim.lr", "workers": "data.num_workers"}
+"""Options without a dot for the fields that are changed most."""
+
 
 def _field_help(cls: type) -> dict[str, str]:
     """Read what the docstring of a part says about each field, from its Attributes section."""
@@ -87,6 +91,14 @@ def _all_parts() -> type:
         made = _part(hints[part], leaves, f"{part.capitalize()}Overrides")
         fields.append((part, made, dataclasses.field(default_factory=made)))
     own = _part(Recipe, [name for name in OVERRIDABLE if "." not in name], "OwnOverrides")
+    short: list[tuple[str, Any, Any]] = []
+    for name, field in SHORT_NAMES.items():
+        part, _, leaf = field.partition(".")
+        help_text = _field_help(hints[part])[leaf].split(";")[0].rstrip(".")
+        kind = typing.get_type_hints(hints[part])[leaf]
+        short.append((name, _option(kind, f"{help_text}; the same as --{field.replace('_', '-')}."), None))
+    own = dataclasses.make_dataclass("ShortOverrides", short, frozen=True, bases=(own,))
+    own.__doc__ = ""
     return dataclasses.make_dataclass("Overrides", fields, frozen=True, bases=(own,))
 
 
@@ -95,11 +107,24 @@ Overrides = _all_parts()
 
 
 def given_fields(overrides: Any) -> dict[str, Any]:
-    """List the dotted names that were set, with their values."""
+    """List the dotted names that were set, with their values.
+
+    Raises:
+        UserError: A field is given another value by its short name.
+    """
     values = {}
     for name in OVERRIDABLE:
         part, _, leaf = name.rpartition(".")
         value = getattr(getattr(overrides, part) if part else overrides, leaf)
         if value is not None:
             values[name] = value
+    for short, name in SHORT_NAMES.items():
+        value = getattr(overrides, short)
+        if value is None:
+            continue
+        if values.get(name, value) != value:
+            raise UserError(
+                f"--{short} {value} and --{name.replace('_', '-')} {values[name]} are the same option; give one of them"
+            )
+        values[name] = value
     return values
