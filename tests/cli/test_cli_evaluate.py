@@ -1,8 +1,10 @@
 """``kinema evaluate``, ``fuse`` and ``features``: what they print and write."""
 
+import csv
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from trained_models import write_checkpoint, write_videos
@@ -38,7 +40,7 @@ def test_table_and_saved_scores(data: Path, checkpoint: Path, capsys: pytest.Cap
     table = evaluate(checkpoint, data, num_workers=0)
     top1 = f"{100 * table.top(1):.1f}"
     first, *classes = rows_of(printed.out)
-    assert first[:7] == ["split1.csv (test)", "3", top1, "-", top1, "-", f"{100 * table.mean_class_accuracy():.1f}"]
+    assert first[:5] == ["split1.csv (test)", "3", top1, top1, f"{100 * table.mean_class_accuracy():.1f}"]
     assert [row[:2] for row in classes] == [["run", "1"], ["jump", "1"], ["sit", "1"]]
     assert "tsm-resnettiny, protocol clip" in printed.out
     saved = checkpoint.parent / "best-split1-test-clip.npz"
@@ -137,3 +139,32 @@ def test_wrong_checkpoints(data: Path, tmp_path: Path, capsys: pytest.CaptureFix
         printed = capsys.readouterr()
         assert message in printed.err
         assert "Traceback" not in printed.err
+
+
+def test_confusion_of_one_and_of_several(
+    data: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["evaluate", str(checkpoint), "--data", str(data), "--out", str(tmp_path / "scores.npz")]
+    words += ["--num-workers", "0"]
+    for ending in ("csv", "png"):
+        assert run([*words, "--confusion", str(tmp_path / "new" / f"confusion.{ending}")]) == 0
+        assert f"confusion: {tmp_path}/new/confusion.{ending}" in capsys.readouterr().err
+    scores = ScoreTable.load(tmp_path / "scores.npz")
+    head, *rows = csv.reader((tmp_path / "new" / "confusion.csv").read_text().splitlines())
+    assert head == ["true class", *scores.classes]
+    assert [row[0] for row in rows] == list(scores.classes)
+    assert [[int(cell) for cell in row[1:]] for row in rows] == scores.confusion().tolist()
+    picture = cv2.imread(str(tmp_path / "new" / "confusion.png"))
+    assert picture is not None
+
+    both = [str(tmp_path / "scores.npz"), str(tmp_path / "scores.npz")]
+    assert run(["scores", "show", *both, "--confusion", str(tmp_path / "both.csv")]) == 0
+    head, *rows = csv.reader((tmp_path / "both.csv").read_text().splitlines())
+    assert head[:2] == ["data", "true class"]
+    assert len(rows) == 2 * len(scores.classes)
+    assert len({row[0] for row in rows}) == 2
+
+
+def test_confusion_of_another_kind_is_refused_first(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["evaluate", "absent.ckpt", "--data", str(data), "--confusion", "matrix.txt"]) == 1
+    assert "must end in .png (or .svg, .pdf) or .csv" in capsys.readouterr().err

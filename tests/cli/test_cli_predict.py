@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from matplotlib import rc_context
 from matplotlib.colors import to_rgb
 from trained_models import CLASSES, write_checkpoint, write_videos
 
@@ -15,7 +16,7 @@ from kinema.cli.main import run
 from kinema.evaluation.predict import predict
 from kinema.evaluation.timeline import Timeline, timeline
 from kinema.report.answers import plot_strip, plot_timeline
-from kinema.report.style import COLOURS, FAINT
+from kinema.report.style import COLOURS
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +116,11 @@ def test_strips_of_several_videos_have_names_of_their_own(videos: Path, checkpoi
     (tmp_path / "other" / "0.mp4").write_bytes((videos / "0.mp4").read_bytes())
     words = [str(videos / "0.mp4"), str(tmp_path / "other" / "0.mp4"), str(videos / "1.mp4")]
     assert run(["predict", str(checkpoint), *words, "--strip", str(tmp_path / "strips")]) == 0
-    assert sorted(path.name for path in (tmp_path / "strips").iterdir()) == ["0-2.png", "0.png", "1.png"]
+    assert sorted(path.name for path in (tmp_path / "strips").iterdir()) == [
+        "1.png",
+        "other-0.png",
+        f"{videos.name}-0.png",
+    ]
 
 
 def test_a_strip_shows_the_frames_that_the_network_saw(videos: Path, checkpoint: Path, tmp_path: Path) -> None:
@@ -140,9 +145,55 @@ def test_a_timeline_is_coloured_by_class(tmp_path: Path) -> None:
     assert picture is not None
     band = picture[60, :, ::-1].astype(int)
     widths = {}
-    for colour in (*COLOURS, FAINT):
+    for colour in COLOURS:
         wanted = np.round(np.array(to_rgb(colour)) * 255)
         widths[colour] = int((np.abs(band - wanted).max(axis=1) <= 2).sum())
     total = sum(widths.values())
     by_class = [round(widths[colour] / total, 1) for colour in COLOURS[:3]]
     assert by_class == [0.5, 0.3, 0.2]
+
+
+@pytest.mark.parametrize("num_classes", [2, 7, 13])
+def test_a_timeline_names_every_class_that_it_draws(num_classes: int, tmp_path: Path) -> None:
+    names = tuple(f"class {place}" for place in range(num_classes))
+    line = Timeline("long.mp4", np.arange(num_classes + 1.0), np.eye(num_classes, dtype=np.float32), names)
+    path = tmp_path / "timeline.svg"
+    with rc_context({"svg.fonttype": "none"}):
+        plot_timeline(line, path)
+    assert [f">{name}<" in path.read_text() for name in names] == [True] * num_classes
+
+
+@pytest.mark.parametrize("ending", ["csv", "json", "jsonl"])
+def test_answers_in_a_file(
+    videos: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], ending: str
+) -> None:
+    out, bad = tmp_path / "new" / f"answers.{ending}", videos.parent / "text.mp4"
+    bad.write_text("no video")
+    words = ["predict", str(checkpoint), str(videos / "0.mp4"), str(bad), str(videos / "1.mp4"), "--top", "2"]
+    assert run([*words, "--out", str(out)]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert f"answers: {out}: 2 videos, " in printed.err
+    assert "; 1 video gave no answer" in printed.err
+    assert run([*words, f"--{'csv' if ending == 'csv' else 'json'}"]) == 1
+    lines = capsys.readouterr().out
+    if ending == "csv":
+        assert out.read_text() == lines
+        assert "4 rows (video, class, probability)" in printed.err
+    else:
+        text = out.read_text()
+        contents = json.loads(text) if ending == "json" else [json.loads(line) for line in text.splitlines()]
+        assert [content for content in contents if "error" not in content] == [*map(json.loads, lines.splitlines())]
+        assert contents[1]["video"] == str(bad)
+        assert contents[1]["error"]
+
+
+def test_no_answer_file_of_another_kind_or_of_nothing(
+    videos: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["predict", str(checkpoint), str(videos / "0.mp4"), "--out"]
+    assert run([*words, str(tmp_path / "answers.txt")]) == 1
+    assert "must end in .csv, .json, .jsonl" in capsys.readouterr().err
+    words[2] = str(tmp_path / "absent.mp4")
+    assert run([*words, str(tmp_path / "answers.csv")]) == 1
+    assert not list(tmp_path.iterdir())

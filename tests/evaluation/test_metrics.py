@@ -85,7 +85,9 @@ def test_clip_accuracy_is_the_mean_over_videos_of_the_mean_over_clips():
     # One video of a single right clip, one of four clips with one right: videos weigh the same, not clips.
     clips = table([[1, 0], [0, 1]], [0, 0], clip_hits=[[1.0, 1.0], [0.25, 0.5]])
     assert summary(clips)["clip_top1"] == pytest.approx(0.625)
-    assert summary(clips)["clip_top5"] == pytest.approx(0.75)
+    assert "clip_top5" not in summary(clips)
+    six = table(np.eye(6)[[0, 1]], [0, 0], clip_hits=[[1.0, 1.0], [0.25, 0.5]])
+    assert summary(six)["clip_top5"] == pytest.approx(0.75)
     partly = table([[1, 0], [0, 1]], [0, -1], clip_hits=[[1.0, 1.0], [np.nan, np.nan]])
     assert summary(partly)["clip_top1"] == 1.0
 
@@ -105,6 +107,12 @@ def test_per_class_rows():
 def test_average_over_splits_weighs_splits_equally():
     right, wrong = table([[1, 0]] * 3, [0, 0, 0], clip_hits=np.ones((3, 2))), table([[1, 0]], [1])
     values = average_over_splits([right, wrong])
-    assert values == {"num_videos": 4, "num_labelled": 4, "top1": 0.5, "top5": 1.0, "mean_class": 0.5}
+    assert values == {"num_videos": 4, "num_labelled": 4, "top1": 0.5, "mean_class": 0.5}
     with pytest.raises(UserError, match="nothing to average"):
         average_over_splits([])
+
+
+@pytest.mark.parametrize(("num_classes", "is_known"), [(2, False), (5, False), (6, True)])
+def test_no_top5_where_it_is_always_right(num_classes, is_known):
+    scores = table(np.eye(num_classes), list(range(num_classes)))
+    assert ("top5" in summary(scores)) == is_known

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 from tyro.conf import Positional
 
+from kinema.wording import counted
+
 if TYPE_CHECKING:
     from kinema.data.contact_sheet import SheetRow
     from kinema.data.manifest import Manifest
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 def show(
     data: Positional[Path],
     *,
-    out: Path = Path("sheet.png"),
+    out: Path | None = None,
     recipe: str = "finetune",
     protocol: str = "",
     split: Literal["train", "val", "test", "all"] = "all",
@@ -31,7 +33,7 @@ def show(
 
     Args:
         data: A manifest CSV, or a folder of videos.
-        out: The PNG file to write.
+        out: The PNG file to write; when not given, NAME-clips.png after the data.
         recipe: Name of a recipe, or file.py:function.
         protocol: Name of a test protocol, such as clip or uniform-10x3.
         split: Which videos to choose from.
@@ -56,10 +58,11 @@ def show(
     rows = _test_rows(manifest, chosen, protocol, count) if protocol else _training_rows(manifest, chosen, count, seed)
     spec = chosen.data
     how = f"protocol {protocol}" if protocol else f"{spec.sampling} sampling, {spec.augmentation} crops, seed {seed}"
-    shape = f"{len(rows[0].frames)} frames of {rows[0].pixels.shape[1]}x{rows[0].pixels.shape[2]}"
+    shape = f"{counted(len(rows[0].frames), 'frame')} of {rows[0].pixels.shape[1]}x{rows[0].pixels.shape[2]}"
     some = f" ({MAX_COLUMNS} of them shown)" if len(rows[0].frames) > MAX_COLUMNS else ""
+    out = out or Path(f"{Path(manifest.name).resolve().stem}-clips.png")
     save_sheet(out, rows, title=f"{manifest.name}: {shape}{some}, {how}")
-    print(f"{out}: {len(rows)} clips of {shape}, {how}")
+    print(f"{out}: {counted(len(rows), 'clip')} of {shape}, {how}")
 
 
 def _training_rows(manifest: Manifest, recipe: Recipe, count: int, seed: int) -> list[SheetRow]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tyro.conf import Positional
 
 from kinema.cli.argument_kinds import check_trained
+from kinema.cli.confusion import check_confusion, save_confusion
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +26,7 @@ def evaluate(
     split: str = "test",
     out: Path | None = None,
     classes: bool = False,
+    confusion: Path | None = None,
     json: bool = False,
     device: str = "auto",
     devices: int = 1,
@@ -45,6 +47,7 @@ def evaluate(
         split: test (val where there is no test), val, train or all.
         out: File for the scores; for several data sets a folder. By default they lie beside the checkpoint.
         classes: Print the accuracy of each class too.
+        confusion: Draw which classes are taken for which, as .png, or count it, as .csv.
         json: Print JSON instead of tables.
         device: auto, cpu, cuda or cuda:N.
         devices: Processes on this machine, each with a GPU of its own where there are any.
@@ -55,28 +58,22 @@ def evaluate(
         skip_bad: Leave out videos that cannot be read, instead of stopping.
     """
     check_trained(checkpoint, data, verb="evaluate", option="--data")
+    check_confusion(confusion)
     from kinema.evaluation.run import evaluate as evaluate_all
     from kinema.launched import is_first_process
 
+    how: dict[str, Any] = {"protocol": protocol, "reverse": reverse, "split": split, "skip_bad": skip_bad}
+    where: dict[str, Any] = {"device": device, "devices": devices, "precision": precision, "num_workers": num_workers}
     tables = evaluate_all(
-        checkpoint,
-        list(data),
-        protocol=protocol,
-        reverse=reverse,
-        split=split,
-        device=device,
-        devices=devices,
-        precision=precision,
-        backend=backend,
-        batch_views=batch_views,
-        num_workers=num_workers,
-        skip_bad=skip_bad,
-        progress=True,
+        checkpoint, list(data), **how, **where, backend=backend, batch_views=batch_views, progress=True
     )
     if is_first_process():
-        _print(tables, with_classes=classes, as_json=json)
+        names = [f"{Path(table.meta['data']).name} ({table.meta['split']})" for table in tables]
+        _print(tables, names, with_classes=classes, as_json=json)
         for table, path in zip(tables, score_paths(tables, out), strict=True):
             print(f"scores: {table.save(path)}", file=sys.stderr)
+        if confusion is not None:
+            print(f"confusion: {save_confusion(tables, names, confusion)}", file=sys.stderr)
 
 
 def score_paths(tables: Sequence[ScoreTable], out: Path | None) -> list[Path]:
@@ -97,7 +94,7 @@ def score_paths(tables: Sequence[ScoreTable], out: Path | None) -> list[Path]:
     return paths
 
 
-def _print(tables: Sequence[ScoreTable], *, with_classes: bool, as_json: bool) -> None:
+def _print(tables: Sequence[ScoreTable], names: Sequence[str], *, with_classes: bool, as_json: bool) -> None:
     from kinema.cli.score_tables import print_classes, print_json, print_tables
     from kinema.evaluation.splits import notes_on_splits
 
@@ -106,7 +103,6 @@ def _print(tables: Sequence[ScoreTable], *, with_classes: bool, as_json: bool) -
         return
     meta = tables[0].meta
     backwards = ", frames reversed" if meta["reverse"] else ""
-    names = [f"{Path(table.meta['data']).name} ({table.meta['split']})" for table in tables]
     title = f"{meta['model']}, protocol {meta['protocol']}{backwards}"
     print_tables(tables, names, title=title, average=len(tables) > 1)
     for note in notes_on_splits(tables):

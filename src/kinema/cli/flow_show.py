@@ -8,12 +8,13 @@ from typing import Literal
 from tyro.conf import Positional
 
 from kinema.errors import UserError
+from kinema.wording import counted
 
 
 def show(
     video: Positional[Path],
     *,
-    out: Path = Path("flow.png"),
+    out: Path | None = None,
     method: Literal["tvl1", "farneback"] = "tvl1",
     backend: Literal["auto", "torch", "opencv"] = "auto",
     count: int = 0,
@@ -26,7 +27,8 @@ def show(
 
     Args:
         video: A video file or a folder of images.
-        out: The .png with some frames from all over the video, or the .mp4 with every frame, to write.
+        out: The .png with some frames from all over the video, or the .mp4 with every frame, to write; when not given,
+            NAME-flow.png after the video.
         method: tvl1 or farneback.
         backend: torch (our own) or opencv; auto takes torch where the method has it.
         count: Fields to draw; 0 draws 6 in a PNG and all in an MP4.
@@ -40,6 +42,7 @@ def show(
             "--step must be at least 1, --count, --short-side and --largest at least 0; "
             f"given {step}, {count}, {short_side} and {largest:g}."
         )
+    out = out or Path(f"{video.resolve().stem}-flow.png")
     if out.suffix.lower() not in (".png", ".mp4"):
         raise UserError(f"--out must end in .png or .mp4; given {out}.")
     from kinema.evaluation.processes import find_device
@@ -58,4 +61,4 @@ def show(
     )
     out.parent.mkdir(parents=True, exist_ok=True)
     written = (save_picture if is_picture else save_video)(out, fields, largest=largest)
-    print(f"{out}: {len(fields.flow)} fields, {fields.method}, full colour at {written:.1f} px")
+    print(f"{out}: {counted(len(fields.flow), 'field')}, {fields.method}, full colour at {written:.1f} px")

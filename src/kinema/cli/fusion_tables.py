@@ -114,8 +114,8 @@ def _accuracies_table(fusion: Fusion) -> Any:
     from kinema.cli.score_tables import percent
     from kinema.evaluation.metrics import average_over_splits
 
-    num_classes, rows = len(fusion.fused[0].classes), [*fusion.names, "fused"]
-    keys = [key for key in MEASURES if fusion.is_labelled and not (key == "top5" and num_classes <= 5)]
+    rows, known = [*fusion.names, "fused"], average_over_splits(fusion.fused)
+    keys = [key for key in MEASURES if fusion.is_labelled and key in known]
     shown = Table(title="accuracy, %")
     shown.add_column("split", overflow="fold")
     shown.add_column("stream", overflow="fold")

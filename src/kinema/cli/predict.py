@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tyro.conf import Positional
 
+from kinema.cli.answers import AnswerFile, picture_names, print_answer
 from kinema.cli.argument_kinds import check_trained
 from kinema.errors import UserError, VideoError
+from kinema.wording import counted
 
 if TYPE_CHECKING:
     from kinema.evaluation.predict import Prediction
@@ -25,6 +27,7 @@ def predict(
     protocol: str = "clip",
     json: bool = False,
     csv: bool = False,
+    out: Path | None = None,
     window: float | None = None,
     step: float | None = None,
     strip: Path | None = None,
@@ -44,6 +47,7 @@ def predict(
         protocol: clip is fastest; uniform-10x3 and others as for "kinema evaluate" are steadier.
         json: Print JSON, one object a line.
         csv: Print CSV.
+        out: Write the answers to this .csv, .json or .jsonl file instead of printing them.
         window: Slide a window of this many seconds over each video and print what happens when.
         step: Seconds that the window moves; half of it when not given.
         strip: Draw the frames with the answer as a PNG here; for several videos a folder.
@@ -56,9 +60,10 @@ def predict(
     """
     check_trained(checkpoint, videos, verb="predict")
     _check_combination(json and csv, window=window, step=step, strip=strip, plot=plot)
+    file = None if out is None else AnswerFile(out)
     from kinema.evaluation.predict import find_videos, predictions
     from kinema.evaluation.processes import ScoringProcess, find_device
-    from kinema.evaluation.run import load_on
+    from kinema.evaluation.run import load_on, progress_bar
 
     paths = find_videos(videos)
     process = ScoringProcess(find_device(device), precision=precision)
@@ -69,10 +74,13 @@ def predict(
     else:
         options |= {"window_sec": window, "step_sec": step, "device": device, "precision": precision}
         answers = _timelines(trained, paths, options)
-    form = "json" if json else "csv" if csv else "text"
-    bad = _print_answers(answers, form, picture=strip or plot, many=len(paths) > 1)
+    form = "json" if json else "csv" if csv else "text" if file is None else ""
+    with progress_bar(len(paths), "Predicting", shown=not form) as advance:
+        bad = _hand_out(answers, paths, form, file, picture=strip or plot, advance=advance)
+    if file is not None:
+        print(file.write(paths), file=sys.stderr)
     if bad:
-        raise UserError(f"{len(bad)} of {len(paths)} videos gave no answer: {', '.join(bad)}")
+        raise UserError(f"{len(bad)} of {counted(len(paths), 'video')} gave no answer: {', '.join(bad)}")
 
 
 def _check_combination(
@@ -97,71 +105,36 @@ def _timelines(trained: Any, paths: Iterable[str], options: dict[str, Any]) -> I
             yield error
 
 
-def _print_answers(
-    answers: Iterable[Prediction | Timeline | VideoError], form: str, *, picture: Path | None, many: bool
+def _hand_out(
+    answers: Iterable[Prediction | Timeline | VideoError],
+    paths: Sequence[str],
+    form: str,
+    file: AnswerFile | None,
+    *,
+    picture: Path | None,
+    advance: Callable[..., None],
 ) -> list[str]:
-    """Print answers as they come; gives the paths of the videos that have none."""
+    """Print, collect and draw answers as they come; gives the paths of the videos that have none."""
     bad: list[str] = []
-    pictures: set[Path] = set()
+    names = picture_names(paths)
     num_printed = 0
     for answer in answers:
+        advance()
+        if file is not None and (len(paths) > 1 or not isinstance(answer, VideoError)):
+            file.add(answer)
         if isinstance(answer, VideoError):
-            if not many:
+            if len(paths) == 1:
                 raise answer
             print(f"error: {answer}", file=sys.stderr, flush=True)
             bad.append(answer.path)
             continue
-        _print_one(answer, form, is_first=num_printed == 0)
+        print_answer(answer, form, is_first=num_printed == 0)
         num_printed += 1
         if picture is not None:
-            path = _picture_path(answer.path, picture, pictures, many=many)
+            is_file = len(paths) == 1 and picture.suffix
+            path = picture if is_file else picture / names[answer.path]
             print(f"picture: {_draw(answer, path)}", file=sys.stderr)
     return bad
-
-
-def _print_one(answer: Prediction | Timeline, form: str, *, is_first: bool) -> None:
-    """Print an answer as text, as a line of JSON, or as rows of CSV under a head."""
-    import csv
-    import json
-
-    content = answer.to_dict()
-    rows = content["segments"] if "segments" in content else content["top"]
-    if form == "json":
-        print(json.dumps(content), flush=True)
-    elif form == "csv":
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        if is_first:
-            writer.writerow(["video", *rows[0]])
-        writer.writerows([content["video"], *row.values()] for row in rows)
-        sys.stdout.flush()
-    else:
-        print(content["video"])
-        for row in rows:
-            when = f"{_clock(row['start_sec'])} - {_clock(row['end_sec'])}  " if "start_sec" in row else ""
-            print(f"  {when}{100 * row['probability']:5.1f} %  {row['class']}")
-        sys.stdout.flush()
-
-
-def _clock(seconds: float) -> str:
-    """Hours, minutes and seconds, such as 1:02:03.4; hours only when there are some."""
-    tenths = round(seconds * 10)
-    minutes, tenths = divmod(tenths, 600)
-    hours, minutes = divmod(minutes, 60)
-    clock = f"{minutes:02d}:{tenths // 10:02d}.{tenths % 10}"
-    return f"{hours}:{clock}" if hours else clock
-
-
-def _picture_path(video: str, wanted: Path, taken: set[Path], *, many: bool) -> Path:
-    """The picture of a video: the file asked for, or one of the video's name in the folder asked for."""
-    if not many and wanted.suffix:
-        return wanted
-    name = Path(video).stem
-    path, number = wanted / f"{name}.png", 1
-    while path in taken:
-        number += 1
-        path = wanted / f"{name}-{number}.png"
-    taken.add(path)
-    return path
 
 
 def _draw(answer: Prediction | Timeline, path: Path) -> Path:

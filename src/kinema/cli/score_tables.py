@@ -32,11 +32,11 @@ def print_tables(tables: Sequence[ScoreTable], names: Sequence[str], *, title: s
     for heading in ("videos", *(COLUMNS[key] for key in shown_keys), "sec"):
         shown.add_column(heading, justify="right", no_wrap=True)
     seconds = [table.meta.get("seconds") for table in tables]
-    for name, table, values, spent in zip(names, tables, summaries, seconds, strict=True):
-        shown.add_row(name, *_cells(values, shown_keys, len(table.classes)), "" if spent is None else f"{spent:.1f}")
+    for name, values, spent in zip(names, summaries, seconds, strict=True):
+        shown.add_row(name, *_cells(values, shown_keys), "" if spent is None else f"{spent:.1f}")
     if average:
         shown.add_section()
-        cells = _cells(average_over_splits(tables), shown_keys, len(tables[0].classes))
+        cells = _cells(average_over_splits(tables), shown_keys)
         known = [spent for spent in seconds if spent is not None]
         shown.add_row("average", *cells, f"{sum(known):.1f}" if known else "")
     Console().print(shown)
@@ -97,10 +97,6 @@ def _class_dicts(table: ScoreTable) -> list[dict[str, Any]]:
     return [{key: None if value != value else value for key, value in row.items()} for row in rows]
 
 
-def _cells(values: Mapping[str, float], keys: Sequence[str], num_classes: int) -> list[str]:
-    """The cells of a row. Among five classes or fewer the top five always hold the right one, so that says nothing."""
-    cells = [f"{values['num_videos']:.0f}"]
-    for key in keys:
-        void = key.endswith("top5") and num_classes <= 5
-        cells.append("-" if void or key not in values else percent(values[key]))
-    return cells
+def _cells(values: Mapping[str, float], keys: Sequence[str]) -> list[str]:
+    """The cells of a row: videos, and each accuracy as far as it exists."""
+    return [f"{values['num_videos']:.0f}", *(percent(values[key]) if key in values else "-" for key in keys)]

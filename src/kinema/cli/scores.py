@@ -10,21 +10,32 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 from tyro.conf import Positional
 
+from kinema.cli.confusion import check_confusion, save_confusion
 from kinema.errors import UserError
 
 if TYPE_CHECKING:
     from kinema.evaluation.scores import ScoreTable
 
 
-def show_scores(scores: Positional[tuple[str, ...]], *, classes: bool = False, json: bool = False) -> None:
+def show_scores(
+    scores: Positional[tuple[str, ...]],
+    *,
+    classes: bool = False,
+    confusion: Path | None = None,
+    json: bool = False,
+) -> None:
     """Print the accuracies of saved scores again, side by side.
 
     Args:
         scores: Files that "kinema evaluate" or "kinema fuse" saved, or folders of them.
         classes: Print the accuracy of each class too.
+        confusion: Draw which classes are taken for which, as .png, or count it, as .csv.
         json: Print JSON instead of tables.
     """
-    _print(scores, is_average=False, allow_different=False, classes=classes, json=json)
+    check_confusion(confusion)
+    tables, names = _print(scores, is_average=False, allow_different=False, classes=classes, json=json)
+    if confusion is not None:
+        print(f"confusion: {save_confusion(tables, names, confusion)}", file=sys.stderr)
 
 
 def average(
@@ -98,7 +109,10 @@ def import_scores(
     print(f"{kept.save(out)}: {kept}")
 
 
-def _print(words: Sequence[str], *, is_average: bool, allow_different: bool, classes: bool, json: bool) -> None:
+def _print(
+    words: Sequence[str], *, is_average: bool, allow_different: bool, classes: bool, json: bool
+) -> tuple[list[ScoreTable], list[str]]:
+    """Print tables; gives them and their names."""
     from kinema.cli.score_files import load_streams, stream_names, stream_paths
     from kinema.cli.score_tables import print_classes, print_json, print_tables
     from kinema.evaluation.splits import check_splits, split_name
@@ -110,13 +124,13 @@ def _print(words: Sequence[str], *, is_average: bool, allow_different: bool, cla
         if len(tables) < 2:
             raise UserError(f"an average needs the scores of at least two splits; {len(tables)} given.")
         notes = check_splits(tables, allow_different=allow_different)
+    names = stream_names([str(path) for path in paths])
+    if is_average:
+        names = [split_name(table, name) for table, name in zip(tables, names, strict=True)]
     if json:
         print_json(tables, with_classes=classes)
     else:
         origins = [_origin(table) for table in tables]
-        names = stream_names([str(path) for path in paths])
-        if is_average:
-            names = [split_name(table, name) for table, name in zip(tables, names, strict=True)]
         is_alike = len(set(origins)) == 1
         rows = names if is_alike else [f"{name}\n{origin}" for name, origin in zip(names, origins, strict=True)]
         title = origins[0] if is_alike else f"{len(tables)} files of scores"
@@ -126,6 +140,7 @@ def _print(words: Sequence[str], *, is_average: bool, allow_different: bool, cla
                 print_classes(table, title=name)
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
+    return tables, names
 
 
 def _origin(table: ScoreTable) -> str:

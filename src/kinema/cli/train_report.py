@@ -118,10 +118,11 @@ def _runs_table(result: SeriesResult, *, with_paper: bool) -> Table:
 def _validation(result: TrainResult) -> dict[str, float]:
     """The accuracies of the best epoch that say something; with five classes or fewer the top-5 is always 100 %."""
     from kinema.data.manifest_csv import CLASSES_FILE, read_classes
+    from kinema.evaluation.metrics import FEW_CLASSES
 
     classes = read_classes(result.path / CLASSES_FILE)
     best: Mapping[str, Any] = result.best
-    void = {"top5"} if classes and len(classes[0]) <= 5 else set()
+    void = {"top5"} if classes and len(classes[0]) <= FEW_CLASSES else set()
     return {metric: best[f"val_{metric}"] for metric in METRICS if f"val_{metric}" in best and metric not in void}
 
 

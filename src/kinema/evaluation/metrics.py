@@ -17,6 +17,9 @@ from kinema.errors import UserError
 if TYPE_CHECKING:
     from kinema.evaluation.scores import ScoreTable
 
+FEW_CLASSES = 5
+"""Among so many classes the five best always hold the true one, so a top-5 accuracy says nothing and is left out."""
+
 
 def ranks(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Place of the true class in each row, 0 for the best; int64, axes ``videos``.
@@ -101,7 +104,8 @@ def summary(table: ScoreTable) -> dict[str, float]:
 
     Returns:
         ``num_videos`` and ``num_labelled``; where labels exist ``top1``, ``top5``, ``mean_class``; where the table
-        knows its clips ``clip_top1``, ``clip_top5``. Absent figures have no key.
+        knows its clips ``clip_top1``, ``clip_top5``. Absent figures have no key; of ``FEW_CLASSES`` classes or fewer
+        there are no top-5 ones.
     """
     values: dict[str, float] = {"num_videos": len(table), "num_labelled": table.num_labelled}
     if not table.num_labelled:
@@ -110,6 +114,8 @@ def summary(table: ScoreTable) -> dict[str, float]:
     clips = table.clip_accuracy
     if clips is not None:
         values |= {f"clip_{key}": value for key, value in clips.items()}
+    if len(table.classes) <= FEW_CLASSES:
+        return {key: value for key, value in values.items() if not key.endswith("top5")}
     return values
 
 

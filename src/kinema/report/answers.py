@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
     from kinema.evaluation.timeline import Timeline
 
 MOST_FRAMES = 8
-MOST_CURVES = 6
 _LONGEST_NAME = 32
+_LINES = {"-": "", "--": "//", ":": "..", "-.": "xx"}
+"""Kinds of lines, and the hatching of the band that goes with each; after the last colour the next kind begins."""
 
 
 def plot_strip(prediction: Prediction, path: str | Path) -> Path:
@@ -50,25 +52,28 @@ def plot_strip(prediction: Prediction, path: str | Path) -> Path:
 
 
 def plot_timeline(timeline: Timeline, path: str | Path) -> Path:
-    """Draw a video's segments as a band, and below it the probabilities of the classes in them over time.
+    """Draw a video's segments as a band, and below it the probabilities of their classes over time, all of them named.
 
     Args:
-        timeline: The answer; with more than six classes in it, those with most time get a curve.
+        timeline: The answer.
         path: Where the picture goes.
     """
-    colours = _colours(timeline)
-    figure = Figure(figsize=(10, 3.6), dpi=120, layout="constrained")
+    styles = _styles(timeline)
+    num_lines = -(-len(styles) // 3)  # of the legend
+    figure = Figure(figsize=(10, 3.2 + 0.24 * num_lines), dpi=120, layout="constrained")
     band, curves = figure.subplots(2, 1, sharex=True, height_ratios=[1, 5])
     for part in timeline.segments():
-        length = part.end_sec - part.start_sec
-        band.barh(0, length, left=part.start_sec, height=1, color=colours.get(part.label, FAINT), edgecolor="white")
+        style, length = styles[part.label], part.end_sec - part.start_sec
+        look: dict[str, Any] = {"color": style.colour, "hatch": style.hatch, "edgecolor": "white"}
+        band.barh(0, length, left=part.start_sec, height=1, **look)
     band.set(yticks=[], ylim=(-0.5, 0.5))
     band.spines[:].set_visible(False)
     band.tick_params(bottom=False)
     band.set_title(Path(timeline.path).name, loc="left", fontsize=11)
-    for name, colour in colours.items():
+    for name, style in styles.items():
         values = timeline.probabilities[:, timeline.classes.index(name)]
-        quiet(curves).stairs(values, timeline.edges_sec, baseline=None, color=colour, lw=1.8, label=_shortened(name))
+        line: dict[str, Any] = {"color": style.colour, "ls": style.line, "lw": 1.8}
+        quiet(curves).stairs(values, timeline.edges_sec, baseline=None, label=_shortened(name), **line)
     curves.set(ylim=(0, 1.02), xlim=(timeline.edges_sec[0], timeline.edges_sec[-1]), xlabel="seconds")
     curves.yaxis.set_major_formatter(PercentFormatter(1.0))
     legend_below(figure, num_columns=3)
@@ -85,13 +90,21 @@ def _draw_classes(axes: Axes, prediction: Prediction) -> None:
     axes.spines[["bottom"]].set_visible(False)
 
 
-def _colours(timeline: Timeline) -> dict[str, str]:
-    """A colour for each class of the segments, most time first."""
+class _Style(NamedTuple):
+    """How a class is drawn: its curve, and its part of the band."""
+
+    colour: str
+    line: str
+    hatch: str
+
+
+def _styles(timeline: Timeline) -> dict[str, _Style]:
+    """A look of its own for each class of the segments, most time first; past 32 classes they begin anew."""
     seconds: dict[str, float] = {}
     for part in timeline.segments():
         seconds[part.label] = seconds.get(part.label, 0.0) + part.end_sec - part.start_sec
-    names = sorted(seconds, key=lambda name: -seconds[name])[:MOST_CURVES]
-    return dict(zip(names, COLOURS, strict=False))
+    looks = itertools.cycle(_Style(colour, *line) for line in _LINES.items() for colour in COLOURS)
+    return dict(zip(sorted(seconds, key=lambda name: -seconds[name]), looks, strict=False))
 
 
 def _shortened(name: str) -> str:

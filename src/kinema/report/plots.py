@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.cm import ScalarMappable
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from kinema.shapes import Pixels
 
 # With more classes the names and counts of a confusion matrix are too small to read, so they are left out.
-_MOST_NAMED_CLASSES = 60
+_MOST_NAMED_CLASSES = 200
 _MOST_COUNTED_CLASSES = 20
+_LARGEST_SIDE = 22.0  # inches, of all matrices of a row together
 
 
 def plot_bars(
@@ -93,7 +94,8 @@ def plot_confusion(
             raise UserError(f"confusion matrix {caption!r} is {matrix.shape} but there are {len(classes)} classes.")
     across = min(num_columns, len(matrices))
     down = -(-len(matrices) // across)
-    side = min(9.0, 1.6 + 0.34 * len(classes))
+    is_small = len(classes) <= _MOST_COUNTED_CLASSES
+    side = 1.6 + 0.34 * len(classes) if is_small else min(_LARGEST_SIDE / across, max(8.4, 0.17 * len(classes)))
     figure = Figure(figsize=(2.2 + side * across, 1.4 + side * down), dpi=120, layout="constrained")
     grid = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True)
     shading = ScalarMappable(Normalize(0, 1), "Blues")
@@ -104,9 +106,10 @@ def plot_confusion(
         shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
         axes.imshow(shares, cmap=shading.cmap, norm=shading.norm)
         axes.set_title(caption, fontsize=10)
-        axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
-        axes.set_yticks(range(len(names)), names)
-        if len(classes) <= _MOST_COUNTED_CLASSES:
+        turned: dict[str, Any] = {"rotation": 45, "ha": "right"} if is_small else {"rotation": 90, "fontsize": 7}
+        axes.set_xticks(range(len(names)), names, **turned)
+        axes.set_yticks(range(len(names)), names, fontsize=10 if is_small else 7)
+        if is_small:
             for row, column in np.argwhere(matrix):
                 ink = "white" if shares[row, column] > 0.55 else INK
                 axes.text(column, row, str(matrix[row, column]), ha="center", va="center", color=ink, fontsize=9)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional
 
+from kinema.evaluation.metrics import FEW_CLASSES
 from kinema.evaluation.protocol import protocol
 from kinema.evaluation.scoring import score_dataset
 from kinema.evaluation.views import ViewDataset
@@ -23,7 +24,8 @@ def validate(run: Run) -> dict[str, float]:
     a stop is asked for; several finish it together.
 
     Returns:
-        ``loss``, ``top1``, ``top5`` and ``mean_class`` (0..1); empty when dropped.
+        ``loss``, ``top1``, ``top5`` and ``mean_class`` (0..1); empty when dropped. Of five classes or fewer there is
+        no ``top5``, unless the recipe monitors it.
 
     Raises:
         UserError: When videos cannot be decoded; the message lists them.
@@ -48,4 +50,6 @@ def validate(run: Run) -> dict[str, float]:
             "top5": table.top(5),
             "mean_class": table.mean_class_accuracy(),
         }
+        if len(table.classes) <= FEW_CLASSES and run.recipe.train.monitor != "top5":
+            del scores["top5"]
     return scores
