@@ -16,7 +16,7 @@ import paper_rows
 from kinema import cost
 from kinema.models.convert.families import FAMILIES, REFUSED_FAMILIES
 from kinema.models.convert.family import Network
-from kinema.models.names import ALIASES, ALONE, BACKBONES, LISTED, MODULES, NO_TEMPORAL_POOLING, list_models
+from kinema.models.names import ALIASES, ALONE, BACKBONES, MODULES, NO_TEMPORAL_POOLING, list_models, listed_on
 from kinema.models.published import PUBLISHED
 from kinema.recipes.overview import HEADINGS, recipe_lines
 
@@ -48,7 +48,7 @@ def model_table(suffix: str = "") -> str:
     for module in MODULES:
         cells = []
         for backbone in SHOWN:
-            if module not in LISTED[backbone] or (suffix and module in ALONE):
+            if module not in listed_on(backbone) or (suffix and module in ALONE):
                 cells.append("")
                 continue
             found = cost(f"{module}-{backbone}{suffix}", frames=8, size=224)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from kinema.models.action_model import ActionModel
     from kinema.models.build import build_model
     from kinema.models.names import ModelName, list_models
+    from kinema.models.register import register_backbone, register_module
     from kinema.models.trained import load
     from kinema.recipes import load_recipe
     from kinema.training.recipe import Recipe
@@ -48,6 +49,8 @@ _HOMES = {
     "load_recipe": "recipes",
     "open_video": "video.decoder",
     "predict": "evaluation.predict",
+    "register_backbone": "models.register",
+    "register_module": "models.register",
     "timeline": "evaluation.timeline",
     "train": "training.run",
 }
@@ -57,6 +60,8 @@ __all__ = [  # noqa: RUF022  (the order of a day's work: models, data, training,
     "list_models",
     "ModelName",
     "ActionModel",
+    "register_module",
+    "register_backbone",
     "cost",
     "load",
     "open_video",

@@ -28,6 +28,7 @@ from kinema.cli.import_ import import_
 from kinema.cli.mistakes import Command, explain, find_command
 from kinema.cli.models import models
 from kinema.cli.plan import plan
+from kinema.cli.plugins import load_plugin, without_plugins
 from kinema.cli.predict import predict
 from kinema.cli.readable import first_paragraph, readable
 from kinema.cli.recipes import recipes
@@ -39,7 +40,7 @@ from kinema.launched import is_first_process
 
 DESCRIPTION = (
     "Train, evaluate, compare and run convolutional networks that recognise actions in video. kinema --version prints "
-    "the version."
+    "the version. --plugin FILE.py, with any command, first runs a file of yours that registers modules or backbones."
 )
 
 DATA_VERBS = {"make": make, "scan": scan, "show": show, "split": split, "pack": pack}
@@ -101,6 +102,9 @@ def run(args: Sequence[str] | None = None) -> int:
         print(f"kinema {__version__}")
         return 0
     try:
+        words, plugins = without_plugins(words)
+        for plugin in plugins:
+            load_plugin(plugin)
         _read(words)()
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

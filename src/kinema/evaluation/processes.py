@@ -19,6 +19,8 @@ import torch.multiprocessing
 from kinema.allocation import freed_memory_kept
 from kinema.errors import UserError, one_of
 from kinema.launched import launched_from_outside, require_cores
+from kinema.models.register import Registered, register_all, registered
+from kinema.sendable import require_sendable
 
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 """What ``precision`` may be, and the type of numbers inside the network; scores are averaged in wider ones."""
@@ -155,11 +157,13 @@ def run_in_processes(
         UserError: As ``work`` raised it in any process; or a process was killed; or there are too many.
     """
     require_cores(num_processes)
+    require_sendable("the registered modules and backbones", registered())
+    require_sendable("what is evaluated", arguments)
     with tempfile.TemporaryDirectory(prefix="kinema-") as folder:
         try:
             torch.multiprocessing.spawn(
                 _work_in_process,
-                (num_processes, Path(folder), device, precision, work, arguments),
+                (num_processes, Path(folder), device, precision, registered(), work, arguments),
                 nprocs=num_processes,
             )
         except torch.multiprocessing.ProcessExitedException as error:
@@ -179,6 +183,7 @@ def _work_in_process(
     folder: Path,
     device: str,
     precision: str,
+    parts: tuple[Registered, ...],
     work: Callable[..., Any],
     arguments: tuple[object, ...],
 ) -> None:
@@ -188,6 +193,7 @@ def _work_in_process(
         "gloo", init_method=(folder / "rendezvous").as_uri(), rank=rank, world_size=world, timeout=_LONGEST_WAIT
     )
     try:
+        register_all(parts)
         with freed_memory_kept():
             result = work(ScoringProcess(find_device(device, rank), rank, world, precision), *arguments)
     except UserError as error:

@@ -45,7 +45,7 @@ from kinema.models.temporal.tsm import Tsm
 from kinema.models.temporal.tsn import Tsn
 from kinema.models.weights import TAGS, Preprocessing, imagenet_record, read_imagenet, read_state_dict
 
-MODULES: Final[Mapping[str, type[TemporalModule]]] = {
+MODULES: Final[dict[str, type[TemporalModule]]] = {
     "tsn": Tsn,
     "i3d": I3d,
     "s3d": S3d,
@@ -65,7 +65,7 @@ MODULES: Final[Mapping[str, type[TemporalModule]]] = {
 }
 """Temporal modules by name."""
 
-BACKBONES: Final[Mapping[str, BackbonePlan]] = {
+BACKBONES: Final[dict[str, BackbonePlan]] = {
     "inceptionv1": InceptionV1Plan(),
     "inceptioni3d": InceptionI3dPlan(),
     **RESNETS,

@@ -13,7 +13,7 @@ from typing import Final
 from kinema.errors import UserError, unknown_name
 from kinema.models.placement import check_placement
 
-MODULES: Final[Mapping[str, str]] = {
+MODULES: Final[dict[str, str]] = {
     "tsn": "no module: frames meet only in the average of their scores",
     "i3d": "k x k convolutions become 3 x k x k",
     "s3d": "k x k convolutions are followed by a temporal convolution of 3",
@@ -31,9 +31,9 @@ MODULES: Final[Mapping[str, str]] = {
     "slowfast": "two pathways: every frame through a narrow network, every alpha-th through a wide one",
     "se": "squeeze-and-excitation over space and time at the end of every block",
 }
-"""Temporal modules by name, with a line about each."""
+"""Temporal modules by name, with a line about each; ``kinema.register_module`` adds to it."""
 
-BACKBONES: Final[Mapping[str, str]] = {
+BACKBONES: Final[dict[str, str]] = {
     "inceptionv1": "GoogLeNet with batch norm, torchvision's keys, no auxiliary heads",
     "inceptioni3d": "I3D's and S3D-G's Inception: stem and two max-pools halve time; the same keys as inceptionv1",
     "resnet18": "ResNet, basic blocks, torchvision's keys",
@@ -58,15 +58,18 @@ BACKBONES: Final[Mapping[str, str]] = {
     "mfnetwide": "Multi-Fiber network without multiplexer, deeper and wider",
     "mfresnet18": "ResNet-18 with multi-fiber units; options: fibers, multiplexer",
 }
-"""Backbones by name, with a line about each."""
+"""Backbones by name, with a line about each; ``kinema.register_backbone`` adds to it."""
+
+OF_SOME: Final = ("s3d2", "s3dg", "gate", "r3d", "r2plus1d", "r2d", "slow", "slowfast")
+"""Modules that the list shows only for the backbones whose rows below name them; all others are shown for most."""
 
 _FEW: Final = ("tsn", "i3d", "tam", "tsm")
-_SINGLE: Final = ("tsn", "i3d", "s3d", "tam", "tsm", "nl", "conv1d", "se")
+_SINGLE: Final = tuple(module for module in MODULES if module not in OF_SOME)
 _ALL: Final = (*_SINGLE, "i3d+se", "tam+se", "tsm+nl")
 _I3D: Final = ("i3d", "s3d", "s3d2", "s3dg", "tam", "tsm", "nl", "conv1d", "se", "i3d+gate", "s3d2+gate")
 _VRESNET: Final = ("tsn", "r2d", "r3d", "r2plus1d", "s3d", "tam", "tsm", "nl", "conv1d", "se")
 
-LISTED: Final[Mapping[str, tuple[str, ...]]] = {
+_ROWS: Final[Mapping[str, tuple[str, ...]]] = {
     "inceptionv1": _ALL,
     "inceptioni3d": _I3D,
     "resnet18": _ALL,
@@ -80,22 +83,18 @@ LISTED: Final[Mapping[str, tuple[str, ...]]] = {
     "vresnet18": _VRESNET,
     "vresnet34": _VRESNET,
     "vgg11": _FEW,
-    "vgg16": _SINGLE,
     "vgg19": _FEW,
-    "clarifainet": _SINGLE,
-    "googlenet": _SINGLE,
     "efficientnetlite0": _ALL,
     "mobilenetv2": _ALL,
     "mfmobilenetv2": _FEW,
-    "mfnet": _SINGLE,
     "mfnetwide": _FEW,
     "mfresnet18": _FEW,
 }
-"""Modules and stacks that the list shows for each backbone; other pairs can be named too, unless refused."""
+"""Modules and stacks that the list shows for a backbone, where it is not ``_SINGLE``; see ``listed_on``."""
 
 _SLOW: Final = "its kernels are set for the blocks and the four stages of torchvision's ResNets"
 
-NO_TEMPORAL_POOLING: Final[Mapping[str, str]] = {
+NO_TEMPORAL_POOLING: Final[dict[str, str]] = {
     "googlenet": "it is the two-stream paper's network, which sees one frame or one stack of flow; take inceptionv1",
     "inceptioni3d": "its stem and two of its max-pools halve time as it is",
     **dict.fromkeys(("vresnet18", "vresnet34"), "its temporal convolutions stride time, and nothing else may"),
@@ -250,10 +249,16 @@ def list_models(pattern: str = "*") -> list[str]:
     return [name for name in (*_all_names(), *ALIASES) if fnmatch.fnmatchcase(name, pattern)]
 
 
+def listed_on(backbone: str) -> tuple[str, ...]:
+    """Modules and stacks that the list shows for a backbone; other pairs can be named too, unless refused."""
+    row = _ROWS.get(backbone, _SINGLE)
+    return (*row, *(module for module in MODULES if module not in (*_SINGLE, *OF_SOME)))  # those that a user registered
+
+
 def _all_names() -> Iterator[str]:
     for backbone in BACKBONES:
         for temporal_pooling in (False,) if backbone in NO_TEMPORAL_POOLING else (False, True):
-            for modules in LISTED[backbone]:
+            for modules in listed_on(backbone):
                 if temporal_pooling and modules in ALONE:
                     continue
                 yield str(ModelName(tuple(modules.split("+")), backbone, temporal_pooling=temporal_pooling))

@@ -13,13 +13,13 @@ from kinema.errors import CheckpointError, UserError
 from kinema.models import checkpoint_file
 from kinema.models.build import build_model
 from kinema.models.inflate import added_parts
+from kinema.models.names import ModelName
 from kinema.models.published import PublishedWeights
 from kinema.models.tags import find_tagged, imagenet_tagged, model_tags
 from kinema.models.weights import Preprocessing, imagenet_record
 
 if TYPE_CHECKING:
     from kinema.models.action_model import ActionModel
-    from kinema.models.names import ModelName
 
 VIDEO_FRAMES = Preprocessing().frames
 """Frames, spread evenly over a video, that a network with the weights of an image network sees of it."""
@@ -72,6 +72,7 @@ def load(checkpoint: str | Path, *, device: str | torch.device = "cpu") -> Train
     path = checkpoint_path(checkpoint)
     payload = checkpoint_file.read(path, device="cpu")
     weights = payload["ema"] or payload["state_dict"]
+    _require_known(payload["model"], path)
     model = build_model(
         payload["model"],
         num_classes=payload["num_classes"],
@@ -97,6 +98,17 @@ def _assumed_at_import(payload: dict[str, Any]) -> tuple[str, ...]:
     found = imported.get("assumed", {})
     told = "; ".join(f"{subject}: {text}" for subject, text in found.items())
     return (f"assumed when {imported['file']} was imported: {told}",) if told else ()
+
+
+def _require_known(model: str, path: Path) -> None:
+    """Refuse a name with words that are not known, such as a module that was registered where it was trained."""
+    try:
+        ModelName.parse(model)
+    except UserError as error:
+        raise CheckpointError(
+            f"{path} holds {model}, which cannot be built here: {error} If the part is your own, register it first: "
+            "kinema.register_module or register_backbone in Python, kinema --plugin FILE.py on the command line."
+        ) from error
 
 
 def _load_published(record: PublishedWeights, device: str | torch.device) -> TrainedModel:

@@ -24,6 +24,8 @@ import torch.multiprocessing
 from kinema.allocation import freed_memory_kept
 from kinema.errors import UserError
 from kinema.launched import processes_from_outside
+from kinema.models.register import Registered, register_all, registered
+from kinema.sendable import require_sendable
 from kinema.signals import signals_going_to, signals_held
 from kinema.training.engine import Hardware, join, require_device, silence_notices
 
@@ -47,6 +49,8 @@ def launch(hardware: Hardware, work: Callable[..., Value], *arguments: object) -
             silence_notices()
             return work(join(hardware), *arguments)
     require_device(hardware)  # said once, by this process
+    require_sendable("the registered modules and backbones", registered())
+    require_sendable("what is trained", arguments)
     with tempfile.TemporaryDirectory() as folder, signals_going_to(_SignalRelay()), _ending_survivors():
         answer = Path(folder) / "answer"  # a pipe would make a large one wait for ever
         try:
@@ -54,7 +58,10 @@ def launch(hardware: Hardware, work: Callable[..., Value], *arguments: object) -
                 resource_tracker.ensure_running()  # while it starts it lets all signals through
             with signals_held():  # a process that is still importing would die of one, with a wall of text
                 processes = torch.multiprocessing.start_processes(
-                    _spawned, (hardware, _free_port(), work, arguments, answer), hardware.devices, join=False
+                    _spawned,
+                    (hardware, _free_port(), registered(), work, arguments, answer),
+                    hardware.devices,
+                    join=False,
                 )
             assert processes is not None, "it is only for join=True"
             while not processes.join():
@@ -76,7 +83,13 @@ def _free_port() -> int:
 
 
 def _spawned(
-    rank: int, hardware: Hardware, port: int, work: Callable[..., Any], arguments: tuple[object, ...], answer: Path
+    rank: int,
+    hardware: Hardware,
+    port: int,
+    parts: tuple[Registered, ...],
+    work: Callable[..., Any],
+    arguments: tuple[object, ...],
+    answer: Path,
 ) -> None:
     """The body of a process that was started here; it is told what torchrun would tell it.
 
@@ -96,6 +109,7 @@ def _spawned(
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(1, torch.get_num_threads() // hardware.devices))
     try:
+        register_all(parts)
         with freed_memory_kept():
             value = work(join(hardware), *arguments)
     except Exception as error:

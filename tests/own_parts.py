@@ -1,0 +1,61 @@
+"""Parts that a user might write: a temporal module, and what registers it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from kinema.models import build, names, register
+from kinema.models.sites import Site
+from kinema.models.temporal.base import TemporalModule
+
+
+class Difference(TemporalModule):
+    """Adds, at the head of every block, a learnt share of each frame's difference from the one before.
+
+    Args:
+        start: Where the shares start.
+    """
+
+    sees_order = True
+    option_names: ClassVar[tuple[str, ...]] = ("start",)
+
+    def __init__(self, *, start: float = 0.5) -> None:
+        self.start = start
+
+    def mix(self, site: Site) -> nn.Module:
+        return AddedDifference(site.channels, self.start)
+
+
+class AddedDifference(nn.Module):
+    def __init__(self, channels: int, start: float) -> None:
+        super().__init__()
+        self.share = nn.Parameter(torch.full((channels, 1, 1, 1), start))
+
+    def forward(self, clip: Tensor) -> Tensor:
+        before = torch.cat([clip[:, :, :1], clip[:, :, :-1]], dim=2)
+        return clip + self.share * (clip - before)
+
+
+@contextmanager
+def forgotten_afterwards() -> Iterator[None]:
+    """Undo, at the end of the block, what it registered."""
+    tables = (
+        names.MODULES,
+        names.BACKBONES,
+        names.NO_TEMPORAL_POOLING,
+        build.MODULES,
+        build.BACKBONES,
+        register._registered,
+    )
+    before = [dict(table) for table in tables]
+    try:
+        yield
+    finally:
+        for table, kept in zip(tables, before, strict=True):
+            table.clear()
+            table.update(kept)
