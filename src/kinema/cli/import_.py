@@ -70,10 +70,9 @@ def import_(
     for reason in reasons:
         count = sum(why == reason for why in imported.ignored.values())
         print(f"not needed: {count} tensors ({reason})", file=sys.stderr)
-    for note in imported.notes:
-        print(f"note: {note}", file=sys.stderr)
-    for subject, text in imported.assumed.items():
-        print(f"assumed, {subject}: {text}", file=sys.stderr)
+    assumed = [f"assumed, {subject}: {text}" for subject, text in imported.assumed.items()]
+    for line in (*(f"note: {note}" for note in imported.notes), *assumed):
+        print(line, file=sys.stderr)
 
 
 def _parsed(option: str, text: str) -> dict[str, Any]:

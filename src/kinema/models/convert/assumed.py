@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
@@ -20,27 +20,33 @@ _IMAGENET_CLASSES = 1000
 _TRIAL_SIZE = 64
 
 
-def assumptions(
-    chosen: Choice,
-    wanted: Preprocessing,
-    *,
-    options: Mapping[str, Any],
-    described: Description | None,
-    names_by_count: bool,
-    input_given: bool,
-) -> dict[str, str]:
-    """List what neither the tensors nor the user said, by subject.
+class Said(NamedTuple):
+    """What is known beside the tensors.
+
+    Attributes:
+        options: Options that the user gave.
+        described: What the file says of itself.
+        names_by_count: Whether class names were taken from the number of classes alone.
+        input_given: Whether the user said what the network wants to be fed.
+    """
+
+    options: Mapping[str, Any]
+    described: Description | None
+    names_by_count: bool
+    input_given: bool
+
+
+def assumptions(chosen: Choice, wanted: Preprocessing, said: Said) -> dict[str, str]:
+    """List what neither the tensors nor anybody said, by subject.
 
     Args:
         chosen: The network that the file was taken for.
         wanted: What it will be fed.
-        options: Options that the user gave.
-        described: What the file says of itself beside its tensors.
-        names_by_count: Whether class names were taken from the number of classes alone.
-        input_given: Whether the user said what the network wants to be fed.
+        said: What is known beside the tensors.
     """
     name, found = ModelName.parse(chosen.shell.name), {}
-    if names_by_count:
+    described = said.described
+    if said.names_by_count:
         found["class names"] = "Kinetics-400 in alphabetical order, from the number of classes alone"
     if chosen.network.of_images and chosen.shell.num_classes != _IMAGENET_CLASSES:
         found["temporal pooling"] = (
@@ -49,8 +55,8 @@ def assumptions(
         )
     elif described is not None and described.temporal_pooling != name.temporal_pooling:
         found["temporal pooling"] = f"as in {name}, which was asked for; the file calls itself {described.text}"
-    found |= {option: text for option, text in chosen.network.assumed.items() if option not in options}
-    if not input_given:
+    found |= {option: text for option, text in chosen.network.assumed.items() if option not in said.options}
+    if not said.input_given:
         count = "" if described is None else " (as the file says)"
         found["input"] = f"{wanted.frames} frames{count}, {wanted.sampling}, stride {wanted.stride}"
     return found

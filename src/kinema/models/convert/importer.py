@@ -11,7 +11,7 @@ from kinema.errors import UserError
 from kinema.models import checkpoint_file
 from kinema.models.action_model import ActionModel
 from kinema.models.build import build_model
-from kinema.models.convert.assumed import assumptions, file_names, refuse_deafness
+from kinema.models.convert.assumed import Said, assumptions, file_names, refuse_deafness
 from kinema.models.convert.choosing import Choice, choose, refuse_other_networks
 from kinema.models.convert.class_names import class_names, known_by_count
 from kinema.models.convert.families import FAMILIES, find_family
@@ -120,23 +120,12 @@ def import_checkpoint(
     chosen = choose(known, tensors, source, model=name, options=given, temporal_pooling=pools)
     network = _filled(chosen, source)
     wanted = _wanted(known, chosen, record, described, preprocessing or {})
-    silent = refuse_deafness(network, num_frames=wanted.frames, source=source, names=_names(chosen))
+    assumed = refuse_deafness(network, num_frames=wanted.frames, source=source, names=_names(chosen))
     names, notes = class_names(known, chosen.network, network.num_classes, classes)
-    assumed = (
-        silent
-        if record
-        else {
-            **silent,
-            **assumptions(
-                chosen,
-                wanted,
-                options=given,
-                described=described,
-                names_by_count=not classes and known_by_count(known, chosen.network, network.num_classes),
-                input_given=bool(preprocessing),
-            ),
-        }
-    )
+    if record is None:
+        by_count = not classes and known_by_count(known, chosen.network, network.num_classes)
+        said = Said(options=given, described=described, names_by_count=by_count, input_given=bool(preprocessing))
+        assumed |= assumptions(chosen, wanted, said)
     network.weights, network.preprocessing = record.tag if record else known.name, wanted
     return Imported(
         model=network,
