@@ -194,6 +194,7 @@ def test_moments(tmp_path: Path) -> None:
         ("clapping/b", "validation/clapping/b.mp4", "clapping", "val"),
     ]
     assert made("moments", tmp_path).classes == ("clapping", "adult+male+singing")
+    assert rows(made("mini-mit", tmp_path)) == rows(made("moments", tmp_path))  # handed out in the same form
 
 
 def test_sports1m(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from kinema.analyze.set_sizes import KNOWN_SETS
 from kinema.cli.main import run
 from kinema.data.crop_boxes import multi_fiber_box
 from kinema.data.sources.table import SOURCES
@@ -164,7 +165,15 @@ def test_papers_scores_are_those_of_the_network() -> None:
 
 
 def test_data_sets_are_known() -> None:
-    assert set(DATA_SETS.values()) <= set(SOURCES)
+    assert set(DATA_SETS.values()) - set(SOURCES) == {"thumos15"}  # no adapter reads its lists
+    assert set(DATA_SETS.values()) <= set(KNOWN_SETS)
+    for name in RECIPES:  # a score is listed beside the data set that it was measured on
+        if "THUMOS15" in str(load_recipe(name).paper_scores):
+            assert data_set_of(name) == "thumos15"
+    assert data_set_of("two-stream-original-spatial") == "thumos15"
+    assert data_set_of("two-stream-spatial") == "ucf101"
+    assert data_set_of("deep-analysis-mini-mit") == "mini-mit"
+    assert load_recipe("deep-analysis-mini-mit", frames=16).own_scores == {"Mini-MiT, clip top-1": 26.5}
     assert {name for name in RECIPES if not data_set_of(name)} == {"finetune", "scratch", "demo"}
     assert data_set_of("deep-analysis-mini-kinetics") == "mini-kinetics-ibm"
     assert data_set_of("multi-fiber-imagenet-wide") == "imagenet"

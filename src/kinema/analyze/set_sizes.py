@@ -1,4 +1,7 @@
-"""How large public data sets are, for plans made before anything is downloaded; named as in ``kinema data make``."""
+"""How large public data sets are, for plans made before anything is downloaded.
+
+Names are those of ``kinema data make``, which lacks ``thumos15``.
+"""
 
 from __future__ import annotations
 
@@ -109,12 +112,20 @@ KNOWN_SETS = {
         source="Materzynska et al., 2019; 22.8 GB of JPEG frames for all 148,092 videos",
     ),
     "moments": KnownSet(num_train=802_000, num_val=34_000, num_classes=339, duration_sec=3, fps=30, source=_TABLE_11),
+    "mini-mit": KnownSet(num_train=100_000, num_val=10_000, num_classes=200, duration_sec=3, fps=30, source=_TABLE_11),
     "sports1m": KnownSet(
         num_train=793_000,
         num_val=113_000,
         num_test=227_000,
         num_classes=487,
         source="1,133,158 videos (its authors' page), of which 70, 10 and 20 % (Karpathy et al., CVPR 2014)",
+    ),
+    "thumos15": KnownSet(
+        num_train=13_320,
+        num_val=2_104,
+        num_classes=101,
+        fps=25,
+        source="arXiv 1604.06182: all of UCF101 to train on, untrimmed videos to validate on",
     ),
     "imagenet": KnownSet(num_train=1_281_167, num_val=50_000, num_classes=1000, source="arXiv 1409.0575"),
 }

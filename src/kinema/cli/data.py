@@ -29,8 +29,8 @@ def make(
     """Write manifests from the official annotation files of a data set, or from a folder of class folders.
 
     Data sets: ucf101, hmdb51, kinetics400, kinetics600, kinetics700, mini-kinetics-200, mini-kinetics-ibm,
-    something-v1, something-v2, mini-ssv2, jester, moments, sports1m, imagenet. The source "folder" takes a folder
-    DIR/CLASS/video, DIR/train/CLASS/video or DIR/video.
+    something-v1, something-v2, mini-ssv2, jester, moments, mini-mit, sports1m, imagenet. The source "folder" takes a
+    folder DIR/CLASS/video, DIR/train/CLASS/video or DIR/video.
 
     Args:
         source: Name of the data set, or "folder".

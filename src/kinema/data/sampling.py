@@ -52,6 +52,8 @@ class Uniform:
     inside the segment. Training: segments start at ``int(x*n/f)``, and one offset in ``[0, n//f)`` is added to all.
     Videos shorter than the clip repeat frames: ``int((x + 0.5)*n/f)``, in training too.
 
+    Differs from the paper: its section D.1 has offsets from ``-views/2`` up to, without, ``views/2`` (-5 to 4 of ten
+    views); the authors' code and this have -4 to 5, so two views are at 0 and 1, not at -1 and 0.
     Differs from the authors' code: their training segments start at ``x*(n//f)``, which never shows the last ``n % f``
     frames (of 15 frames, 8 are seen); short videos are drawn with replacement there.
 

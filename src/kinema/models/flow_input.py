@@ -34,7 +34,8 @@ class FlowInput:
         method: ``tvl1`` or ``farneback``; ``any`` for weights that do not say.
         bound: Displacement in pixels at which fields are clipped; 0 for weights that do not say.
         num_fields: Fields of one time step; the network has twice as many input channels.
-        centred: Subtract from each field its mean over the picture, which takes out most of the camera's motion.
+        centred: Subtract from each field its mean over the crop, which takes out most of the camera's motion. Differs
+            from the two-stream paper (arXiv 1406.2199), which takes the mean over the whole field, before the crop.
             Source: "Two-Stream Convolutional Networks for Action Recognition in Videos" (arXiv 1406.2199) section 3.1.
         computed: Compute the flow on the network's device from decoded frames, instead of reading it from stores.
     """

@@ -1,4 +1,7 @@
-"""Which data set each of the papers' recipes is meant for, by the name that ``kinema data make`` knows."""
+"""Which data set each of the papers' recipes is meant for, by the name that ``kinema plan --dataset`` knows.
+
+``kinema data make`` makes manifests of all of them but ``thumos15``, whose lists it does not read.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from kinema.training.find_recipe import RECIPES
 
 DATA_SETS: Final[Mapping[str, str]] = {
     "two-stream": "ucf101",
+    "two-stream-original": "thumos15",
     "r2plus1d": "kinetics400",
     "r2plus1d-sports1m": "sports1m",
     "r2plus1d-ucf101": "ucf101",
@@ -21,6 +25,7 @@ DATA_SETS: Final[Mapping[str, str]] = {
     "deep-analysis": "kinetics400",
     "deep-analysis-mini": "mini-ssv2",
     "deep-analysis-mini-kinetics": "mini-kinetics-ibm",
+    "deep-analysis-mini-mit": "mini-mit",
     "deep-analysis-ssv2": "something-v2",
     "deep-analysis-moments": "moments",
     "deep-analysis-transfer-ucf101": "ucf101",

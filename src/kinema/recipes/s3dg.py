@@ -10,7 +10,9 @@ What the paper leaves to the code that its authors published: weight decay 1e-7,
 
 Differs from the paper: ImageNet kernels are divided by the number of frames they are copied to, as I3D (arXiv
 1705.07750) does and this paper does not say; the ImageNet weights are torchvision's GoogLeNet, the nearest that are
-public. The frame rate of the videos is left as it is (the data of I3D had 25 frames a second).
+public. The frame rate of the videos is left as it is (the data of I3D had 25 frames a second). Convolutions and pools
+pad evenly, as torchvision's S3D does; the authors' code pads as TensorFlow does, where strided layers have one place
+less before than behind (``--options '{"padding": "same"}'`` does too).
 """
 
 from __future__ import annotations

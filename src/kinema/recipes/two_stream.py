@@ -1,5 +1,8 @@
 """Recipes of "Towards Good Practices for Very Deep Two-Stream ConvNets" (arXiv 1507.02159), for UCF101.
 
+The two ``two-stream-original-*`` are for THUMOS15, on whose untrimmed validation videos Table 2 measures them; THUMOS15
+gives UCF101 to train on. The paper prints no score of theirs on UCF101.
+
 A spatial network sees one frame, a temporal one a stack of ten flow fields. Both are tested with 25 places x 10 crops,
 scores before the softmax are averaged, and the streams are fused 1:2:
 ``kinema fuse rgb.npz flow.npz --weights 1 2``.
@@ -29,6 +32,8 @@ STACKS = "tvl1-20x10"
 """TV-L1 flow in ten consecutive fields, clipped at 20 pixels."""
 ORIGINAL = "Two-Stream Convolutional Networks for Action Recognition in Videos, arXiv 1406.2199, section 5"
 THUMOS15 = "THUMOS15 validation"
+"""The challenge of 2015 ("The THUMOS Challenge on Action Recognition for Videos in the Wild", arXiv 1604.06182): all of
+UCF101 to train on, 2104 untrimmed videos to validate on."""
 ORIGINAL_SPATIAL = {"tsn-vgg16": [54.5], "tsn-googlenet": [53.7], "tsn-clarifainet": [42.3]}
 """Table 2 of the very deep paper, spatial networks."""
 ORIGINAL_TEMPORAL = {"tsn-vgg11": [42.6], "tsn-googlenet": [39.9], "tsn-clarifainet": [47.0]}
@@ -137,8 +142,8 @@ def two_stream_original_spatial() -> Recipe:
     """VGG-16 on frames without the good practices: random crops, dropout 0.5, the original two-stream fine-tuning.
 
     20,000 iterations at 0.01, divided by 10 at 14,000; random 224 pixel crops of frames with a short side of 256;
-    classes drawn equally often. Table 2 of the very deep paper is what this gave on THUMOS15. Differs from the paper:
-    no jitter of the colours, whose size the original paper does not print.
+    classes drawn equally often. Table 2 of the very deep paper is what this gave on the validation videos of THUMOS15,
+    not on UCF101. Differs from the paper: no jitter of the colours, whose size the original paper does not print.
     """
     spatial = two_stream_spatial()
     return replace(
@@ -158,8 +163,9 @@ def two_stream_original_temporal() -> Recipe:
     """VGG-11 on stacks of flow without the good practices: from random weights, random crops, dropout 0.5.
 
     80,000 iterations at 0.01, divided by 10 at 50,000 and 70,000; the mean of each field is subtracted. VGG-11 is what
-    Table 2 of the very deep paper trained like this; name ``tsn-vgg16`` on the command line to set one network's two
-    trainings side by side.
+    Table 2 of the very deep paper trained like this, tested on THUMOS15; name ``tsn-vgg16`` on the command line to set
+    one network's two trainings side by side. Differs from the paper: the mean is that of the crop, not of the whole
+    field.
     """
     spatial = two_stream_original_spatial()
     return replace(

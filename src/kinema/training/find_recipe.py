@@ -42,6 +42,7 @@ RECIPES = {
     "s3dg-hmdb51": "kinema.recipes.s3dg:s3dg_hmdb51",
     "deep-analysis-mini": "kinema.recipes.deep_analysis:mini",
     "deep-analysis-mini-kinetics": "kinema.recipes.deep_analysis:mini_kinetics",
+    "deep-analysis-mini-mit": "kinema.recipes.deep_analysis:mini_mit",
     "deep-analysis-mini-sync": "kinema.recipes.deep_analysis:mini_sync",
     "deep-analysis-full": "kinema.recipes.deep_analysis:full",
     "deep-analysis-full-uniform": "kinema.recipes.deep_analysis:full_uniform",

@@ -68,7 +68,7 @@ class ScheduleSpec:
 
     Attributes:
         kind: ``constant``, ``step`` (x gamma at each of ``milestones``), ``exponential`` (x gamma in the course of
-            every epoch) or ``cosine`` (half a period, down to 0).
+            every epoch) or ``cosine`` (half a period, down to 0, a little with every step).
         epochs: Epochs of the run.
         epoch_clips: Clips that count as one epoch, rounded up to full batches; 0 for one pass over the training
             videos. For papers that count iterations: 1000 of them with a batch of 256 are 256000 clips.

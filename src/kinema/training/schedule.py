@@ -18,7 +18,8 @@ def rate_scale(schedule: ScheduleSpec, epoch: float) -> float:
     Returns:
         The linear rise during warm-up, afterwards the schedule's own factor. Milestones of ``step`` count epochs from
         the start of the run; ``exponential`` falls from the end of warm-up on, a little with every step; ``cosine``
-        (arXiv:1608.03983, without restarts) spans what warm-up leaves over.
+        (arXiv:1608.03983, without restarts) spans what warm-up leaves over, and falls with every step too. Differs from
+        the code of the unified framework (arXiv 2010.11757), whose cosine and warm-up change once an epoch.
     """
     if epoch < schedule.warmup_epochs:
         return schedule.warmup_scale + (1 - schedule.warmup_scale) * epoch / schedule.warmup_epochs

@@ -9,7 +9,7 @@ from kinema.data.sources.hmdb51 import hmdb51
 from kinema.data.sources.imagenet import imagenet
 from kinema.data.sources.kinetics import kinetics400, kinetics600, kinetics700, mini_kinetics_200, mini_kinetics_ibm
 from kinema.data.sources.listing import Listing
-from kinema.data.sources.moments import moments
+from kinema.data.sources.moments import mini_mit, moments
 from kinema.data.sources.something import jester, mini_ssv2, something_v1, something_v2
 from kinema.data.sources.sports1m import sports1m
 from kinema.data.sources.ucf101 import ucf101
@@ -27,6 +27,7 @@ SOURCES: Mapping[str, Callable[[Path, Path], list[Listing]]] = {
     "mini-ssv2": mini_ssv2,
     "jester": jester,
     "moments": moments,
+    "mini-mit": mini_mit,
     "sports1m": sports1m,
     "imagenet": imagenet,
 }
