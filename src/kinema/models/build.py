@@ -81,6 +81,10 @@ BACKBONES: Final[dict[str, BackbonePlan]] = {
 """Plans of backbones by name."""
 
 
+_OF_EVERY_MODEL = ("inflation", "train_temporal")
+"""Options that every model takes."""
+
+
 def build_model(
     name: str | ModelName,
     *,
@@ -98,7 +102,8 @@ def build_model(
         in_channels: Channels of a frame: 3 for RGB, 2 for flow, 2 L for a stack of flow.
         dropout: Dropout before the classifier, in [0, 1).
         options: Settings of the parts, by name; which are allowed depends on the parts (the error lists them).
-            ``"inflation"`` (``"mean"``, ``"repeat"`` or ``"centre"``) says how image weights are spread over time.
+            ``"inflation"`` (``"mean"``, ``"repeat"`` or ``"centre"``) says how image weights are spread over time,
+            ``"train_temporal"`` (true or false) whether temporal parts learn inside stages that training freezes.
         weights: ``"imagenet"`` for the backbone's ImageNet weights, the tag of published weights of this model, such
             as ``"k400-f32"`` (with the options that they need), or the path of a weights file; image weights are
             inflated, a head of another number of classes is left out.
@@ -112,13 +117,8 @@ def build_model(
     kinds = [MODULES[module] for module in parsed.modules]
     record = _published(parsed, weights)
     given = {**(record.options if record else {}), **(options or {})}
-    allowed = [*dict.fromkeys(option for kind in kinds for option in kind.option_names), *plan.option_names]
-    for option in given:
-        if option not in (*allowed, "inflation"):
-            raise unknown_name(f"option of {parsed}", option, [*allowed, "inflation"])
+    _check_options(parsed, given, [*(option for kind in kinds for option in kind.option_names), *plan.option_names])
     inflation = given.get("inflation", INFLATIONS[0])
-    if inflation not in INFLATIONS:
-        raise unknown_name("inflation", str(inflation), INFLATIONS)
     modules = [kind(**{key: given[key] for key in kind.option_names if key in given}) for kind in kinds]
     model = ActionModel.compose(
         replace(plan, **{key: given[key] for key in plan.option_names if key in given}),
@@ -139,6 +139,19 @@ def build_model(
     elif weights is not None:
         _load(model, parsed.backbone, weights, inflation)
     return model
+
+
+def _check_options(name: ModelName, given: Mapping[str, Any], own: list[str]) -> None:
+    """Refuse options that neither the model's parts nor all models take, and values of the latter that are wrong."""
+    allowed = [*dict.fromkeys(own), *_OF_EVERY_MODEL]
+    for option in given:
+        if option not in allowed:
+            raise unknown_name(f"option of {name}", option, allowed)
+    inflation = given.get("inflation", INFLATIONS[0])
+    if inflation not in INFLATIONS:
+        raise unknown_name("inflation", str(inflation), INFLATIONS)
+    if not isinstance(given.get("train_temporal", True), bool):
+        raise UserError(f"train_temporal must be true or false, got {given['train_temporal']!r}")
 
 
 def _published(name: ModelName, weights: str | Path | None) -> PublishedWeights | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from kinema.errors import CheckpointError, one_of
 from kinema.models.action_model import ActionModel
@@ -92,6 +92,17 @@ def load_weights(model: ActionModel, state: Mapping[str, Tensor], *, inflation: 
 def added_parts(model: ActionModel) -> list[str]:
     """Names of the parameters that the temporal module adds, for which image networks have no weights."""
     return [name for name, _ in model.named_parameters() if _TEMPORAL_PARTS.search(name)]
+
+
+def added_modules(model: ActionModel) -> dict[str, nn.Module]:
+    """The parts with parameters that the temporal module adds, by name: taps, blocks, temporal convolutions, gates."""
+    found: dict[str, nn.Module] = {}
+    for name in added_parts(model):
+        match = _TEMPORAL_PARTS.search(name)
+        assert match is not None
+        part = name[: match.end() - 1]
+        found[part] = model.get_submodule(part)
+    return found
 
 
 def tidy_key(key: str) -> str:

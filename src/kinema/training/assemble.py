@@ -13,6 +13,7 @@ from kinema.errors import UserError
 from kinema.training.average import WeightAverage
 from kinema.training.batch_size import batch_note
 from kinema.training.batches import class_weights, steps_per_epoch
+from kinema.training.frozen_temporal import with_choice
 from kinema.training.initial import starting_model
 from kinema.training.memory import automatic_batch
 from kinema.training.objective import Objective
@@ -36,6 +37,7 @@ def assemble(
     training: Manifest,
     validation: Manifest | None,
     display: Display,
+    is_new: bool = True,
     auto_batch: bool = False,
     keep_lr: bool = False,
 ) -> Run:
@@ -48,6 +50,7 @@ def assemble(
         training: Videos to train on.
         validation: Videos to validate on, or None.
         display: Where notes go.
+        is_new: Whether the run begins; one that goes on keeps its choices.
         auto_batch: Replace the recipe's batch by the largest that fits.
         keep_lr: Do not adjust the learning rate to that batch.
 
@@ -55,6 +58,7 @@ def assemble(
         UserError: When parts of the recipe do not go together with the model, the data or the device.
     """
     model, preprocessing = starting_model(recipe, training.classes, note=display.note)
+    recipe = with_choice(model, recipe, is_new=is_new, note=display.note)
     freeze(model, recipe)
     model = _with_synchronised_norms(model, recipe, engine)
     clips = recipe.schedule.epoch_clips or len(training)
@@ -67,7 +71,6 @@ def assemble(
         )
     optimizer = build_optimizer(model, recipe.optim)
     network, wrapped = engine.prepare(model, optimizer, compile=recipe.train.compile)
-    weights = class_weights(training, recipe)
     return Run(
         engine=engine,
         recipe=recipe,
@@ -75,10 +78,7 @@ def assemble(
         model=model,
         network=network,
         optimizer=wrapped,
-        objective=Objective(
-            label_smoothing=recipe.train.label_smoothing,
-            class_weights=None if weights is None else torch.from_numpy(weights).to(engine.device, engine.dtype),
-        ),
+        objective=_objective(training, recipe, engine),
         average=WeightAverage(model, decay=recipe.train.ema_decay) if recipe.train.ema_decay else None,
         preprocessing=preprocessing,
         training=training,
@@ -87,6 +87,14 @@ def assemble(
         stop=StopRequest(),
         display=display,
         steps_per_epoch=steps_per_epoch(training, recipe, engine.world),
+    )
+
+
+def _objective(training: Manifest, recipe: Recipe, engine: Engine) -> Objective:
+    weights = class_weights(training, recipe)
+    return Objective(
+        label_smoothing=recipe.train.label_smoothing,
+        class_weights=None if weights is None else torch.from_numpy(weights).to(engine.device, engine.dtype),
     )
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from kinema.errors import UserError
+from kinema.training.frozen_temporal import learning_parts
 from kinema.training.recipe import OptimSpec, Recipe
 
 if TYPE_CHECKING:
@@ -20,11 +21,16 @@ NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm, nn.Gr
 def freeze(model: ActionModel, recipe: Recipe) -> None:
     """Take from training what the recipe freezes: the first stages, all but the head, or the normalisation.
 
+    Temporal parts inside frozen stages learn where the model's option says so, see ``training.frozen_temporal``.
+
     Raises:
         UserError: When more stages are to be frozen than the model has.
     """
     for part in frozen_parts(model, recipe):
         part.requires_grad_(False)
+    for part in learning_parts(model, recipe):
+        for module in part.modules():
+            module.requires_grad_(not (recipe.train.frozen_bn and isinstance(module, NORMS)))
     if recipe.optim.linear_probe:
         model.requires_grad_(False)
         for parameter in model.head_parameters():
@@ -36,6 +42,9 @@ def training_mode(model: ActionModel, recipe: Recipe) -> None:
     model.train()
     for part in frozen_parts(model, recipe):
         part.eval()
+    for part in learning_parts(model, recipe):
+        for module in part.modules():
+            module.training = not (recipe.train.frozen_bn and isinstance(module, NORMS))
 
 
 def frozen_parts(model: ActionModel, recipe: Recipe) -> Iterator[nn.Module]:

@@ -36,7 +36,8 @@ class OptimSpec:
         decay_all: Decay biases and normalisation weights too; off spares every tensor of one dimension.
         base_lr_scale: Factor of the rate for all layers but the head (the Multi-Fiber paper fine-tunes with 0.2).
         head_lr_scale: Factor of the rate for the head (temporal segment networks use 5).
-        frozen_stages: How many stages, from the input on, keep their weights and statistics.
+        frozen_stages: How many stages, from the input on, keep their weights and statistics; temporal parts in them
+            that start as the identity learn (model option train_temporal).
         linear_probe: Train the head alone.
         clip_norm: Largest norm of the whole gradient; 0 does not clip.
     """

@@ -209,6 +209,7 @@ def _work(engine: Engine, job: _Job) -> tuple[TrainResult, int]:
             training=manifest.select("train"),
             validation=manifest.select(where) if where in manifest.splits else None,
             display=display,
+            is_new=not job.resume,
             auto_batch=job.auto_batch,
             keep_lr=job.keep_lr,
         )
