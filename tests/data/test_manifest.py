@@ -53,10 +53,10 @@ def test_written_and_read_it_is_the_same(tmp_path: Path) -> None:
     assert again.no_flip == {"walk"}
     assert again.digest() == manifest.digest()
     again.validate(check_files=False)
-    before = (tmp_path / "set.csv").read_bytes(), (tmp_path / "classes.csv").read_bytes()
+    before = (tmp_path / "set.csv").read_bytes(), (tmp_path / "set.classes.csv").read_bytes()
     again.write(tmp_path / "set.csv")
-    assert ((tmp_path / "set.csv").read_bytes(), (tmp_path / "classes.csv").read_bytes()) == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["classes.csv", "set.csv"]
+    assert ((tmp_path / "set.csv").read_bytes(), (tmp_path / "set.classes.csv").read_bytes()) == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["set.classes.csv", "set.csv"]
 
 
 def test_written_elsewhere_the_paths_still_lead_to_the_videos(tmp_path: Path) -> None:
@@ -68,11 +68,10 @@ def test_written_elsewhere_the_paths_still_lead_to_the_videos(tmp_path: Path) ->
 
 
 def test_the_file_is_what_the_readme_promises(tmp_path: Path) -> None:
-    Manifest.from_records([Record("a", "a.mp4", "x", num_frames=3, fps=25.0)], classes=["x"], root=tmp_path).write(
-        tmp_path / "m.csv"
-    )
+    records = [Record("a", "a.mp4", "x", num_frames=3, fps=25.0)]
+    Manifest.from_records(records, classes=["x", "w"], no_flip=["w"], root=tmp_path).write(tmp_path / "m.csv")
     assert (tmp_path / "m.csv").read_text() == "video_id,path,label,split,num_frames,fps\na,a.mp4,x,train,3,25\n"
-    assert (tmp_path / "classes.csv").read_text() == "name,no_flip\nx,\n"
+    assert (tmp_path / "m.classes.csv").read_text() == "name,no_flip\nx,\nw,1\n"
 
 
 def test_any_column_order_and_absent_optional_columns(tmp_path: Path) -> None:
@@ -126,20 +125,62 @@ def test_digest_is_of_what_is_asked_not_of_where_it_lies(tmp_path: Path) -> None
     assert len({change.digest() for change in changes} | {manifest.digest()}) == len(changes) + 1
 
 
-def test_manifests_of_one_folder_share_their_classes(tmp_path: Path) -> None:
-    make(tmp_path).write(tmp_path / "split1.csv")
-    make(tmp_path).write(tmp_path / "split2.csv")
-    other = Manifest.from_records([Record("a", "a.mp4", "swim")], classes=["swim"], root=tmp_path)
-    before = (tmp_path / "classes.csv").read_text()
-    with pytest.raises(UserError, match=r"belongs to split1.csv and lists 3 classes.*into another folder"):
-        other.write(tmp_path / "split3.csv")
-    assert (tmp_path / "classes.csv").read_text() == before
-    assert not (tmp_path / "split3.csv").exists()
-    (tmp_path / "split1.csv").unlink()
-    other.write(tmp_path / "split2.csv")  # the only manifest left is the one that is replaced
-    assert Manifest.read(tmp_path / "split2.csv").classes == ("swim",)
-    with pytest.raises(UserError, match=r"must end in .csv"):
-        other.write(tmp_path / "split2")
+def lone(label: str, root: Path) -> Manifest:
+    return Manifest.from_records([Record("a", "a.mp4", label)], classes=[label], root=root)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_several_data_sets_share_a_folder(tmp_path: Path) -> None:
+    make(tmp_path).write(tmp_path / "one.csv")
+    lone("swim", tmp_path).write(tmp_path / "two.csv")
+    assert names(tmp_path) == ["one.classes.csv", "one.csv", "two.csv"]  # what the labels say needs no file
+    assert Manifest.read(tmp_path / "one.csv").classes == CLASSES
+    assert Manifest.read(tmp_path / "two.csv").classes == ("swim",)
+    lone("swim", tmp_path).write(tmp_path / "one.csv")  # its own classes file goes along
+    assert Manifest.read(tmp_path / "one.csv").classes == ("swim",)
+    for name in ("split2", "classes.csv", "one.classes.csv"):
+        with pytest.raises(UserError, match=r"must end in .csv, and not in classes.csv"):
+            lone("swim", tmp_path).write(tmp_path / name)
+
+
+def test_the_classes_file_of_older_versions_is_read_and_left_alone(tmp_path: Path) -> None:
+    text = "name,no_flip\n" + "".join(f'"{name}",{int(name == "walk")}\n' for name in CLASSES)
+    (tmp_path / "classes.csv").write_text(text)
+    for name in ("split1.csv", "split2.csv"):
+        make(tmp_path).write(tmp_path / name)
+        assert Manifest.read(tmp_path / name).digest() == make(tmp_path).digest()
+    assert names(tmp_path) == ["classes.csv", "split1.csv", "split2.csv"]
+    lone("swim", tmp_path).write(tmp_path / "other.csv")
+    assert Manifest.read(tmp_path / "other.csv").classes == ("swim",)
+    assert Manifest.read(tmp_path / "split1.csv").classes == CLASSES
+    assert (tmp_path / "classes.csv").read_text() == text
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_tables_of_spreadsheets(tmp_path: Path, delimiter: str, encoding: str) -> None:
+    rate = "29,97" if delimiter == ";" else "29.97"
+    rows = [["video_id", "path", "label", "split", "fps"], ["a", "ü.mp4", "grün", "train", rate]]
+    (tmp_path / "m.csv").write_text("\r\n".join(map(delimiter.join, rows)), encoding=encoding)
+    record = Manifest.read(tmp_path / "m.csv")[0]
+    assert (record.path, record.label, record.fps) == (str(tmp_path / "ü.mp4"), "grün", 29.97)
+
+
+def test_a_table_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    text = "video_id,path,label,split\na,a.mp4,café,train\nb,b.mp4,thé,train\n"
+    (tmp_path / "m.csv").write_text(text, encoding="latin-1")
+    with pytest.raises(UserError, match=r"not UTF-8 text: 'café' \(row 1\), 'thé' \(row 2\); save .* UTF-8"):
+        Manifest.read(tmp_path / "m.csv")
+    (tmp_path / "m.csv").write_text(text.replace("split", "größe"), encoding="latin-1")
+    with pytest.raises(UserError, match="first line is not UTF-8 text: video_id,path,label,größe"):
+        Manifest.read(tmp_path / "m.csv")
+    name = "caf\udce9/a.mp4"  # a file whose very name is not UTF-8, as on disks of old
+    made = Manifest.from_records([Record(name, name, "caf\udce9")], classes=["caf\udce9"], root=tmp_path)
+    made.write(tmp_path / "old.csv")
+    assert Manifest.read(tmp_path / "old.csv")[0].label == "caf\udce9"
 
 
 def test_failed_write_leaves_the_earlier_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +195,7 @@ def test_failed_write_leaves_the_earlier_file(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(OSError, match="No space left"):
         manifest.write(tmp_path / "m.csv")
     assert (tmp_path / "m.csv").read_text() == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["classes.csv", "m.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.classes.csv", "m.csv"]
 
 
 def test_open_takes_whatever_names_a_data_set(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -41,7 +41,9 @@ def test_everything_at_once(tmp_path: Path) -> None:
         "m.csv: 12 problems:",
         "1 rows do not have 9 columns: 4 (row 5)",
         "1 splits are not among train, val, test: 'trian' (row 3)",
-        "2 labels are not among the 2 classes: 'runn' (row 2), '12' (row 6)",
+        "2 labels are not among the 2 classes of "
+        + str(tmp_path / "classes.csv")
+        + ": 'runn' (row 2), '12' (row 6); correct",
         "1 values of num_frames are no whole numbers: 'ten' (row 3)",
         "1 video_ids appear more than once: a",
         "1 rows have no video_id: row 5",
@@ -72,7 +74,7 @@ def test_everything_at_once(tmp_path: Path) -> None:
         (HEADER, "name,no_flip\ncafé,\ncafe\u0301,\n", "two classes have one name"),
         (HEADER, "name,no_flip\n  ,\n", "a class has an empty name"),
         (HEADER, "name,no_flip\nrun,maybe\n", "no_flip must be empty, 0 or 1"),
-        (HEADER, "run\nwalk\n", "the first line must be name,no_flip"),
+        (HEADER, "run\nwalk\n", "whose first line must be name,no_flip; it is run. Correct it, or rename"),
     ],
 )
 def test_one_mistake_one_message(tmp_path: Path, text: str, classes: str | None, said: str) -> None:

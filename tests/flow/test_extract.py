@@ -243,7 +243,7 @@ def test_a_killed_worker_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_a_folder_of_another_data_set_is_refused_before_the_work(tmp_path: Path) -> None:
     videos = write_set(tmp_path / "videos", {"one": 1})
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "classes.csv").write_text("name,no_flip\nb,0\n")
-    with pytest.raises(UserError, match=r"1 other classes \(b\).*Give another --out"):
+    (tmp_path / "out" / "flow.csv").write_text("video_id,path,label,split\nx,x.mp4,b,train\n")
+    with pytest.raises(UserError, match=r"flow.csv lists flow of another data set, with the classes b;.*another --out"):
         extract(videos, tmp_path / "out", method="farneback", backend="opencv", num_workers=0)
     assert not stores_of(tmp_path / "out")

@@ -41,7 +41,7 @@ def make(
         classes: Only these classes: names with commas between, or a text file with one name on a line.
         missing: What to do when listed videos are not on disk.
     """
-    from kinema.data.manifest_csv import write_manifests
+    from kinema.data.manifest_writer import write_manifests
 
     place = folder or videos
     if place is None or (folder and videos):

@@ -117,7 +117,7 @@ def _runs_table(result: SeriesResult, *, with_paper: bool) -> Table:
 
 def _validation(result: TrainResult) -> dict[str, float]:
     """The accuracies of the best epoch that say something; with five classes or fewer the top-5 is always 100 %."""
-    from kinema.data.manifest_csv import CLASSES_FILE, read_classes
+    from kinema.data.classes_file import CLASSES_FILE, read_classes
     from kinema.evaluation.metrics import FEW_CLASSES
 
     classes = read_classes(result.path / CLASSES_FILE)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
+from kinema.data.classes_file import is_classes_file
 from kinema.data.manifest import Manifest, Record
-from kinema.data.manifest_csv import CLASSES_FILE, read_classes
 from kinema.data.validate import some_of
 from kinema.errors import UserError
 
@@ -33,23 +33,36 @@ def file_name(video_id: str, suffix: str) -> str:
     return "/".join(part or "%00" for part in parts) + suffix
 
 
-def refuse_other_classes(manifest: Manifest, folder: Path, what: str) -> None:
-    """Make sure, before hours of work, that the new manifest can be written into a folder.
+def refuse_other_data_set(manifest: Manifest, folder: Path, name: str, what: str) -> None:
+    """Make sure, before hours of work, that a folder does not hold another data set whose files would be mixed up.
+
+    Manifests of one data set, such as official splits or a later version with other labels, share videos and classes.
+    Another data set may lie in the folder too, as long as its videos and its manifest have other names.
 
     Args:
         manifest: Of the videos.
-        folder: For the new one.
+        folder: For the new files and their manifest.
+        name: Of the new manifest.
         what: What is made of a video, for the message.
 
     Raises:
-        UserError: The folder belongs to a data set with other classes.
+        UserError: A manifest in the folder would be replaced, or its files taken for those of this data set.
     """
-    listed = read_classes(folder / CLASSES_FILE)
-    if listed and listed[0] and manifest.classes and tuple(listed[0]) != manifest.classes:
-        raise UserError(
-            f"{folder} holds {what} of a data set with {len(listed[0])} other classes ({some_of(listed[0], 3)}); "
-            f"{manifest.name} has {len(manifest.classes)} ({some_of(manifest.classes, 3)}). Give another --out."
-        )
+    if not manifest.classes:
+        return
+    ids, classes = set(manifest.video_ids), set(manifest.classes)
+    for path in sorted(path for path in folder.glob("*.csv") if not is_classes_file(path)):
+        try:
+            there = Manifest.read(path)
+        except UserError:
+            continue
+        shares_videos, shares_classes = bool(ids & set(there.video_ids)), bool(classes & set(there.classes))
+        clash = not (shares_videos and shares_classes) if path.name == name else shares_videos and not shares_classes
+        if clash and there.classes:
+            raise UserError(
+                f"{path} lists {what} of another data set, with the classes {some_of(there.classes, 3)}; "
+                f"{manifest.name} has {some_of(manifest.classes, 3)}. Give another --out."
+            )
 
 
 def write_derived_manifest(

@@ -12,8 +12,9 @@ import re
 from collections import Counter
 from pathlib import Path
 
+from kinema.data.classes_file import is_classes_file
 from kinema.data.manifest import Manifest, Record
-from kinema.data.split import hold_out
+from kinema.data.split import HOLDOUT, hold_out_of_unsplit
 from kinema.data.validate import class_problems, problems_error, some_of
 from kinema.errors import UserError
 
@@ -33,7 +34,6 @@ SPLIT_FOLDERS = {
     "test": "test",
     "testing": "test",
 }
-HOLDOUT = 0.2
 _UCF_NAME = re.compile(r"_(g\d+)_c\d+$")
 
 log = logging.getLogger("kinema")
@@ -77,34 +77,82 @@ def list_folder(path: Path) -> Tree:
 def read_folder(path: str | Path, *, holdout: float = HOLDOUT) -> Manifest:
     """Read a folder as a data set.
 
-    With ``train``, ``val`` (or ``validation``) and ``test`` above the classes these are the splits. Otherwise 20 % of
-    every class are held out as ``val``, whole groups at a time; folders between class and video are groups, and so is
-    the gNN in names like those of UCF101. Videos in no class folder at all make an unlabelled ``test`` set.
+    With ``train``, ``val`` (or ``validation``) and ``test`` above the classes, or below every class, these are the
+    splits. Otherwise 20 % of every class are held out as ``val``, whole groups at a time; folders between class and
+    video are groups, and so is the gNN in names like those of UCF101. Videos in no class folder at all make an
+    unlabelled ``test`` set.
 
     Args:
         path: The folder.
         holdout: The share to hold out; 0 leaves every video in ``train``.
 
     Raises:
-        UserError: There are no videos, two classes have one name, or videos lie beside the class folders.
+        UserError: There are no videos, two classes have one name, videos lie beside the class folders, or the class
+            folders lie deeper than expected.
     """
     root = Path(path)
     if not root.is_dir():
         raise UserError(f"{root}: no such folder.")
     top = list_folder(root)
     by_split = {name: SPLIT_FOLDERS[name.lower()] for name in top.folders if name.lower() in SPLIT_FOLDERS}
-    others = [name for name in top.folders if name not in by_split]
-    if by_split and not any(_holds_videos(top.child(name)) for name in others):
+    others = [name for name in top.folders if name not in by_split and _holds_videos(top.child(name))]
+    if by_split and not others:
         records = [record for name, split in by_split.items() for record in _classes(root, top.child(name), split)]
     else:
-        by_split = {}
-        records = _unlabelled(root, top) or _classes(root, top, "train")
+        _refuse_classes_beside_splits(top, by_split, others)
+        records = _unlabelled(root, top) or _split_below_classes(root, _classes(root, top, "train"))
     if not records:
         raise UserError(f"{root}: no videos found.{_advice(root)}")
+    if len({record.label for record in records if record.label}) == 1:
+        _refuse_wrong_nesting(root, [top] if others or not by_split else [top.child(name) for name in by_split])
     manifest = _manifest(root, records)
-    if manifest.classes and manifest.splits == ("train",) and holdout:
-        return _held_out(manifest, holdout)
-    return manifest
+    return hold_out_of_unsplit(manifest, holdout, f"{root}: there are no train and val folders")
+
+
+def _holding(tree: Tree) -> list[str]:
+    """The sub-folders that hold videos and are none themselves."""
+    children = {name: tree.child(name) for name in tree.folders}
+    return [name for name, child in children.items() if not child.is_frame_folder and _holds_videos(child)]
+
+
+def _refuse_classes_beside_splits(top: Tree, by_split: dict[str, str], others: list[str]) -> None:
+    """A class may be called train; but where there is a val too, and both hold folders, those are splits."""
+    parts = [name for name in by_split if _holding(top.child(name)) and not top.child(name).videos]
+    if len(parts) > 1 and others:
+        raise UserError(
+            f"{top.path}: {some_of(others, 3)} with videos lies beside the splits {', '.join(parts)}; move it into one "
+            "of them, as a class, or out of this folder."
+        )
+
+
+def _refuse_wrong_nesting(root: Path, parts: list[Tree]) -> None:
+    """Refuse class folders that lie a folder too deep, so that all videos would be of one class."""
+    for part in parts:
+        tree, names = part, _holding(part)
+        while len(names) == 1 and not tree.videos:
+            tree = tree.child(names[0])
+            names = _holding(tree)
+        if tree is not part and names and not tree.videos:
+            advice = f"give {tree.path}" if part.path == root else f"move them into {part.path}"
+            raise UserError(
+                f"{part.path}: all videos lie below one folder, {tree.path}, so they would be of one class; in it are "
+                f"{some_of(names, 5)}. If these are the classes or splits, {advice}"
+            )
+
+
+def _split_below_classes(root: Path, records: list[Record]) -> list[Record]:
+    """Read CLASS/train/video and CLASS/test/video, where every video lies so, as splits rather than groups."""
+    first = [record.group.partition("/")[0].lower() for record in records]
+    named = [name in SPLIT_FOLDERS for name in first]
+    if not all(named):
+        if any(named):
+            inside = some_of(sorted({name for name, known in zip(first, named, strict=True) if known}))
+            log.warning(f"{root}: {inside} below the classes count as groups, since other videos lie in no such folder")
+        return records
+    return [
+        record._replace(split=SPLIT_FOLDERS[name], group=record.group.partition("/")[2])
+        for record, name in zip(records, first, strict=True)
+    ]
 
 
 def _manifest(root: Path, records: list[Record]) -> Manifest:
@@ -167,20 +215,8 @@ def _unlabelled(root: Path, tree: Tree) -> list[Record]:
     return [Record((path if path.is_dir() else path.with_suffix("")).name, path.name, split="test") for path in paths]
 
 
-def _held_out(manifest: Manifest, holdout: float) -> Manifest:
-    if len(manifest) == len(manifest.classes):
-        return manifest  # one video for each class leaves nothing to hold out
-    split = hold_out(manifest, holdout)
-    groups = " whole groups at a time," if any(manifest.groups) else ""
-    log.warning(
-        f"{manifest.root}: there are no train and val folders, so {holdout:.0%} of each class are held out as val,"
-        f"{groups} {split.count('val'):,} of {len(split):,} videos; `kinema data split` chooses otherwise."
-    )
-    return split
-
-
 def _advice(root: Path) -> str:
-    manifests = sorted(path.name for path in root.glob("*.csv") if path.name != "classes.csv")
+    manifests = sorted(path.name for path in root.glob("*.csv") if not is_classes_file(path))
     if manifests:
         return f" To use a manifest in it, name the file: {some_of([str(root / name) for name in manifests], 5)}"
     return (

@@ -1,7 +1,8 @@
 """The manifest: which videos a data set has, their labels and splits.
 
 On disk it is a CSV with the columns ``video_id, path, label, split, num_frames, fps`` and optionally
-``start, end`` (seconds, half open) and ``group``, with ``classes.csv`` beside it. In memory it is a few arrays.
+``start, end`` (seconds, half open) and ``group``. ``NAME.classes.csv`` beside ``NAME.csv`` fixes the order of the
+classes, where it is not the alphabetical one. In memory it is a few arrays.
 """
 
 from __future__ import annotations
@@ -86,9 +87,11 @@ class Manifest:
 
     @staticmethod
     def read(path: str | Path) -> Manifest:
-        """Read a manifest CSV and the ``classes.csv`` beside it.
+        """Read a manifest CSV and its classes.
 
-        Without a ``classes.csv`` the classes are the labels in alphabetical order.
+        These are in ``NAME.classes.csv`` beside ``NAME.csv``, else in a ``classes.csv`` that the manifests of the
+        folder share; without either they are the labels in alphabetical order. Commas, semicolons and tabs between the
+        cells are recognised.
 
         Raises:
             UserError: There is no such file, or its contents are wrong; the message lists everything that is.
@@ -227,15 +230,15 @@ class Manifest:
         return self.source or str(self.root)
 
     def write(self, path: str | Path) -> None:
-        """Write the CSV, and ``classes.csv`` beside it, each in one step.
+        """Write the CSV, and ``NAME.classes.csv`` beside it if without that other classes would be read.
 
         Paths of videos below the CSV's folder are written relative to it, others as absolute paths; the paths of a
-        manifest that stays in its folder are kept as they are.
+        manifest that stays in its folder are kept as they are. Each file is written in one step.
 
         Raises:
-            UserError: Another manifest in that folder has other classes.
+            UserError: The name does not end in ``.csv``, or is that of a classes file.
         """
-        from kinema.data.manifest_csv import write_manifests
+        from kinema.data.manifest_writer import write_manifests
 
         write_manifests({Path(path): self})
 

@@ -1,9 +1,8 @@
-"""Manifest files: reading and writing the CSV and the ``classes.csv`` beside it."""
+"""Reading a manifest's CSV, with the classes file that goes with it; everything that is wrong in one message."""
 
 from __future__ import annotations
 
 import csv
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -11,38 +10,41 @@ from pathlib import Path
 
 import numpy as np
 
-from kinema.data.columns import ENCODING_ERRORS, SPLITS, Array, Columns, TextBuilder
+from kinema.data.classes_file import classes_file_of, how_to_change_classes, is_classes_file, read_classes
+from kinema.data.columns import SPLITS, Array, Columns, TextBuilder
 from kinema.data.manifest import Manifest
-from kinema.data.validate import class_problems, find_problems, problems_error, some_of
-from kinema.errors import UserError
-from kinema.files import whole_file
-from kinema.video.place import is_remote
+from kinema.data.table_text import HOW_TO_UTF8, find_format, not_utf8, open_table, readable
+from kinema.data.validate import find_problems, problems_error, some_of
+from kinema.errors import UserError, nearest
 
 REQUIRED = ("video_id", "path", "label", "split")
 NUMBERS = {"num_frames": 0, "fps": 0.0, "start": float("nan"), "end": float("nan")}
 """Columns of numbers and what an empty cell means."""
 COLUMNS = (*REQUIRED, *NUMBERS, "group")
-CLASSES_FILE = "classes.csv"
+_NOT_TEXT = "values are not UTF-8 text"
 CHUNK = 500
 """Rows turned from strings into arrays at once; so few stay in the processor's cache, three times as fast as 50,000."""
 
 
 def read_manifest(path: Path) -> Manifest:
     """Read a manifest CSV; see ``Manifest.read``."""
-    listed = read_classes(path.parent / CLASSES_FILE)
-    if path.name == CLASSES_FILE:
+    if is_classes_file(path):
         raise UserError(f"{path} lists the classes; give the manifest CSV that lies beside it.")
-    reader = _Reader(listed[0] if listed else None)
+    classes_file = classes_file_of(path)
+    listed = read_classes(classes_file) if classes_file else None
     try:
-        with path.open(newline="", encoding="utf-8-sig", errors=ENCODING_ERRORS) as file:
-            reader.read(csv.reader(file))
+        table = find_format(path)
+        advice = how_to_change_classes(path, classes_file) if classes_file else ""
+        reader = _Reader(listed[0] if listed else None, f"{classes_file}", advice, decimal_comma=table.delimiter == ";")
+        with open_table(path, table) as rows:
+            reader.read(rows)
     except FileNotFoundError:
         if re.match(r"\w{2,}:/", path.as_posix()):  # an address, of whose slashes Path has kept one
             raise UserError(
-                f"{path}: a manifest lies on this machine; copy it here with its {CLASSES_FILE}. The paths in it "
+                f"{path}: a manifest lies on this machine; copy it here with its classes file. The paths in it "
                 "may be remote: kinema data pack --url writes such a manifest."
             ) from None
-        raise UserError(f"{path}: no such file; give a manifest CSV or a folder of class folders.") from None
+        raise UserError(_no_such_file(path)) from None
     except csv.Error as error:
         raise UserError(f"{path}: not a CSV file ({error}).") from None
     manifest = reader.manifest(path, listed[1] if listed else ())
@@ -50,6 +52,17 @@ def read_manifest(path: Path) -> Manifest:
         found = find_problems(manifest) if reader.has_columns else []
         raise problems_error(str(path), [*reader.problems, *found])
     return manifest
+
+
+def _no_such_file(path: Path) -> str:
+    """What to say where there is no manifest: names like it, and the folder that relative paths refer to."""
+    text = f"{path}: no such file; give a manifest CSV or a folder of class folders."
+    if path.parent.is_dir():
+        there = [entry.name for entry in path.parent.iterdir() if entry.is_dir() or entry.suffix.lower() == ".csv"]
+        close = nearest(path.name, there)
+        if close:
+            return f"{text} Did you mean {' or '.join(str(path.with_name(name)) for name in close)}?"
+    return text if path.is_absolute() else f"{text} The working directory is {Path.cwd()}."
 
 
 def _some_rows(rows: Sequence[int]) -> str:
@@ -61,9 +74,13 @@ def _some_rows(rows: Sequence[int]) -> str:
 class _Reader:
     """Turns rows of strings into columns, chunk by chunk, and remembers what was wrong instead of stopping."""
 
-    def __init__(self, classes: Sequence[str] | None) -> None:
+    def __init__(
+        self, classes: Sequence[str] | None, classes_file: str, advice: str, *, decimal_comma: bool = False
+    ) -> None:
         self.problems: list[str] = []
         self.has_columns = False
+        self._classes_file, self._advice = classes_file, advice
+        self._decimal_comma = decimal_comma
         self._classes_known = classes is not None
         self._index = {name: position for position, name in enumerate(classes or ())}
         self._splits = {name: position for position, name in enumerate(SPLITS)}
@@ -74,6 +91,9 @@ class _Reader:
 
     def read(self, rows: Iterator[list[str]]) -> None:
         header = [name.strip() for name in next(rows, [])]
+        if any(map(not_utf8, header)):
+            self.problems.append(f"the first line is not UTF-8 text: {readable(','.join(header))[:200]}; {HOW_TO_UTF8}")
+            return
         if not all(map(str.isprintable, header)):  # a video, an archive; its bytes would fill the screen
             self.problems.append("not a CSV file: the first line is not text")
             return
@@ -88,13 +108,15 @@ class _Reader:
             self._add([row for row in chunk if row], header)
         for kind, places in self._wrong.items():
             items = [f"{what} ({_some_rows(found)})" for what, found in places.items()]
-            self.problems.append(f"{sum(map(len, places.values())):,} {kind}: {some_of(items)}")
+            advice = {self._label_kind: f"; {self._advice}", _NOT_TEXT: f"; {HOW_TO_UTF8}"}.get(kind, "")
+            self.problems.append(f"{sum(map(len, places.values())):,} {kind}: {some_of(items)}{advice}")
 
     def _header_problems(self, header: list[str], unknown: list[str], absent: list[str]) -> None:
         if unknown:
             self.problems.append(f"unknown columns: {', '.join(map(repr, unknown))}; allowed: {', '.join(COLUMNS)}")
         if absent:
-            self.problems.append(f"the first line must name the columns; missing: {', '.join(absent)}")
+            how = "; a list of another form becomes a manifest by: kinema data make csv FILE --out NEW.csv"
+            self.problems.append(f"the first line must name the columns; missing: {', '.join(absent)}{how}")
         doubled = sorted({name for name in header if header.count(name) > 1})
         if doubled:
             self.problems.append(f"columns given twice: {', '.join(doubled)}")
@@ -109,6 +131,7 @@ class _Reader:
         if not rows:
             return
         columns = dict(zip(header, zip(*rows, strict=True), strict=True))
+        self._check_text(columns)
         for name, builder in self._texts.items():
             builder.extend(columns.get(name, [""] * len(rows)))
         self._arrays["split"].append(
@@ -118,11 +141,23 @@ class _Reader:
             for label in columns["label"]:
                 self._index.setdefault(label, len(self._index))
             self._index.pop("", None)
-        kind = f"labels are not among the {len(self._index)} classes"
-        self._arrays["label"].append(self._codes(columns["label"], self._index | {"": -1}, kind))
+        self._arrays["label"].append(self._codes(columns["label"], self._index | {"": -1}, self._label_kind))
         for name, empty in NUMBERS.items():
             self._arrays[name].append(self._numbers(name, columns.get(name), empty, len(rows)))
         self._num_rows += len(rows)
+
+    @property
+    def _label_kind(self) -> str:
+        return f"labels are not among the {len(self._index)} classes of {self._classes_file}"
+
+    def _check_text(self, columns: Mapping[str, Sequence[str]]) -> None:
+        """Note labels that are not UTF-8, unless their video's path is not either: file names may be any bytes."""
+        for name in ("label", "group", "video_id"):
+            texts = columns.get(name, ())
+            if not "".join(texts).isascii():
+                for number, (text, path) in enumerate(zip(texts, columns["path"], strict=False)):
+                    if not_utf8(text) and not not_utf8(path):
+                        self._note(_NOT_TEXT, number, repr(readable(text)))
 
     def _codes(self, texts: Sequence[str], table: Mapping[str, int], kind: str) -> Array:
         try:
@@ -147,7 +182,7 @@ class _Reader:
         if not text.strip():
             return empty
         try:
-            return kind(text)
+            return kind(text.replace(",", ".") if self._decimal_comma else text)
         except ValueError:
             self._note(f"values of {name} are no {'whole numbers' if kind is int else 'numbers'}", row, repr(text))
             return empty
@@ -178,107 +213,3 @@ class _Reader:
             group=self._texts["group"].build(),
         )
         return Manifest(columns, classes=classes, root=path.parent, no_flip=no_flip, source=str(path))
-
-
-def read_classes(path: Path) -> tuple[list[str], list[str]] | None:
-    """Read a ``classes.csv``: names in label order, and those marked ``no_flip``; None when there is no file.
-
-    Raises:
-        UserError: The columns are not ``name`` and ``no_flip``, a mark is unclear, or two classes have one name.
-    """
-    if not path.exists():
-        return None
-    with path.open(newline="", encoding="utf-8-sig", errors=ENCODING_ERRORS) as file:
-        rows = [row for row in csv.reader(file) if row]
-    if not rows or rows[0] not in (["name"], ["name", "no_flip"]):
-        raise UserError(f"{path}: the first line must be name,no_flip, it is {','.join(rows[0]) if rows else 'absent'}")
-    names = [row[0] for row in rows[1:]]
-    marks = [(row[1:] or [""])[0].strip().lower() for row in rows[1:]]
-    problems = class_problems(names)
-    unclear = sorted(set(marks) - _MARKS.keys())
-    if unclear:
-        problems.append(f"no_flip must be empty, 0 or 1 (or no, yes, false, true), it is {', '.join(unclear)}")
-    if problems:
-        raise problems_error(str(path), problems)
-    return names, [name for name, mark in zip(names, marks, strict=True) if _MARKS[mark]]
-
-
-_MARKS = {"": False, "0": False, "no": False, "false": False, "1": True, "yes": True, "true": True}
-
-
-def write_manifests(manifests: Mapping[Path, Manifest]) -> None:
-    """Write manifests, and beside them the classes they share.
-
-    Raises:
-        UserError: The manifests of one folder, those already there included, do not agree on the classes.
-    """
-    folders: dict[Path, Manifest] = {}
-    for path, manifest in manifests.items():
-        if path.suffix.lower() != ".csv" or path.name == CLASSES_FILE:
-            raise UserError(f"{path}: a manifest's name must end in .csv and cannot be {CLASSES_FILE}.")
-        other = folders.setdefault(path.parent, manifest)
-        if _class_rows(other) != _class_rows(manifest):
-            raise UserError(
-                f"{path.parent}: manifests of one folder share {CLASSES_FILE}, but these differ in classes."
-            )
-    for folder, manifest in folders.items():
-        _check_neighbours(folder, manifest, {path.name for path in manifests})
-    for folder, manifest in folders.items():
-        folder.mkdir(parents=True, exist_ok=True)
-        if manifest.classes:
-            _write_csv(folder / CLASSES_FILE, [["name", "no_flip"], *_class_rows(manifest)])
-    for path, manifest in manifests.items():
-        _write_csv(path, _rows(manifest, path.parent))
-
-
-def _class_rows(manifest: Manifest) -> list[list[str]]:
-    return [[name, "1" if name in manifest.no_flip else ""] for name in manifest.classes]
-
-
-def _check_neighbours(folder: Path, manifest: Manifest, replaced: set[str]) -> None:
-    there = read_classes(folder / CLASSES_FILE)
-    if (
-        there is None
-        or not manifest.classes
-        or (there[0] == list(manifest.classes) and set(there[1]) == manifest.no_flip)
-    ):
-        return
-    for neighbour in sorted(folder.glob("*.csv")):
-        if neighbour.name in replaced or neighbour.name == CLASSES_FILE:
-            continue
-        with neighbour.open(encoding="utf-8-sig", errors=ENCODING_ERRORS) as file:
-            if file.readline().startswith("video_id,"):
-                raise UserError(
-                    f"{folder / CLASSES_FILE} belongs to {neighbour.name} and lists {len(there[0])} classes, other than"
-                    f" the {len(manifest.classes)} of the new manifest; write it into another folder."
-                )
-
-
-def _rows(manifest: Manifest, folder: Path) -> Iterator[Sequence[object]]:
-    columns, rows = manifest.columns, manifest.rows
-    optional = [name for name in ("start", "end") if not np.isnan(getattr(columns, name)[rows]).all()]
-    if not columns.group.is_empty(rows).all():
-        optional.append("group")
-    yield [*REQUIRED, "num_frames", "fps", *optional]
-    stays = manifest.root.absolute() == folder.absolute()
-    home = str(folder.absolute()) + os.sep
-    for row in rows.tolist():
-        path, label = columns.path[row], int(columns.label[row])
-        if not stays and not is_remote(path):
-            path = str((manifest.root / path).absolute()).removeprefix(home)
-        cells: list[object] = [columns.video_id[row], path, manifest.classes[label] if label >= 0 else ""]
-        cells += [SPLITS[columns.split[row]], int(columns.num_frames[row]) or "", _plain(columns.fps[row]) or ""]
-        cells += [columns.group[row] if name == "group" else _plain(getattr(columns, name)[row]) for name in optional]
-        yield cells
-
-
-def _plain(number: float) -> object:
-    """The shortest text that reads back as the same number: 25, not 25.0; nothing for nan."""
-    if np.isnan(number):
-        return ""
-    return int(number) if float(number).is_integer() else float(number)
-
-
-def _write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:
-    with whole_file(path) as part, part.open("w", newline="", encoding="utf-8", errors=ENCODING_ERRORS) as file:
-        csv.writer(file, lineterminator="\n").writerows(rows)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kinema.data.derive import Advance, Done, bad_videos, cores_to_use, derive
-from kinema.data.derived_manifest import file_name, manifest_name, refuse_other_classes, write_derived_manifest
+from kinema.data.derived_manifest import file_name, manifest_name, refuse_other_data_set, write_derived_manifest
 from kinema.data.manifest import Manifest, Record
 from kinema.data.pack_video import Packing, pack_video, read_packed, refuse_difference
 from kinema.data.processes import Send
@@ -141,7 +141,7 @@ def pack(
 
 
 def _check(manifest: Manifest, out: Path, shard_videos: int, url: str) -> None:
-    refuse_other_classes(manifest, out, "packed videos")
+    refuse_other_data_set(manifest, out, manifest_name(manifest, "packed.csv"), "packed videos")
     if shard_videos < 0:
         raise UserError(f"--shard-videos must be 0 or more; given {shard_videos}")
     if url and not is_remote(url):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -10,8 +11,13 @@ import numpy as np
 
 from kinema.data.columns import SPLITS
 from kinema.data.manifest import Manifest
+from kinema.data.validate import some_of
 from kinema.errors import UserError
 
+log = logging.getLogger("kinema")
+
+HOLDOUT = 0.2
+"""The share of every class that is held out of a data set that names no splits."""
 EXACT = 1000
 """Of a class with more groups than this, the others are taken as they come; the exact search costs their square."""
 
@@ -61,6 +67,58 @@ def hold_out(
         splits[row] = into
     divided = manifest.with_splits(splits)
     return divided if by_group else divided.without_groups()
+
+
+def hold_out_of_unsplit(manifest: Manifest, fraction: float, because: str) -> Manifest:
+    """Hold out validation videos of a data set that names no splits, and say so.
+
+    Args:
+        manifest: What may have training videos only; whatever has other splits comes back as it is.
+        fraction: The share; 0 leaves every video in ``train``.
+        because: Why that is done, as the beginning of a sentence.
+    """
+    if manifest.splits != ("train",) or not manifest.classes or not fraction:
+        return manifest
+    if len(manifest) <= len(manifest.classes):
+        return manifest  # one video for each class leaves nothing to hold out
+    divided = hold_out(manifest, fraction)
+    groups = " whole groups at a time," if any(manifest.groups) else ""
+    log.warning(
+        f"{because}, so {fraction:.0%} of each class are held out as val,"
+        f"{groups} {divided.count('val'):,} of {len(divided):,} videos; `kinema data split` chooses otherwise."
+    )
+    far = far_from_share(divided, fraction)
+    if far:
+        log.warning(far)
+    return divided
+
+
+def class_shares(divided: Manifest, *, source: str = "train", into: str = "val") -> list[tuple[str, int, int]]:
+    """For each class that has videos in either split: its name, how many are left, and how many are held out."""
+    labels, splits = divided.labels, divided.columns.split[divided.rows]
+    counts = [
+        np.bincount(labels[(labels >= 0) & (splits == SPLITS.index(split))], minlength=len(divided.classes)).tolist()
+        for split in (source, into)
+    ]
+    return [(name, left, held) for name, left, held in zip(divided.classes, *counts, strict=True) if left + held]
+
+
+def far_from_share(divided: Manifest, fraction: float, *, source: str = "train", into: str = "val") -> str:
+    """Say which classes are far from the share that was asked for, since a group moves as a whole; "" for none.
+
+    Far is a video or more, and ten points of a hundred.
+    """
+    far = [
+        f"{name} {held / (left + held):.0%} ({held} of {left + held})"
+        for name, left, held in class_shares(divided, source=source, into=into)
+        if abs(held - fraction * (left + held)) >= 1 and abs(held / (left + held) - fraction) > 0.1
+    ]
+    if not far:
+        return ""
+    return (
+        f"{divided.name}: far from the {fraction:.0%} asked for, as whole groups move: {some_of(far)}. "
+        "Smaller groups or more videos come nearer"
+    )
 
 
 def _choose(labels: Sequence[int], groups: Sequence[str], fraction: float, rng: np.random.Generator) -> np.ndarray:

@@ -101,7 +101,7 @@ def make_reversible_shapes(
     anyone else is touched.
 
     Args:
-        out: Folder to fill with ``manifest.csv``, ``classes.csv`` and ``videos/<class>/scene_<number>.mp4``.
+        out: Folder to fill with ``manifest.csv``, ``manifest.classes.csv`` and ``videos/<class>/scene_<number>.mp4``.
         num_videos: Videos in all, a multiple of 8 (one scene of each pair) and at least 80 (so that every split has
             every class).
         size: Side of the square frames in pixels; even, at least 32.

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from kinema.data.derive import Advance, Done, bad_videos, cores_to_use, derive
-from kinema.data.derived_manifest import file_name, manifest_name, refuse_other_classes, write_derived_manifest
+from kinema.data.derived_manifest import file_name, manifest_name, refuse_other_data_set, write_derived_manifest
 from kinema.data.manifest import Manifest, Record
 from kinema.data.processes import Send
 from kinema.data.scan import BadVideo
@@ -122,7 +122,7 @@ def extract(
     manifest.validate(check_files=False)
     extraction = _checked(method, backend, bound=bound, kind=kind, step=step, short_side=short_side)
     out.mkdir(parents=True, exist_ok=True)
-    refuse_other_classes(manifest, out, "flow")
+    refuse_other_data_set(manifest, out, manifest_name(manifest, "flow.csv"), "flow")
     rank, world = share_from_outside()
     records = tuple(manifest)[rank::world]
     targets = tuple(store_path(out, record.video_id, kind) for record in records)

@@ -165,7 +165,7 @@ def full_scratch() -> Recipe:
 def full_ssv2() -> Recipe:
     """The full protocol on Something-Something V2, uniform sampling, 2 clips x 3 crops.
 
-    Classes with left and right in their names must be marked ``no_flip`` in ``classes.csv``.
+    Classes with left and right in their names must be marked ``no_flip`` in the classes file.
     """
     return replace(
         full_uniform(),

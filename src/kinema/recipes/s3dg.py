@@ -102,7 +102,7 @@ def s3dg_something() -> Recipe:
     """S3D-G on Something-Something V1: 10,000 steps of 96 clips (16 GPUs) at 0.1.
 
     Tests loop short videos up to 64 frames. Classes with left and right in their names must be marked ``no_flip`` in
-    ``classes.csv``; the paper does not say whether it mirrored clips.
+    the classes file; the paper does not say whether it mirrored clips.
     """
     kinetics, batch = s3dg_kinetics(), 16 * CLIPS_PER_GPU
     return replace(

@@ -60,9 +60,12 @@ def removed_if_empty(folder: Path) -> Iterator[None]:
 
 
 def describe_run(run: Run, manifest: Manifest, *, source: str) -> None:
-    """Write ``recipe.json``, ``videos.csv`` and ``run.json`` of a run that is about to start."""
+    """Write ``recipe.json``, ``videos.csv``, ``classes.csv`` and ``run.json`` of a run that is about to start."""
     from kinema import __version__
+    from kinema.data.classes_file import CLASSES_FILE
+    from kinema.data.manifest_writer import write_classes
 
+    write_classes(run.folder / CLASSES_FILE, manifest)  # whether the videos' labels say as much or not
     manifest.write(run.folder / VIDEOS)
     write_text(run.folder / RECIPE, run.recipe.to_json() + "\n")
     about = {

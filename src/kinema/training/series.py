@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kinema.data.manifest import Manifest
-from kinema.data.manifest_csv import write_manifests
+from kinema.data.manifest_writer import write_manifests
 from kinema.errors import UserError
 from kinema.files import write_text
 from kinema.models.names import ModelName
