@@ -91,7 +91,7 @@ def test_many_offenders_are_counted_and_some_named(tmp_path: Path) -> None:
     rows = "".join(f"v{n:03d},gone{n:03d}.mp4,run,train,,,,,\n" for n in range(300))
     text = message(write(tmp_path, HEADER + rows))
     assert "300 of 300 files are missing" in text
-    assert "gone019.mp4 and 280 more" in text
+    assert "gone004.mp4 and 295 more" in text
 
 
 def test_files_are_checked_only_when_asked(tmp_path: Path) -> None:

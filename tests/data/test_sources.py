@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kinema.cli.data import make
+from kinema.cli.data_make import make
 from kinema.data.manifest import Manifest
 from kinema.data.sources.files import FileIndex
 from kinema.data.sources.listing import Entry, class_key, mirrored

@@ -1,4 +1,4 @@
-"""``kinema data make``, ``scan`` and ``split``: from annotation files to a checked manifest."""
+"""``kinema data scan`` and ``split``: a manifest checked against its videos, and divided."""
 
 from __future__ import annotations
 
@@ -9,55 +9,12 @@ from typing import TYPE_CHECKING, Literal
 from tyro.conf import Positional
 
 from kinema.cli.bad_videos import print_bad
+from kinema.cli.data_doubts import print_doubts, print_manifests, print_shares
 from kinema.errors import UserError
 
 if TYPE_CHECKING:
     from kinema.data.manifest import Manifest
     from kinema.data.scan import BadVideo
-
-
-def make(
-    source: Positional[str],
-    folder: Positional[Path | None] = None,
-    *,
-    out: Path,
-    videos: Path | None = None,
-    annotations: Path | None = None,
-    classes: str = "",
-    missing: Literal["error", "drop"] = "error",
-) -> None:
-    """Write manifests from the official annotation files of a data set, or from a folder of class folders.
-
-    Data sets: ucf101, hmdb51, kinetics400, kinetics600, kinetics700, mini-kinetics-200, mini-kinetics-ibm,
-    something-v1, something-v2, mini-ssv2, jester, moments, mini-mit, sports1m, imagenet. The source "folder" takes a
-    folder DIR/CLASS/video, DIR/train/CLASS/video or DIR/video.
-
-    Args:
-        source: Name of the data set, or "folder".
-        folder: The folder of videos, as --videos.
-        out: Folder for the manifests, one for each official split; for the source "folder" the CSV file.
-        videos: The folder of videos; they are found below it by name, whatever their extension.
-        annotations: The folder of official annotation files; by default the folder of videos.
-        classes: Only these classes: names with commas between, or a text file with one name on a line.
-        missing: What to do when listed videos are not on disk.
-    """
-    from kinema.data.manifest_writer import write_manifests
-
-    place = folder or videos
-    if place is None or (folder and videos):
-        raise UserError("say once where the videos are: kinema data make SOURCE --videos DIR --out OUT")
-    if source == "folder":
-        from kinema.data.folder import read_folder
-
-        if classes or annotations:
-            raise UserError("--classes and --annotations go with an official data set, not with the source 'folder'.")
-        manifests = {out: read_folder(place)}
-    else:
-        if out.suffix.lower() == ".csv":
-            raise UserError(f"--out must be a folder, {source} has its own file names; {out} was given.")
-        manifests = _from_lists(source, place, annotations or place, _class_list(classes), missing, out)
-    write_manifests(manifests)
-    _print_manifests(manifests)
 
 
 def scan(
@@ -93,6 +50,7 @@ def scan(
     seconds = time.monotonic() - start
     Console(stderr=True).print(f"{len(manifest):,} videos in {seconds:.1f} s, {len(manifest) / seconds:.1f} files/s")
     _print_recounted(recounted(manifest, counted))
+    print_doubts(manifest)
     if bad:
         print_bad(bad)
     if bad and skip_bad:
@@ -100,7 +58,7 @@ def scan(
         Console(stderr=True).print(f"{len(bad):,} bad videos left out, {len(counted):,} are left")
     if target is not None:
         counted.write(target)
-        _print_manifests({target: counted})
+        print_manifests({target: counted})
     else:
         total = int(counted.columns.num_frames.sum())
         print(f"{len(manifest) - len(bad):,} good videos with {total:,} frames; --out FILE.csv keeps the counts")
@@ -139,35 +97,8 @@ def split(
     target = out or data.with_name(f"{data.stem}-{into}.csv")
     divided = hold_out(manifest, holdout, seed=seed, by_group=by == "group", into=into)
     divided.write(target)
-    _print_manifests({target: divided})
-
-
-def _from_lists(
-    source: str, videos: Path, annotations: Path, classes: list[str], missing: str, out: Path
-) -> dict[Path, Manifest]:
-    from kinema.data.sources.make import MissingVideosError, make_manifests
-
-    note = out / "missing.txt"
-    try:
-        made = make_manifests(source, videos=videos, annotations=annotations, classes=classes, missing=missing)
-    except MissingVideosError as error:
-        out.mkdir(parents=True, exist_ok=True)
-        note.write_text("\n".join(error.missing) + "\n", encoding="utf-8")
-        raise UserError(f"{error} All are listed in {note}.") from None
-    if made.missing:
-        out.mkdir(parents=True, exist_ok=True)
-        note.write_text("\n".join(made.missing) + "\n", encoding="utf-8")
-    else:
-        note.unlink(missing_ok=True)
-    return {out / f"{name}.csv": manifest for name, manifest in made.manifests.items()}
-
-
-def _class_list(text: str) -> list[str]:
-    """Names from the command line, or from a file, as some class names have commas in them."""
-    if text and Path(text).is_file():
-        text = Path(text).read_text(encoding="utf-8-sig")
-        return [line.strip() for line in text.splitlines() if line.strip()]
-    return [name.strip() for name in text.split(",") if name.strip()]
+    print_shares(divided, holdout, into=into)
+    print_manifests({target: divided})
 
 
 def _print_recounted(changed: list[str]) -> None:
@@ -213,9 +144,3 @@ def _scan_with_progress(manifest: Manifest, num_workers: int | None) -> tuple[Ma
             bar.update(task, rate=f"{speed:.1f} files/s" if speed else "")
 
         return scan_manifest(manifest, num_workers, progress=advance)
-
-
-def _print_manifests(manifests: dict[Path, Manifest]) -> None:
-    for path, manifest in manifests.items():
-        counts = ", ".join(f"{name} {manifest.count(name):,}" for name in manifest.splits)
-        print(f"{path}: {len(manifest):,} videos, {len(manifest.classes):,} classes, {counts}")

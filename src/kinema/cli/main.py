@@ -15,7 +15,8 @@ import tyro
 from tyro.extras import SubcommandApp
 
 from kinema import __version__
-from kinema.cli.data import make, scan, split
+from kinema.cli.data import scan, split
+from kinema.cli.data_make import make
 from kinema.cli.data_pack import pack
 from kinema.cli.data_show import show
 from kinema.cli.demo import demo

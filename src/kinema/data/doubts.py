@@ -5,6 +5,7 @@ None of it is refused, since some data sets are so on purpose; it is said before
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import os
 import stat
@@ -88,7 +89,10 @@ def class_doubts(manifest: Manifest) -> list[Doubt]:
     found = []
     single = [manifest.classes[place] for place in np.flatnonzero(total == 1)]
     if single and len(manifest) > 1:
-        which = f"the class {single[0]} has" if len(single) == 1 else f"{len(single):,} classes have"
+        others = [name for name in manifest.classes if name not in single]
+        close = difflib.get_close_matches(single[0], others, n=1, cutoff=0.75)
+        maybe = f" (or is that {close[0]}?)" if close else ""
+        which = f"the class {single[0]}{maybe} has" if len(single) == 1 else f"{len(single):,} classes have"
         names = "" if len(single) == 1 else f": {some_of(single)}"
         found.append(
             Doubt(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -15,7 +16,7 @@ from kinema.data.columns import SPLITS, Array, Columns, TextBuilder
 from kinema.data.manifest import Manifest
 from kinema.data.table_text import HOW_TO_UTF8, find_format, not_utf8, open_table, readable
 from kinema.data.validate import find_problems, problems_error, some_of
-from kinema.errors import UserError, nearest
+from kinema.errors import UserError
 
 REQUIRED = ("video_id", "path", "label", "split")
 NUMBERS = {"num_frames": 0, "fps": 0.0, "start": float("nan"), "end": float("nan")}
@@ -34,8 +35,7 @@ def read_manifest(path: Path) -> Manifest:
     listed = read_classes(classes_file) if classes_file else None
     try:
         table = find_format(path)
-        advice = how_to_change_classes(path, classes_file) if classes_file else ""
-        reader = _Reader(listed[0] if listed else None, f"{classes_file}", advice, decimal_comma=table.delimiter == ";")
+        reader = _Reader(path, listed[0] if listed else None, classes_file, decimal_comma=table.delimiter == ";")
         with open_table(path, table) as rows:
             reader.read(rows)
     except FileNotFoundError:
@@ -55,13 +55,16 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def _no_such_file(path: Path) -> str:
-    """What to say where there is no manifest: names like it, and the folder that relative paths refer to."""
+    """What to say where there is no manifest: files of that name nearby, or names like it."""
     text = f"{path}: no such file; give a manifest CSV or a folder of class folders."
+    nearby = [] if path.is_absolute() else [folder / path for folder in Path.cwd().parents[:2]]
+    nearby = [place for place in nearby if place.exists()]
     if path.parent.is_dir():
+        nearby += sorted(path.parent.glob(f"*/{path.name}"))
         there = [entry.name for entry in path.parent.iterdir() if entry.is_dir() or entry.suffix.lower() == ".csv"]
-        close = nearest(path.name, there)
-        if close:
-            return f"{text} Did you mean {' or '.join(str(path.with_name(name)) for name in close)}?"
+        nearby += [path.with_name(name) for name in difflib.get_close_matches(path.name, there, cutoff=0.75)]
+    if nearby:
+        return f"{text} Did you mean {some_of([str(place) for place in nearby], 3)}?"
     return text if path.is_absolute() else f"{text} The working directory is {Path.cwd()}."
 
 
@@ -75,11 +78,12 @@ class _Reader:
     """Turns rows of strings into columns, chunk by chunk, and remembers what was wrong instead of stopping."""
 
     def __init__(
-        self, classes: Sequence[str] | None, classes_file: str, advice: str, *, decimal_comma: bool = False
+        self, path: Path, classes: Sequence[str] | None, classes_file: Path | None, *, decimal_comma: bool
     ) -> None:
         self.problems: list[str] = []
         self.has_columns = False
-        self._classes_file, self._advice = classes_file, advice
+        self._path = path
+        self._classes_file = classes_file
         self._decimal_comma = decimal_comma
         self._classes_known = classes is not None
         self._index = {name: position for position, name in enumerate(classes or ())}
@@ -108,15 +112,19 @@ class _Reader:
             self._add([row for row in chunk if row], header)
         for kind, places in self._wrong.items():
             items = [f"{what} ({_some_rows(found)})" for what, found in places.items()]
-            advice = {self._label_kind: f"; {self._advice}", _NOT_TEXT: f"; {HOW_TO_UTF8}"}.get(kind, "")
+            advice = f"; {HOW_TO_UTF8}" if kind == _NOT_TEXT else ""
+            if kind == self._label_kind and self._classes_file:
+                advice = f"; {how_to_change_classes(self._path, self._classes_file)}"
             self.problems.append(f"{sum(map(len, places.values())):,} {kind}: {some_of(items)}{advice}")
 
     def _header_problems(self, header: list[str], unknown: list[str], absent: list[str]) -> None:
-        if unknown:
+        if unknown and not absent:
             self.problems.append(f"unknown columns: {', '.join(map(repr, unknown))}; allowed: {', '.join(COLUMNS)}")
         if absent:
-            how = "; a list of another form becomes a manifest by: kinema data make csv FILE --out NEW.csv"
-            self.problems.append(f"the first line must name the columns; missing: {', '.join(absent)}{how}")
+            self.problems.append(
+                f"the first line must name the columns; missing: {', '.join(absent)}. A list of another form becomes a "
+                f"manifest by: kinema data make csv {self._path} --path COLUMN --label COLUMN --out NEW.csv"
+            )
         doubled = sorted({name for name in header if header.count(name) > 1})
         if doubled:
             self.problems.append(f"columns given twice: {', '.join(doubled)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,9 +22,12 @@ from kinema.data.classes_file import (
 from kinema.data.columns import ENCODING_ERRORS, SPLITS
 from kinema.data.manifest import Manifest
 from kinema.data.manifest_csv import REQUIRED
+from kinema.data.validate import some_of
 from kinema.errors import UserError
 from kinema.files import whole_file
 from kinema.video.place import is_remote
+
+log = logging.getLogger("kinema")
 
 
 def write_manifests(manifests: Mapping[Path, Manifest]) -> None:
@@ -51,6 +55,29 @@ def write_classes(path: Path, manifest: Manifest) -> None:
     """Write the classes of a manifest into a file, in one step."""
     with _written_at_the_end(path, class_rows(manifest.classes, manifest.no_flip)):
         pass
+
+
+def with_earlier_marks(path: Path, manifest: Manifest) -> Manifest:
+    """A manifest that is made anew keeps the ``no_flip`` marks that somebody gave its classes by hand.
+
+    Args:
+        path: Where it will be written.
+        manifest: What was made; comes back as it is when it has marks of its own.
+    """
+    file = classes_file_of(path)
+    listed = read_classes(file) if file else None
+    kept = set(listed[1]) & set(manifest.classes) if listed else set()
+    if not kept or manifest.no_flip:
+        return manifest
+    log.warning(f"{file}: its marks against mirroring are kept for {some_of(sorted(kept))}")
+    return Manifest(
+        manifest.columns,
+        classes=manifest.classes,
+        root=manifest.root,
+        no_flip=kept,
+        rows=manifest.rows,
+        source=manifest.source,
+    )
 
 
 def _needs_own_classes(path: Path, manifest: Manifest) -> bool:

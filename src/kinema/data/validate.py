@@ -5,18 +5,24 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kinema.data.table_text import HOW_TO_UTF8, not_utf8
 from kinema.errors import UserError
-from kinema.video.place import below, missing_places
+from kinema.video.place import below, is_remote, missing_places
 
 if TYPE_CHECKING:
     from kinema.data.manifest import Manifest
 
 LISTED = 20
 """How many offenders of one kind a message names; the number of the others follows."""
+
+
+MISSING_LISTED = 5
+"""How many missing files are named; mostly all are missing, for one reason."""
 
 
 def some_of(items: Sequence[str], limit: int = LISTED) -> str:
@@ -69,9 +75,8 @@ def find_problems(manifest: Manifest, *, check_files: bool = True) -> list[str]:
     if check_files:
         missing = missing_files(manifest)
         if missing:
-            problems.append(
-                f"{len(missing):,} of {len(manifest):,} files are missing: {some_of(list(dict.fromkeys(missing)))}"
-            )
+            named = some_of(list(dict.fromkeys(missing)), MISSING_LISTED)
+            problems.append(f"{len(missing):,} of {len(manifest):,} files are missing: {named}{_where(manifest)}")
     return problems
 
 
@@ -83,6 +88,20 @@ def missing_files(manifest: Manifest) -> list[str]:
         MissingExtraError: A package for the protocol is missing.
     """
     return missing_places(below(manifest.root, path) for path in manifest.columns.path.take(manifest.rows))
+
+
+def _where(manifest: Manifest) -> str:
+    """Say where relative paths begin, and in which folder near it the videos are, if they are."""
+    paths = manifest.columns.path.take(manifest.rows[:MISSING_LISTED])
+    if any(is_remote(path) or Path(path).is_absolute() for path in paths):
+        return ""
+    text = f"; paths begin at {manifest.root.absolute()}"
+    for folder in dict.fromkeys([Path.cwd(), *manifest.root.absolute().parents[:2]]):
+        if all((folder / path).exists() for path in paths):
+            return f"{text}, but below {folder} there are such files: move the manifest there"
+    if any(not_utf8(path) for path in paths):
+        return f"{text}. They are not UTF-8 text: {HOW_TO_UTF8}"
+    return text
 
 
 def _label_problems(manifest: Manifest, ids: list[str]) -> list[str]:
@@ -123,4 +142,5 @@ def _group_problems(manifest: Manifest) -> list[str]:
     torn = [group for group, splits in homes.items() if len(splits) > 1]
     if not torn:
         return []
-    return [f"{len(torn):,} groups lie in more than one split: {some_of(torn)}"]
+    named = some_of(torn)
+    return [f"{len(torn):,} groups lie in more than one split: {named}; put each into one, or leave the groups out"]

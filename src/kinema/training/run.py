@@ -27,7 +27,7 @@ from kinema.training.loop import fit
 from kinema.training.recipe import Recipe
 from kinema.training.state import Run, restore
 from kinema.training.stopping import TrainingStopped
-from kinema.training.videos import unusable_videos, videos_to_use
+from kinema.training.videos import doubts_before_training, unusable_videos, videos_to_use
 from kinema.video.decoder import announce_backend
 
 
@@ -192,7 +192,8 @@ def _work(engine: Engine, job: _Job) -> tuple[TrainResult, int]:
     manifest = job.manifest
     if not job.resume:
         manifest = videos_to_use(manifest, job.recipe, note=notes.append)
-        bad = engine.from_main(lambda: _checked(manifest, job))
+        bad, doubts = engine.from_main(lambda: (_checked(manifest, job), doubts_before_training(job.manifest)))
+        notes += doubts
         if bad:
             manifest = without(manifest, bad)
             notes.append(f"training without {len(bad)} videos that cannot be decoded")

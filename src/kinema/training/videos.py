@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kinema.data.dataset import open_record
+from kinema.data.doubts import class_doubts, copy_doubts
 from kinema.data.scan import BadVideo, bad_videos_error, check
-from kinema.data.split import hold_out
+from kinema.data.split import far_from_share, hold_out
 from kinema.errors import UserError, VideoError
 
 if TYPE_CHECKING:
     from kinema.data.manifest import Manifest
     from kinema.training.recipe import Recipe
 
+MOST_COMPARED = 20_000
+"""Files of larger data sets are not compared with one another before training; ``kinema data scan`` does that."""
 HELD_OUT = 0.1
 """Share of the training videos that validates when the manifest has no such split."""
 
@@ -52,6 +55,9 @@ def videos_to_use(manifest: Manifest, recipe: Recipe, *, note: Callable[[str], N
             f"{manifest.name} has no val videos: {manifest.count('val')} of its train videos are held out to validate "
             "on (--train.validate-on none trains on all)"
         )
+        far = far_from_share(manifest, HELD_OUT)
+        if far:
+            note(f"warning: {far}")
     used = manifest.select(indices=[row for row, record in enumerate(manifest) if record.split in ("train", where)])
     num_unlabelled = int(np.count_nonzero(used.labels < 0))
     if num_unlabelled:
@@ -60,6 +66,18 @@ def videos_to_use(manifest: Manifest, recipe: Recipe, *, note: Callable[[str], N
             "the column label, or leave the videos out"
         )
     return used
+
+
+def doubts_before_training(manifest: Manifest) -> list[str]:
+    """List what makes the scores of a run doubtful, such as a video in two splits, while that costs seconds at most.
+
+    Args:
+        manifest: Everything the user gave, test videos included.
+    """
+    doubts = class_doubts(manifest)
+    if len(manifest) <= MOST_COMPARED:
+        doubts = [*(doubt for doubt in copy_doubts(manifest) if doubt.is_serious), *doubts]
+    return [f"warning: {doubt.text}" for doubt in doubts]
 
 
 def unusable_videos(
