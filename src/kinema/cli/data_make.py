@@ -10,7 +10,7 @@ import tyro
 from tyro.conf import Positional
 
 from kinema.cli.data_doubts import print_doubts, print_manifests
-from kinema.errors import UserError
+from kinema.errors import UserError, one_of
 
 if TYPE_CHECKING:
     from kinema.data.manifest import Manifest
@@ -92,6 +92,9 @@ def make(
 
 
 def _videos_of(source: str, folder: Path | None, videos: Path | None) -> Path:
+    from kinema.data.sources.table import SOURCES
+
+    one_of("data set", source, (*SOURCES, "folder", "csv"))
     place = folder or videos
     if place is None or (folder and videos):
         raise UserError(f"say once where the videos are: kinema data make {source} --videos DIR --out OUT")

@@ -96,12 +96,20 @@ def _where(manifest: Manifest) -> str:
     if any(is_remote(path) or Path(path).is_absolute() for path in paths):
         return ""
     text = f"; paths begin at {manifest.root.absolute()}"
-    for folder in dict.fromkeys([Path.cwd(), *manifest.root.absolute().parents[:2]]):
-        if all((folder / path).exists() for path in paths):
-            return f"{text}, but below {folder} there are such files: move the manifest there"
+    folder = nearby_folder(manifest.root, paths)
+    if folder:
+        return f"{text}, but below {folder} there are such files: move the manifest there"
     if any(not_utf8(path) for path in paths):
         return f"{text}. They are not UTF-8 text: {HOW_TO_UTF8}"
     return text
+
+
+def nearby_folder(root: Path, paths: Sequence[str]) -> Path | None:
+    """Find the folder below which all of some relative paths lead to files: the working directory, or one near root."""
+    root = root.absolute()
+    below_root = sorted(path for path in root.iterdir() if path.is_dir())[:LISTED] if root.is_dir() else []
+    near = dict.fromkeys([Path.cwd(), *root.parents[:2], *below_root])
+    return next((folder for folder in near if all((folder / path).exists() for path in paths)), None)
 
 
 def _label_problems(manifest: Manifest, ids: list[str]) -> list[str]:

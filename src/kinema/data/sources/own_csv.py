@@ -175,10 +175,11 @@ def _hint_at_columns(file: Path, table: Table, wanted: dict[str, str]) -> None:
 def _refuse_missing(places: VideoPlaces, absent: list[str], num_listed: int, *, drop: bool) -> None:
     if not absent:
         return
-    count = f"{len(absent):,} of the {num_listed:,} listed videos are not in {places.root}"
+    count = f"{len(absent):,} of the {num_listed:,} listed videos are not in {places.root.absolute()}"
     advice = places.advice(absent)
     if not drop or len(absent) == num_listed:
-        raise MissingVideosError(f"{count}: {some_of(absent, 5)}.{advice}", absent)
+        others = "" if len(absent) == num_listed else " Or leave them out: --missing drop"
+        raise MissingVideosError(f"{count}: {some_of(absent, 5)}.{advice}{others}", absent)
     log.warning(f"{count} and were left out: {some_of(absent, 5)}.")
 
 

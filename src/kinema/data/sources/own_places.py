@@ -11,7 +11,7 @@ from kinema.data.manifest import Record
 from kinema.data.sources.files import FileIndex
 from kinema.data.sources.listing import Entry
 from kinema.data.table_text import HOW_TO_UTF8, not_utf8, readable
-from kinema.data.validate import some_of
+from kinema.data.validate import nearby_folder, some_of
 from kinema.errors import UserError
 from kinema.video.place import below, is_remote, missing_places
 
@@ -54,12 +54,12 @@ class VideoPlaces:
 
     def advice(self, absent: list[str]) -> str:
         """What to do about videos that are not there: the folder where they are, if it is near."""
-        for folder in dict.fromkeys([Path.cwd(), *self._file.absolute().parents[1:3]]):
-            if all((folder / path).exists() for path in absent[:20]):
-                return f" Below {folder} they are there; give --videos {folder}"
-        what = "Relative paths begin at the folder of the CSV" if self._index is None else "Paths begin at --videos"
-        other = "; --videos DIR gives another" if self._index is None else ""
-        return f" {what}{other}. --missing drop leaves these videos out"
+        folder = nearby_folder(self.root, absent[:20])
+        if folder:
+            return f" Below {folder} they are there: give --videos {folder}"
+        if self._index is None:
+            return " Relative paths begin at the folder of the CSV; --videos DIR gives another"
+        return ""
 
 
 def video_ids(records: Sequence[Record]) -> list[str]:

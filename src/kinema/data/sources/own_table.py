@@ -118,6 +118,11 @@ def _find_columns(file: Path, first: list[str], columns: Mapping[str, str]) -> t
             places[meaning] = int(column) - 1
         elif column.isdecimal():
             raise UserError(f"{file} has {len(first)} columns; --{meaning} {column} is none of them.")
+        elif len(first) == 1:
+            raise UserError(
+                f"{file}: no comma, semicolon or tab is in the first line, {readable(first[0])!r}; say what stands "
+                "between the cells: --delimiter space, or the character itself"
+            )
         elif names_video:
             raise UserError(
                 f"{file}: the first line holds no names of columns but a video, {names_video[0]}. Give the columns by "
