@@ -128,3 +128,32 @@ def test_real_folders(shared_data: Path) -> None:
         "running",
         "running",
     ]
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["set/run/a.mp4", "set/walk/b.mp4"], "in it are run, walk. If these are the classes or splits, give {}/set"),
+        (["set/train/run/a.mp4", "set/val/run/b.mp4"], "in it are train, val. If these .* give {}/set"),
+        (["x/set/run/a.mp4", "x/set/walk/b.mp4"], "all videos lie below one folder, {}/x/set,"),
+        (["train/set/run/a.mp4", "train/set/walk/b.mp4", "val/set/run/c.mp4"], "move them into {}/train"),
+        (["train/run/a.mp4", "val/run/b.mp4", "more/c.mp4"], "more with videos lies beside the splits train, val"),
+    ],
+)
+def test_classes_at_the_wrong_depth_are_refused(tmp_path: Path, names: list[str], said: str) -> None:
+    with pytest.raises(UserError, match=said.format(tmp_path)):
+        read_folder(touch(tmp_path, *names))
+
+
+def test_splits_below_the_classes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    touch(tmp_path, "run/train/a.mp4", "run/test/anna/b.mp4", "walk/train/c.mp4", "walk/Val/d.mp4")
+    assert [(record.label, record.split, record.group) for record in read_folder(tmp_path)] == [
+        ("run", "test", "anna"),
+        ("run", "train", ""),
+        ("walk", "val", ""),
+        ("walk", "train", ""),
+    ]
+    touch(tmp_path, "run/e.mp4")
+    with caplog.at_level(logging.WARNING):
+        assert read_folder(tmp_path, holdout=0).splits == ("train",)
+    assert "test, train, val below the classes count as groups" in caplog.text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import io
 import logging
 import os
 import sys
@@ -184,4 +185,7 @@ def main() -> None:
     # Threads that wait for one another sleep instead of spinning. Beside busy decoders spinning took three times the
     # processor time of the work itself (61 against 22 s for one epoch of a tiny network on two cores).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of files that are not UTF-8 are printed as the bytes they are
+            stream.reconfigure(errors="surrogateescape")
     sys.exit(run())
