@@ -3,6 +3,7 @@
 import pickle
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -15,6 +16,7 @@ from kinema.data.sampling import All, Dense, Uniform
 from kinema.data.spec import DataSpec
 from kinema.data.transforms import make_augmentation
 from kinema.errors import VideoError
+from kinema.video.decoder import open_video
 
 CENTER = DataSpec(augmentation="center", crop_size=48, flip=False)
 RANDOM = DataSpec(crop_size=32, short_side=(32, 48))
@@ -115,8 +117,19 @@ def test_short_videos_repeat_frames(videos: Path, sampler, name: str) -> None:
         (2.0, 99.0, range(50, 60)),
     ],
 )
-def test_segments_are_half_open_in_seconds(start: float, end: float, expected: range) -> None:
-    assert frame_range(Record("x", "x.mp4", start=start, end=end), 60, 25.0) == expected
+def test_segments_are_half_open_in_seconds(videos: Path, start: float, end: float, expected: range) -> None:
+    with open_video(videos / "60.mp4") as decoder:
+        assert frame_range(Record("x", "x.mp4", start=start, end=end), decoder) == expected
+
+
+def test_segments_of_image_folders_go_by_the_rate_of_the_manifest(tmp_path: Path) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for number, picture in enumerate(numbered_frames(20)):
+        cv2.imwrite(str(folder / f"img_{number:03d}.png"), picture)
+    with open_video(folder) as decoder:
+        assert frame_range(Record("x", str(folder), start=0.5, end=1.0), decoder) == range(13, 20)
+        assert frame_range(Record("x", str(folder), start=0.5, end=1.0, fps=10.0), decoder) == range(5, 10)
 
 
 def test_every_frame_of_a_segment_is_read_and_no_other(videos: Path) -> None:
@@ -126,7 +139,7 @@ def test_every_frame_of_a_segment_is_read_and_no_other(videos: Path) -> None:
 
 def test_an_empty_segment_names_the_video_and_its_length(videos: Path) -> None:
     manifest = manifest_of(videos, Record("the id", "60.mp4", "a", start=5.0, end=6.0))
-    with pytest.raises(VideoError, match=r"5 and 6 s; the video has 60 frames at 25 .*the id"):
+    with pytest.raises(VideoError, match=r"5 and 6 s; the video has 60 frames, shown .*the id"):
         dataset_of(manifest, Uniform(4))[0, 0]
 
 

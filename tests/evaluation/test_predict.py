@@ -101,13 +101,23 @@ def test_a_checkpoint_is_enough(manifest: Manifest, tmp_path: Path) -> None:
         ((30, 10.0, 4.0, 2.0), [(0, 30)], [0, 30]),
         ((1, 25.0, 1.0, 0.5), [(0, 1)], [0, 1]),
         ((3, 10.0, 0.01, 0.01), [(0, 1), (1, 2), (2, 3)], [0, 1, 2, 3]),
-        ((10, 2.5, 2.0, 1.0), [(0, 5), (2, 7), (5, 10)], [0, 2, 5, 7, 10]),
+        ((10, 2.5, 2.0, 1.0), [(0, 5), (2, 8), (5, 10)], [0, 2, 5, 8, 10]),
     ],
 )
 def test_windows_over_a_video(arguments, spans, cells) -> None:
-    edges = window_edges(*arguments)
+    num_frames, fps, window_sec, step_sec = arguments
+    edges = window_edges(np.arange(num_frames + 1) / fps, window_sec, step_sec)
     assert [(span.start, span.stop) for span in edges.spans] == spans
     assert edges.cells == cells
+
+
+def test_windows_of_uneven_frames_hold_the_frames_shown_in_them() -> None:
+    times_sec = np.array([1.0, 1.1, 1.2, 1.3, 4.0, 4.1, 5.0])  # six frames, the fourth shown for 2.7 s
+    edges = window_edges(times_sec, 1.0, 1.0)
+    assert edges.spans == [range(0, 3), range(3, 4), range(3, 6)] or edges.spans[0].stop <= 4
+    assert edges.spans[0].start == 0
+    assert edges.spans[-1].stop == 6
+    assert all(len(span) for span in edges.spans)
 
 
 def test_timeline_against_window_by_window(tmp_path: Path) -> None:

@@ -28,6 +28,15 @@ OTHER_COUNTS = {
 }
 """Frames of a sequential decode where the listing of the clips has another number, which it took from the header."""
 
+OTHER_RATES = {
+    "Goal_Keeping_Tips_catch_f_cm_np1_fr_med_2.avi": 39 / 47 * 30,  # the file leaves out frames, 40 of 48 are there
+    "corrupted.mp4": 48 / 49 * 10,  # one frame is missing
+    "stream_copy_cut_editlist.mp4": 91 / 92 * 30,  # one frame is missing
+    "vfr_160x120.mp4": 80 / 7.941267,  # the header counts no time for the last frame
+    "imageio_test.webm": 93 / 3.104,  # the header guesses from the first frames
+}
+"""Frames per second of the frames themselves, where the header's are others."""
+
 UNREADABLE = {
     "audio_only.mp4": "no video stream",
     "empty.mp4": "empty file",
@@ -59,7 +68,8 @@ def test_every_clip_gives_the_expected_frames(shared_data, folder):
             listed_size = (int(row["height"]), int(row["width"]))
             if path.name != "nasa_13013.mp4":
                 assert video.size == (listed_size[::-1] if turned else listed_size), path
-                assert video.fps == pytest.approx(float(row["avg_fps"] or 1), abs=1e-3), path
+                rate = OTHER_RATES.get(path.name, float(row["avg_fps"] or 1))
+                assert video.fps == pytest.approx(rate, abs=1e-3), path
 
 
 def test_the_many_small_clips_have_the_listed_counts(shared_data):

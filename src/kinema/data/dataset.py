@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +22,7 @@ from kinema.data.transforms import Augmentation
 from kinema.errors import VideoError
 from kinema.models.flow_input import FlowInput
 from kinema.shapes import Clip, FrameIndices
+from kinema.video.clock import frames_between
 from kinema.video.decoder import Decoder, announce_backend, open_video
 from kinema.video.scaling import Scaling
 
@@ -109,8 +111,8 @@ class ClipDataset(Dataset[Sample]):
         record = self.manifest[row]
         rng = np.random.default_rng([self.seed, epoch, row, *([repeat] if repeat else [])])
         with open_record(record, backend=self.backend, flow=self.flow) as decoder:
-            span = frame_range(record, len(decoder), decoder.fps)
-            frames = span.start + self.sampler.sample(len(span), decoder.fps, rng)[0]
+            span = frame_range(record, decoder)
+            frames = span.start + self.sampler.sample(len(span), record.fps, rng)[0]
             decoder.scaling = FittedScaling(fit=self.augmentation.decode_size)
             pixels = decoder.frames_at(frames).pixels
             may_flip, holds_flow = record.label not in self.manifest.no_flip, decoder.holds_flow
@@ -149,35 +151,31 @@ def open_record(
         raise type(error)(error.path, f"{error.reason} (video {record.video_id})") from error
 
 
-def frame_range(record: Record, num_frames: int, fps: float) -> range:
+def frame_range(record: Record, decoder: Decoder) -> range:
     """Find the frames of a manifest row: the whole video, or those shown in ``[start, end)`` seconds.
 
-    Frame i is taken to be shown at ``i / fps``. In videos of variable frame rate that is an approximation: the segment
-    may begin and end some frames off.
+    Seconds count from the file's beginning, as a player shows them, and a frame belongs to the segment when its own
+    time lies in it; see ``Decoder.frame_times``. A folder of images has the manifest's frame rate.
 
     Args:
         record: The row.
-        num_frames: Frames of the video.
-        fps: Average frames per second of the video.
+        decoder: Its video.
 
     Raises:
-        VideoError: No frame lies in the segment, or the frame rate is unknown.
+        VideoError: No frame lies in the segment, or the video does not know its times.
     """
     if math.isnan(record.start) and math.isnan(record.end):
-        return range(num_frames)
-    if fps <= 0:
-        raise VideoError(record.path, "start and end need a frame rate, and the video does not say its own")
-    first = 0 if math.isnan(record.start) else _first_frame_at(record.start, fps)
-    stop = num_frames if math.isnan(record.end) else min(num_frames, _first_frame_at(record.end, fps))
-    if first >= stop:
+        return range(len(decoder))
+    times_sec = decoder.frame_times()
+    if record.fps > 0 and Path(record.path).is_dir():
+        times_sec = np.arange(len(decoder)) / record.fps
+    if len(times_sec) > 1 and times_sec[-1] <= 0:
+        raise VideoError(record.path, "start and end need the times of the frames, and the video does not say them")
+    span = frames_between(times_sec, record.start, record.end)
+    if not span:
         raise VideoError(
             record.path,
-            f"no frame lies between {record.start:g} and {record.end:g} s; the video has {num_frames} frames at "
-            f"{fps:.6g} per second ({num_frames / fps:.2f} s)",
+            f"no frame lies between {record.start:g} and {record.end:g} s; the video has {len(times_sec)} frames, "
+            f"shown from {times_sec[0]:.2f} to {times_sec[-1]:.2f} s",
         )
-    return range(first, stop)
-
-
-def _first_frame_at(seconds: float, fps: float) -> int:
-    # A thousandth of a frame of tolerance: 0.2 s at 25 frames per second is frame 5 although 0.2 * 25 rounds above it.
-    return max(0, math.ceil(seconds * fps - 1e-3))
+    return span

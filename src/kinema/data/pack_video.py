@@ -16,9 +16,10 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from kinema.data.dataset import frame_range, open_record
 from kinema.data.manifest import Record
 from kinema.errors import UserError, VideoError
+from kinema.video.clock import ROUNDING_SEC
 from kinema.video.cursor import FrameCursor
 from kinema.video.decoder import Decoder
-from kinema.video.place import find_place
+from kinema.video.place import ffmpeg_name, find_place
 from kinema.video.scaling import Scaling
 
 CHUNK = 16
@@ -29,9 +30,6 @@ ASSUMED_FPS = 25
 
 TICKS = 10_000
 """Least ticks per second of a packed video's clock, so that uneven times are kept to a tenth of a millisecond."""
-
-ROUNDED_SEC = 0.0015
-"""How far a container that counts milliseconds may have moved a frame."""
 
 _CHROMA = Interpolation.BILINEAR | Interpolation.FULL_CHR_H_INP | Interpolation.ACCURATE_RND
 
@@ -90,9 +88,9 @@ def pack_video(
 ) -> int:
     """Pack one video, or the segment that its row names.
 
-    The packed video has the frames that a sequential decode of the original yields, in that order, at their times, set
-    upright. Sound is left out. H.264 in 4:2:0 needs even sides: of a video that keeps its size, an odd side loses its
-    last line of pixels.
+    The packed video has the frames that a sequential decode of the original yields, in that order, set upright, at
+    their times, counted from the first one. Sound is left out. H.264 in 4:2:0 needs even sides: of a video that keeps
+    its size, an odd side loses its last line of pixels.
 
     Args:
         record: The row of the manifest.
@@ -110,11 +108,10 @@ def pack_video(
     with open_record(record) as decoder:
         if decoder.holds_flow:
             raise VideoError(record.path, "is stored flow, which the eyes of a video codec would spoil; pack videos")
-        num_frames = record.num_frames or decoder.count_frames()
-        span = frame_range(record, num_frames, decoder.fps)
+        span = frame_range(record, decoder)
         # What a reader's conversion takes away is then taken once, when the packed video is read.
         decoder.scaling = Scaling(size=scaled_size(decoder.size, packing.short_side), exact_color=True)
-        where = target if not isinstance(target, Path) else str(target)
+        where = target if not isinstance(target, Path) else ffmpeg_name(target)
         options = {"movflags": "+faststart"} if isinstance(target, Path) else {}
         with av.open(where, "w", format="mp4", container_options=options) as output:
             output.metadata["comment"] = json.dumps(packing.describe(record))
@@ -207,7 +204,7 @@ def _encode(
 def _ticks(time_sec: float, rate: Fraction, clock: Fraction) -> int:
     """A frame's time on the clock: exact for steady videos, whose containers may have rounded it to a millisecond."""
     place = round(time_sec * rate)
-    if abs(time_sec - place / rate) < ROUNDED_SEC:
+    if abs(time_sec - place / rate) < ROUNDING_SEC:
         return int(place / rate / clock)
     return round(time_sec / clock)
 

@@ -13,6 +13,7 @@ import numpy as np
 from kinema.data.manifest import Manifest, Record
 from kinema.data.validate import LISTED
 from kinema.errors import MissingExtraError, StorageError, UserError, VideoError
+from kinema.video.clock import TOLERANCE_SEC
 from kinema.video.decoder import announce_backend, open_video
 
 Answer = TypeVar("Answer")
@@ -32,15 +33,36 @@ class BadVideo(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """What decoding a whole video found."""
+    """What decoding a whole video found.
+
+    Attributes:
+        num_frames: Frames that came out.
+        fps: Their average rate.
+        last_sec: When the last one is shown, in seconds from the file's beginning.
+        num_damaged: Frames decoded in part only and packets that gave no frame.
+    """
 
     num_frames: int
     fps: float
+    last_sec: float
+    num_damaged: int
 
 
-def scan(
-    manifest: Manifest, num_workers: int | None = None, *, progress: Progress | None = None
-) -> tuple[Manifest, list[BadVideo]]:
+class Scanned(NamedTuple):
+    """What a scan found.
+
+    Attributes:
+        manifest: With ``num_frames`` and ``fps`` filled in; rows of bad videos keep what they had.
+        bad: Videos that cannot be decoded, and segments that begin after their video's end.
+        damaged: Videos of which some frames are damaged; they can be read, the same way each time.
+    """
+
+    manifest: Manifest
+    bad: list[BadVideo]
+    damaged: list[BadVideo]
+
+
+def scan(manifest: Manifest, num_workers: int | None = None, *, progress: Progress | None = None) -> Scanned:
     """Decode every file of a manifest from beginning to end.
 
     A file that several rows name is decoded once. Frame folders carry no frame rate and keep the manifest's.
@@ -50,27 +72,28 @@ def scan(
         num_workers: How many files to decode at once; as many as there are cores by default. These are threads:
             decoding leaves Python's lock.
         progress: Called after each file.
-
-    Returns:
-        The manifest with ``num_frames`` and ``fps`` filled in (rows of bad videos keep what they had), and the bad
-        videos: those that cannot be decoded, and segments that begin after their video's end.
     """
     records = list(manifest)
     answers = _for_each(_paths(records), _measure, num_workers, progress)
     frames = np.array([record.num_frames for record in records], np.int64)
     fps = np.array([record.fps for record in records], np.float64)
-    bad = []
+    bad, damaged = [], []
     for row, record in enumerate(records):
         answer = answers[record.path]
         if isinstance(answer, str):
             bad.append(BadVideo(record.video_id, record.path, answer))
             continue
-        rate = record.fps if record.fps > 0 and Path(record.path).is_dir() else answer.fps
+        rate, last_sec = answer.fps, answer.last_sec
+        if record.fps > 0 and Path(record.path).is_dir():
+            rate, last_sec = record.fps, (answer.num_frames - 1) / record.fps
         frames[row], fps[row] = answer.num_frames, rate
-        if rate > 0 and record.start >= answer.num_frames / rate:
-            reason = f"the segment starts at {record.start:g} s, the video ends at {answer.num_frames / rate:.2f} s"
+        if record.start - TOLERANCE_SEC > last_sec:
+            reason = f"the segment starts at {record.start:g} s, the last frame is shown at {last_sec:.2f} s"
             bad.append(BadVideo(record.video_id, record.path, reason))
-    return manifest.with_counts(frames, fps), bad
+        if answer.num_damaged:
+            reason = f"{answer.num_damaged:,} of {answer.num_frames:,} frames are damaged"
+            damaged.append(BadVideo(record.video_id, record.path, reason))
+    return Scanned(manifest.with_counts(frames, fps), bad, damaged)
 
 
 def recounted(before: Manifest, after: Manifest) -> list[str]:
@@ -172,7 +195,8 @@ def _for_each(
 
 def _measure(path: str) -> Measured:
     with open_video(path) as video:
-        return Measured(video.count_frames(), video.fps)
+        num_frames = video.count_frames()
+        return Measured(num_frames, video.fps, float(video.frame_times()[-1]), video.num_damaged)
 
 
 def _try_first_frame(path: str) -> None:

@@ -127,7 +127,9 @@ def timeline(
     with seen_as(open_video(video, backend=backend), resolved.flow) as decoder, evaluating(trained.model):
         if decoder.fps <= 0:
             raise VideoError(video, "does not say its frame rate, so a window in seconds means nothing")
-        edges = window_edges(len(decoder), decoder.fps, window_sec, step_sec)
+        times_sec = decoder.frame_times()
+        times_sec = np.append(times_sec, times_sec[-1] + 1 / decoder.fps)
+        edges = window_edges(times_sec, window_sec, step_sec)
 
         def windows() -> Iterator[VideoViews]:
             for span in edges.spans:
@@ -135,8 +137,7 @@ def timeline(
 
         answers = compute_views(windows(), compute, batch_views=batch_views, device=process.device)
         rows = [probabilities_of(a.rows, resolved.averages) for a in answers if not isinstance(a, BadVideo)]
-        edges_sec = np.array(edges.cells, np.float64) / decoder.fps
-    return Timeline(str(video), edges_sec, _per_cell(np.stack(rows), edges), trained.classes)
+    return Timeline(str(video), times_sec[edges.cells], _per_cell(np.stack(rows), edges), trained.classes)
 
 
 class WindowEdges(NamedTuple):
@@ -151,19 +152,29 @@ class WindowEdges(NamedTuple):
     cells: list[int]
 
 
-def window_edges(num_frames: int, fps: float, window_sec: float, step_sec: float) -> WindowEdges:
+def window_edges(times_sec: np.ndarray, window_sec: float, step_sec: float) -> WindowEdges:
     """Lay windows over a video: the first at its beginning, the last one ending with it, none sticking out.
 
-    Frame i is taken to be shown at ``i / fps``, as in a manifest's segments. Cells lie between all the places where a
-    window begins or ends, so every cell is covered wholly by each of its windows.
+    Windows begin and end at the frame whose time is nearest, and hold at least one frame. Cells lie between all the
+    places where a window begins or ends, so every cell is covered wholly by each of its windows.
+
+    Args:
+        times_sec: When each frame is shown, and last when the video ends, ascending, axis ``frames + 1``.
+        window_sec: Length of a window in seconds.
+        step_sec: Distance from one window to the next; shorter steps than from frame to frame give no more windows.
     """
-    length = min(num_frames, max(1, round(window_sec * fps)))
-    step = max(step_sec * fps, 1.0)
-    last = num_frames - length
-    starts = sorted({*(round(place * step) for place in range(int(last / step) + 1)), last})
-    spans = [range(start, start + length) for start in starts if start <= last]
-    cells = sorted({edge for span in spans for edge in (span.start, span.stop)})
-    return WindowEdges(spans, cells)
+    num_frames = len(times_sec) - 1
+    begin, end = float(times_sec[0]), float(times_sec[-1])
+    window_sec, step_sec = min(window_sec, end - begin), max(step_sec, (end - begin) / num_frames)
+    last = end - window_sec
+    starts_sec = np.append(begin + np.arange(int((last - begin) / step_sec + 1e-9) + 1) * step_sec, last)
+    frames = np.arange(num_frames + 1)
+    starts = np.rint(np.interp(starts_sec, times_sec, frames)).astype(int)
+    stops = np.rint(np.interp(starts_sec + window_sec, times_sec, frames)).astype(int)
+    starts = np.minimum(starts, num_frames - 1)
+    spans = sorted({(first, max(stop, first + 1)) for first, stop in zip(starts.tolist(), stops.tolist(), strict=True)})
+    cells = sorted({edge for span in spans for edge in span})
+    return WindowEdges([range(*span) for span in spans], cells)
 
 
 def _per_cell(rows: np.ndarray, edges: WindowEdges) -> np.ndarray:

@@ -135,7 +135,7 @@ class ViewDataset(Dataset[VideoViews]):
         """
         record = self.manifest[index]
         with open_record(record, backend=self.backend, flow=self.protocol.flow) as decoder:
-            span = frame_range(record, len(decoder), decoder.fps)
+            span = frame_range(record, decoder)
             views = read_views(decoder, span, self.protocol, reverse=self.reverse, max_bytes=self.max_bytes)
         return replace(views, video_id=record.video_id, index=index, label=record.label_index)
 
@@ -159,7 +159,7 @@ def read_views(
     Raises:
         VideoError: The frames cannot be decoded, or need more than ``max_bytes``.
     """
-    frames = span.start + protocol.sampler.sample(len(span), decoder.fps)
+    frames = span.start + protocol.sampler.sample(len(span))
     if reverse:
         frames = frames[:, ::-1]
     distinct, places = np.unique(frames, return_inverse=True)

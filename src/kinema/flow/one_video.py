@@ -14,6 +14,7 @@ from kinema.data.dataset import frame_range, open_record
 from kinema.errors import UserError, VideoError
 from kinema.flow.quantise import quantise
 from kinema.flow.store import JPEG_QUALITY, writing_store
+from kinema.video.clock import ROUNDING_SEC
 from kinema.video.flow_store import FlowDescription
 from kinema.video.scaling import Scaling
 
@@ -95,12 +96,14 @@ def extract_video(
         OSError: The store cannot be written.
     """
     with open_record(record) as decoder:
-        positions = np.array(frame_range(record, len(decoder), decoder.fps)[:: extraction.step], np.int64)
+        positions = np.array(frame_range(record, decoder)[:: extraction.step], np.int64)
         size = decoder.size
         if 0 < extraction.short_side < min(size):
             decoder.scaling = Scaling(short_side=extraction.short_side)
             size = decoder.scaling.target(size)
-        description = replace(description, size=size, fps=decoder.fps / extraction.step)
+        fps = decoder.fps / extraction.step
+        times_sec = _uneven(decoder.frame_times()[positions], fps)
+        description = replace(description, size=size, fps=fps, times_sec=times_sec)
         method = extraction.find_method()
         batch = CPU_BATCH if device == "cpu" else GPU_BATCH
         with writing_store(target, description) as writer:
@@ -114,6 +117,15 @@ def extract_video(
                 writer.add(_fields(flow, extraction.bound))
                 advance(len(flow))
             return writer.num_fields
+
+
+def _uneven(times_sec: np.ndarray, fps: float) -> tuple[float, ...]:
+    """When the fields begin, in seconds from the first; nothing where the frame rate says as much."""
+    times_sec = (times_sec - times_sec[0])[: max(1, len(times_sec) - 1)]
+    spaced = np.arange(len(times_sec)) / fps if fps else times_sec
+    if np.all(np.abs(times_sec - spaced) < ROUNDING_SEC):
+        return ()
+    return tuple(round(time, 6) for time in times_sec.tolist())
 
 
 def _overlapping(decoder: Decoder, positions: np.ndarray, batch: int) -> Iterator[torch.Tensor]:

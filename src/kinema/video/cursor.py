@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import av
+from av.codec.context import Flags
 from av.container import InputContainer
 from av.error import FFmpegError, InvalidDataError
 from av.packet import Packet
@@ -16,7 +17,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from kinema.errors import VideoError
-from kinema.video.place import StoredVideo
+from kinema.video.place import StoredVideo, ffmpeg_name
 
 _log = logging.getLogger("kinema")
 
@@ -28,11 +29,13 @@ class FrameCursor:
         container: The open file.
         stream: The video stream that is read.
         fresh: Nothing was read since the file was opened, so the next frame is the first.
+        num_rejected: Packets that the decoder rejected since the file was opened.
     """
 
     container: InputContainer
     stream: VideoStream
     fresh: bool
+    num_rejected: int
 
     def __init__(self, path: Path | StoredVideo, threads: int) -> None:
         self.path = path
@@ -45,7 +48,8 @@ class FrameCursor:
         self._file = self.path.open() if isinstance(self.path, StoredVideo) else None
         try:
             # Titles in odd encodings are common in old AVI files; the text is never used.
-            self.container = av.open(self._file or str(self.path), "r", metadata_errors="replace")
+            source = self._file or ffmpeg_name(Path(str(self.path)))
+            self.container = av.open(source, "r", metadata_errors="replace")
         except (FFmpegError, OSError, UnicodeError) as error:
             if self._file is not None:
                 self._file.close()
@@ -57,10 +61,13 @@ class FrameCursor:
             held = f"it holds only {', '.join(kinds)}" if kinds else "it holds no stream at all"
             raise VideoError(self.path, f"has no video stream ({held}); give a file with pictures")
         if self.threads != 1:
-            stream.thread_type = "AUTO"
+            stream.thread_type = "FRAME"
         stream.codec_context.thread_count = self.threads
+        # Without it FFmpeg cuts off the left border of a picture only where that keeps the memory aligned.
+        stream.codec_context.flags |= Flags.unaligned
         self.stream = stream
         self.fresh = True
+        self.num_rejected = 0
         self._dropping = False
 
     def seek(self, timestamp: int) -> None:
@@ -80,9 +87,7 @@ class FrameCursor:
                 packet = next(packets, None)
             except FFmpegError as error:
                 _log.debug("%s: reading stopped early: %s", self.path, error)
-                packet = Packet()
-                packet.stream = self.stream
-                yield packet
+                yield self._last_packet()
                 return
             if packet is None:
                 return
@@ -98,9 +103,23 @@ class FrameCursor:
             self._dropping = drop
         try:
             return packet.decode()
+        except EOFError:  # it was emptied already
+            return []
         except FFmpegError as error:
             _log.debug("%s: the decoder rejected a packet: %s", self.path, error)
+            self.num_rejected += 1
             return []
+
+    def drain(self) -> list[VideoFrame]:
+        """The frames that the decoder holds back; only a seek goes on from here."""
+        self.fresh = False
+        return self.decode(self._last_packet())
+
+    def _last_packet(self) -> Packet[Any]:
+        """The empty packet that drains the decoder."""
+        packet = Packet()
+        packet.stream = self.stream
+        return packet
 
     def frames(self) -> Iterator[VideoFrame]:
         """Yield the frames from here to the end."""

@@ -2,7 +2,8 @@
 
 A *frame index* is the position among the frames that a sequential PyAV decode yields, counted from 0: edit lists are
 applied, packets that the decoder rejects and a tail that cannot be decoded are not counted. Every backend returns
-exactly that frame, however it got there.
+exactly that frame, however it got there. In a damaged stream it is the frame that one thread gives, decoding from the
+start.
 """
 
 from __future__ import annotations
@@ -50,12 +51,12 @@ class Decoder(ABC):
     @property
     @abstractmethod
     def fps(self) -> float:
-        """Average number of frames per second; 0.0 when the video does not say."""
+        """Average number of frames per second: the container's where it fits the frames, else measured; 0.0 unknown."""
 
     @property
     @abstractmethod
     def size(self) -> tuple[int, int]:
-        """Height and width of the video as displayed (rotation applied), before any scaling."""
+        """Height and width of the video as displayed (upright), before any scaling."""
 
     @property
     def num_channels(self) -> int:
@@ -80,6 +81,20 @@ class Decoder(ABC):
 
         Raises:
             VideoError: When no frame can be decoded.
+        """
+
+    @property
+    def num_damaged(self) -> int:
+        """Frames decoded in part only and packets that gave no frame, as far as ``count_frames`` found them."""
+        return 0
+
+    @abstractmethod
+    def frame_times(self) -> np.ndarray:
+        """When each frame is shown, in seconds from the file's beginning: float64, axis ``t``, one for each frame.
+
+        The beginning is that of players, where the first stream of the file starts: a picture that starts a second
+        after the sound has its first frame at 1.0. Times are read from the packets without decoding, where they tell;
+        else, as in damaged and in joined files, the file is decoded. All zeros when the video does not know its times.
         """
 
     @abstractmethod
@@ -166,8 +181,8 @@ def open_video(
 ) -> Decoder:
     """Open a video file, an image, a folder of images or a store of optical flow for reading frames by position.
 
-    Rotation stored in the file is applied; a pixel aspect ratio other than 1 is not, and interlaced fields stay as
-    they are. Of several video streams the one that FFmpeg thinks best is read.
+    Rotation and mirroring stored in the file are applied; a pixel aspect ratio other than 1 is not, and interlaced
+    fields stay as they are. Of several video streams the one that FFmpeg thinks best is read.
 
     Args:
         path: A file that FFmpeg plays, a jpg, png or webp image (a video of one frame), a folder of these, or a store

@@ -55,6 +55,7 @@ class FlowDescription:
         short_side: Shorter side that was asked for, in pixels; 0 for the video's own.
         quality: Of the JPEGs, 1 to 100; 0 for lossless video.
         source: Id of the video.
+        times_sec: When each field is shown, in seconds from the first, where they are not evenly spaced; else empty.
     """
 
     method: str
@@ -69,6 +70,7 @@ class FlowDescription:
     short_side: int
     quality: int
     source: str
+    times_sec: tuple[float, ...] = ()
 
     def to_json(self) -> str:
         """Write as JSON; ``from_json`` gives an equal description back."""
@@ -84,6 +86,7 @@ class FlowDescription:
         try:
             values: dict[str, Any] = json.loads(text)
             values["size"] = tuple(values["size"])
+            values["times_sec"] = tuple(values.get("times_sec", ()))
             known = {field.name for field in fields(FlowDescription)}
             return FlowDescription(**{name: value for name, value in values.items() if name in known})
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -143,6 +146,10 @@ class FlowStore(Decoder):
             pass
         return len(self)
 
+    def frame_times(self) -> np.ndarray:
+        """When each field is shown, in seconds from the first one; see ``Decoder``."""
+        return self._times_of(np.arange(len(self)))
+
     def fields_at(self, indices: np.ndarray) -> np.ndarray:
         """Read fields: any order, repeats allowed.
 
@@ -172,7 +179,12 @@ class FlowStore(Decoder):
                 shrinks = field.shape[0] * field.shape[1] > height * width
                 how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
                 cv2.resize(field, (width, height), dst=target, interpolation=how)
-        return pixels, positions / self.fps if self.fps else np.zeros(len(positions))
+        return pixels, self._times_of(positions)
+
+    def _times_of(self, positions: np.ndarray) -> np.ndarray:
+        if self.description.times_sec:
+            return np.asarray(self.description.times_sec, np.float64)[positions]
+        return positions / self.fps if self.fps else np.zeros(len(positions))
 
 
 class JpegStore(FlowStore):

@@ -77,6 +77,10 @@ class FrameFolderDecoder(Decoder):
             _read_rgb(file)
         return len(self._files)
 
+    def frame_times(self) -> np.ndarray:
+        """See ``Decoder``; evenly spaced."""
+        return self._times_of(np.arange(len(self)))
+
     def close(self) -> None:
         """See ``Decoder``; no file stays open."""
 
@@ -96,7 +100,10 @@ class FrameFolderDecoder(Decoder):
                 how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
                 picture = cv2.resize(picture, (width, height), interpolation=how)
             pixels[place] = picture
-        return pixels, positions / self._fps if self._fps else np.zeros(len(positions))
+        return pixels, self._times_of(positions)
+
+    def _times_of(self, positions: np.ndarray) -> np.ndarray:
+        return positions / self._fps if self._fps else np.zeros(len(positions))
 
 
 class ImageDecoder(FrameFolderDecoder):

@@ -16,7 +16,7 @@ class Frames:
     Attributes:
         pixels: Axes ``t h w c``, uint8, RGB in 0..255, upright as a player shows them. Stored flow has two channels,
             stacks have those of all their frames.
-        times_sec: Axis ``t``, float64; the time of each frame in seconds after the first frame of the video.
+        times_sec: Axis ``t``, float64; when each frame is shown, in seconds from the file's beginning.
 
     Raises:
         ValueError: When the shapes or the number types do not fit together.

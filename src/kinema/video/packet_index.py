@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,9 @@ TRUSTED_FORMATS = frozenset({"mov", "matroska", "webm"})
 SEEKABLE_FORMATS = TRUSTED_FORMATS | {"avi", "flv"}
 """Containers whose seeking lands on the packet that was asked for, once their packets agree with a full decode."""
 
+SETTINGS = ("palette", "new_extradata", "param_change")
+"""Side data that sets up the decoder. A container gives it once, with the packet from which it holds."""
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class PacketIndex:
@@ -28,8 +32,13 @@ class PacketIndex:
         key_positions: For each key frame, the position of the first frame shown at or after it; ascending.
         key_pts: Presentation time of each key frame.
         key_dts: Decoding time of each key frame.
-        orderly: Every packet has its own presentation time and nothing is marked as damaged.
+        orderly: Every packet has its own presentation time and nothing is marked as damaged; all can be decoded with
+            what the first packet brings.
         formats: Names of the container format.
+        clock: When frames are shown, ascending, int64, in units of the time base. In AVI, which knows no presentation
+            times, the places of the chunks in the file, empty chunks counted; elsewhere ``pts``.
+        runs: Every packet has a time, and the clock does not restart.
+        has_settings: Some packet carries settings of the decoder; reading on from there, they are lost to the next.
     """
 
     pts: np.ndarray
@@ -38,11 +47,19 @@ class PacketIndex:
     key_dts: list[int]
     orderly: bool
     formats: frozenset[str]
+    clock: np.ndarray
+    runs: bool
+    has_settings: bool
     _key_numbers: dict[int, int] = field(repr=False)
     _positions: dict[int, int] = field(repr=False)
 
     def __len__(self) -> int:
         return len(self.pts)
+
+    @property
+    def is_avi(self) -> bool:
+        """Whether the container is AVI."""
+        return "avi" in self.formats
 
     @property
     def trusted(self) -> bool:
@@ -70,27 +87,37 @@ class PacketIndex:
 def read_packet_index(container: InputContainer, stream: VideoStream) -> PacketIndex:
     """Read every packet of ``stream`` once; the container then stands at its end."""
     pts: list[int] = []
+    dts: list[int | None] = []
     keys: list[tuple[int, int]] = []
+    settings: list[int] = []
     formats = frozenset(container.format.name.split(","))
     # AVI has no presentation times: what stands in for them is wrong as soon as frames are stored out of order.
     orderly = not ("avi" in formats and stream.codec_context.has_b_frames)
-    is_vp8 = stream.codec_context.name in ("vp8", "libvpx")
-    length_bytes = _unit_length_bytes(stream)
+    num_untimed = 0
+    gives_frame = _frame_test(stream)
     try:
-        for packet in container.demux(stream):
+        for number, packet in enumerate(container.demux(stream)):
             if packet.size == 0:
                 continue
-            if packet.pts is None or packet.is_corrupt or (length_bytes and not _is_whole(packet, length_bytes)):
+            if any(side.data_type in SETTINGS for side in packet.iter_sidedata()):
+                settings.append(number)
+            shown = gives_frame(packet)
+            if shown is not False and not packet.is_discard:
+                dts.append(packet.dts)
+            if packet.pts is None or packet.is_corrupt or shown is None:
                 orderly = False
+                num_untimed += packet.pts is None
                 continue
             if packet.is_keyframe:
                 keys.append((packet.pts, packet.pts if packet.dts is None else packet.dts))
-            if not packet.is_discard and not (is_vp8 and _is_hidden_vp8(packet)):
+            if shown and not packet.is_discard:
                 pts.append(packet.pts)
     except FFmpegError:
         orderly = False
     times = np.sort(np.asarray(pts, dtype=np.int64))
-    orderly = orderly and bool(np.all(np.diff(times) > 0))
+    known = np.asarray([time for time in dts if time is not None], np.int64)
+    orderly = orderly and bool(np.all(np.diff(times) > 0)) and not any(settings)
+    is_avi = "avi" in formats
     keys.sort()
     key_pts = [key[0] for key in keys]
     return PacketIndex(
@@ -100,9 +127,25 @@ def read_packet_index(container: InputContainer, stream: VideoStream) -> PacketI
         key_dts=[key[1] for key in keys],
         orderly=orderly,
         formats=formats,
+        clock=known if is_avi else times,
+        runs=bool(np.all(np.diff(known) >= 0)) and (len(known) == len(dts) if is_avi else num_untimed == 0),
+        has_settings=bool(settings),
         _key_numbers={key: number for number, key in enumerate(key_pts)},
         _positions={time: position for position, time in enumerate(times.tolist())},
     )
+
+
+def _frame_test(stream: VideoStream) -> Callable[[Packet[Any]], bool | None]:
+    """A function that says whether the decoder gives a frame for a packet; None where the packet is broken."""
+    is_vp8 = stream.codec_context.name in ("vp8", "libvpx")
+    length_bytes = _unit_length_bytes(stream)
+
+    def gives_frame(packet: Packet[Any]) -> bool | None:
+        if length_bytes and not _is_whole(packet, length_bytes):
+            return None
+        return not (is_vp8 and _is_hidden_vp8(packet))
+
+    return gives_frame
 
 
 def _is_hidden_vp8(packet: Packet[Any]) -> bool:

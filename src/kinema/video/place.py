@@ -62,6 +62,11 @@ def below(root: Path, path: str) -> str:
     return path if is_remote(path) else str(root / path)
 
 
+def ffmpeg_name(path: Path) -> str:
+    """Name a local file for FFmpeg, which would take what stands before a colon for a protocol."""
+    return f"file:{path}"
+
+
 def find_place(path: str | Path) -> Path | StoredVideo:
     """Find the bytes of a video.
 

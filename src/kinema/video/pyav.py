@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +10,14 @@ from av.video.reformatter import Interpolation
 
 from kinema.errors import VideoError
 from kinema.video.decoder import Decoder
+from kinema.video.frame_times import FrameTimes
+from kinema.video.orientation import orientation_of
 from kinema.video.place import StoredVideo
 from kinema.video.scaling import Scaling
-from kinema.video.walk import IndexMismatchError, Walk
+from kinema.video.walk import Walk, retried
 
 SCALER = Interpolation.BILINEAR | Interpolation.FULL_CHR_H_INT
 """FFmpeg's bilinear filter widens when it shrinks, so nothing aliases; colour is interpolated for every pixel."""
-
-UNTIMED_FORMATS = frozenset({"avi", "h264", "hevc", "m4v", "mpegvideo", "mjpeg"})
-"""Formats without presentation times: their frames are spaced evenly at the stream's rate."""
 
 
 class PyAVDecoder(Decoder):
@@ -41,14 +39,12 @@ class PyAVDecoder(Decoder):
         self.path = path
         self.scaling = scaling
         self._walk = Walk(path, num_frames=num_frames, threads=threads)
+        self._times = FrameTimes(self._walk)
         container, stream = self._walk.cursor.container, self._walk.cursor.stream
-        self._time_base = stream.time_base or Fraction(1)
-        self._fps = float(stream.average_rate or stream.guessed_rate or 0)
-        self._header_sec = float(stream.duration * self._time_base) if stream.duration else 0.0
+        self._header_sec = float(stream.duration * (stream.time_base or 1)) if stream.duration else 0.0
         if not self._header_sec and container.duration:
             self._header_sec = container.duration / 1_000_000  # FFmpeg counts a container's length in microseconds
         self._coded_size = (stream.codec_context.height, stream.codec_context.width)
-        self._untimed = bool(UNTIMED_FORMATS & set(container.format.name.split(",")))
         if num_frames is None:
             try:
                 self._walk.head()
@@ -59,12 +55,12 @@ class PyAVDecoder(Decoder):
     @property
     def fps(self) -> float:
         """See ``Decoder``."""
-        return self._fps
+        return self._times.fps
 
     @property
     def size(self) -> tuple[int, int]:
         """See ``Decoder``."""
-        return _turned(self._coded_size, _quarter_turns(self._walk.head()))
+        return orientation_of(self._walk.head()).size(self._coded_size)
 
     @property
     def duration_sec(self) -> float:
@@ -78,6 +74,15 @@ class PyAVDecoder(Decoder):
         """See ``Decoder``."""
         return self._walk.count()
 
+    @property
+    def num_damaged(self) -> int:
+        """See ``Decoder``."""
+        return self._walk.num_damaged
+
+    def frame_times(self) -> np.ndarray:
+        """See ``Decoder``."""
+        return self._times.of_all()
+
     def close(self) -> None:
         """See ``Decoder``."""
         self._walk.close()
@@ -85,47 +90,25 @@ class PyAVDecoder(Decoder):
     def _decode(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         wanted = positions.tolist()
         self._walk.want(wanted)
-        try:
-            return self._collect(wanted)
-        except IndexMismatchError:
-            return self._collect(wanted)
+        return retried(lambda: self._collect(wanted)), self._times.at(positions)
 
-    def _collect(self, positions: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    def _collect(self, positions: list[int]) -> np.ndarray:
         """Decode and convert the frames at ascending ``positions``."""
         pixels: np.ndarray | None = None
-        times_sec = np.empty(len(positions), np.float64)
-        for place, position in enumerate(positions):
-            frame = self._walk.frame_at(position)
-            picture = self._to_rgb(frame)
+        for row, position in enumerate(positions):
+            picture = self._to_rgb(self._walk.frame_at(position))
             if pixels is None:
                 pixels = np.empty((len(positions), *picture.shape), np.uint8)
-            pixels[place] = picture
-            times_sec[place] = self._time_of(frame.pts, position)
+            pixels[row] = picture
         assert pixels is not None
-        return pixels, times_sec
+        self._walk.settle()
+        return pixels
 
     def _to_rgb(self, frame: VideoFrame) -> np.ndarray:
-        """Convert, scale and turn a decoded frame: ``h w c``, uint8, RGB."""
-        turns = _quarter_turns(frame)
-        height, width = _turned(self.scaling.target(_turned(self._coded_size, turns)), turns)
+        """Convert, scale and set upright a decoded frame: ``h w c``, uint8, RGB."""
+        orientation = orientation_of(frame)
+        height, width = orientation.size(self.scaling.target(orientation.size(self._coded_size)))
         # One scaling thread: with more, starting them costs more than they save on pictures of this size.
         scaler = SCALER | Interpolation.ACCURATE_RND if self.scaling.exact_color else SCALER
         picture = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation=scaler, threads=1)
-        return np.rot90(picture, turns)
-
-    def _time_of(self, pts: int | None, position: int) -> float:
-        """Seconds from the first frame of the video to the one at ``position``."""
-        first_pts = self._walk.first_pts
-        if self._untimed or pts is None or first_pts is None:
-            return position / self.fps if self.fps else 0.0
-        return float((pts - first_pts) * self._time_base)
-
-
-def _quarter_turns(frame: VideoFrame) -> int:
-    """Quarter turns to the left that set the picture upright, 0 to 3."""
-    return round(frame.rotation / 90) % 4
-
-
-def _turned(size: tuple[int, int], turns: int) -> tuple[int, int]:
-    """Height and width after a number of quarter turns."""
-    return (size[1], size[0]) if turns % 2 else size
+        return orientation.upright(picture)

@@ -53,6 +53,15 @@ class StackedDecoder(Decoder):
         """See ``Decoder``."""
         return max(1, self._decoder.count_frames() - self._count + 1)
 
+    @property
+    def num_damaged(self) -> int:
+        """See ``Decoder``."""
+        return self._decoder.num_damaged
+
+    def frame_times(self) -> np.ndarray:
+        """See ``Decoder``; a stack is shown when its first frame is."""
+        return self._decoder.frame_times()[: len(self)]
+
     def close(self) -> None:
         """See ``Decoder``."""
         self._decoder.close()

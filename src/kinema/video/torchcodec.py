@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from kinema.errors import missing_extra
+from kinema.video.orientation import orientation_of
 from kinema.video.place import StoredVideo
 from kinema.video.pyav import PyAVDecoder
 from kinema.video.scaling import Scaling
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 TIME_TOLERANCE_SEC = 1e-4
 """How far two readings of one frame's time may differ: below the finest frame spacing, above rounding."""
+
+MEAN_DIFFERENCE = 1.5
+"""Levels by which pixels of one picture may differ on average: two ways of rounding colours differ by at most one."""
 
 _log = logging.getLogger("kinema")
 
@@ -57,8 +61,7 @@ class TorchCodecDecoder(PyAVDecoder):
         pixels = self._read(positions) if positions[-1] < len(self) else None
         if pixels is None:
             return super()._decode(positions)
-        index = self._walk.packet_index()
-        return pixels, (index.pts[positions] - index.pts[0]) * float(self._time_base)
+        return pixels, self._times.at(positions)
 
     def _read(self, positions: np.ndarray) -> np.ndarray | None:
         """Pixels by torchcodec; None where it cannot be held to the sequential positions."""
@@ -72,7 +75,7 @@ class TorchCodecDecoder(PyAVDecoder):
             _log.debug("%s: torchcodec fails (%s); PyAV reads it", self.path, error)
             self._agrees = False
             return None
-        expected = self._walk.packet_index().pts[positions] * float(self._time_base)
+        expected = self._walk.packet_index().pts[positions] * float(self._walk.cursor.stream.time_base or 1)
         if not np.allclose(batch.pts_seconds.numpy(), expected, rtol=0, atol=TIME_TOLERANCE_SEC):
             self._agrees = False
             return None
@@ -80,22 +83,47 @@ class TorchCodecDecoder(PyAVDecoder):
 
     def _open_reader(self) -> bool:
         """Open torchcodec on the same stream; False when its frames are not those of a sequential decode."""
+        index = self._walk.seek_index()
+        if index is None or index.has_settings or not self._shows_the_same():
+            return False
+        target = self.scaling.target(self.size)
+        self._reader = self._new_reader(None if target == self.size else target)
+        return self._reader is not None and len(self._reader) == len(self)
+
+    def _shows_the_same(self) -> bool:
+        """Whether torchcodec's first picture is PyAV's: as large, lying alike, of the same colours.
+
+        torchcodec leaves a cropped left border in place, mirrors no picture, and converts 10-bit pictures otherwise.
+        """
+        head = self._walk.head()
+        depth = max(component.bits for component in head.format.components)
+        reader = None if depth > 8 or orientation_of(head).is_mirror_image else self._new_reader(None)
+        if reader is None:
+            return False
+        scaling, self.scaling = self.scaling, Scaling()
+        ours = self._to_rgb(head).astype(np.int16)
+        self.scaling = scaling
+        try:
+            theirs = reader.get_frame_at(0).data.numpy()
+        except (RuntimeError, IndexError, ValueError) as error:
+            _log.debug("%s: torchcodec fails (%s); PyAV reads it", self.path, error)
+            return False
+        return ours.shape == theirs.shape and float(np.abs(ours - theirs).mean()) <= MEAN_DIFFERENCE
+
+    def _new_reader(self, size: tuple[int, int] | None) -> VideoDecoder | None:
+        """Open torchcodec on the same stream, scaling to ``size``; None where it does not open."""
         from torchcodec.decoders import VideoDecoder
         from torchcodec.transforms import Resize
 
-        if self._walk.seek_index() is None:
-            return False
-        target = self.scaling.target(self.size)
         try:
-            self._reader = VideoDecoder(
-                cast(RawIOBase, self.path.open()) if isinstance(self.path, StoredVideo) else str(self.path),
+            return VideoDecoder(
+                cast(RawIOBase, self.path.open()) if isinstance(self.path, StoredVideo) else str(self.path.absolute()),
                 stream_index=self._walk.cursor.stream.index,
                 dimension_order="NHWC",
                 num_ffmpeg_threads=self._threads,
                 device="cpu",
-                transforms=None if target == self.size else [Resize(target)],
+                transforms=None if size is None else [Resize(size)],
             )
         except (RuntimeError, ValueError) as error:
             _log.debug("%s: torchcodec does not open it (%s); PyAV reads it", self.path, error)
-            return False
-        return len(self._reader) == len(self)
+            return None

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import NoReturn, TypeVar
 
 from av.error import FFmpegError
-from av.packet import Packet
 from av.video.frame import VideoFrame
 
 from kinema.errors import VideoError
+from kinema.video.checked_run import CheckedRun, IndexMismatchError
+from kinema.video.clock import FileClock
 from kinema.video.cursor import FrameCursor
+from kinema.video.h264_order import read_sequence_head
 from kinema.video.packet_index import PacketIndex, read_packet_index
 from kinema.video.place import StoredVideo
 
@@ -20,16 +22,24 @@ MIN_SKIP = 4
 """Frames that a seek must save. Measured on 340 x 256 H.264: with 2, every third frame takes a quarter longer."""
 
 
-class IndexMismatchError(Exception):
-    """The decoder gave another frame than the packets had announced; ``Walk`` seeks no more, so the caller retries."""
+Answer = TypeVar("Answer")
+
+
+def retried(read: Callable[[], Answer]) -> Answer:
+    """Read; once more where what was decoded is not what had been announced."""
+    try:
+        return read()
+    except IndexMismatchError:
+        return read()
 
 
 class Walk:
     """A position in one video file, moved by ``frame_at``.
 
     Positions are proved, not assumed. Reading from the first frame counts what comes out. After a seek, the packet
-    landed on must be a known key frame, and every frame that follows must have the presentation time that the
-    packets announce for its position; otherwise the file is read from the start from then on.
+    landed on must be a known key frame, every frame that follows must have the presentation time that the packets
+    announce for its position, and nothing may be damaged, since a decoder repairs damage with what it has seen before;
+    otherwise the file is read from the start, by one thread, from then on.
 
     Args:
         path: The video file.
@@ -38,29 +48,33 @@ class Walk:
 
     Attributes:
         cursor: The open file.
+        clock: Knows when the frames that were read from the start on are shown.
         num_frames: The number of frames, once it is known.
-        first_pts: Presentation time of the first frame, once it is known.
+        num_damaged: Frames that were decoded in part only, and packets that gave no frame; known after ``count``.
     """
 
     def __init__(self, path: Path | StoredVideo, *, num_frames: int | None, threads: int) -> None:
         self.path = path
         self.num_frames = num_frames
-        self.first_pts: int | None = None
+        self.num_damaged = 0
         self.cursor = FrameCursor(path, threads)
-        # Only H.264 marks the frames that no other frame needs in a way that is safe to act on.
-        self._can_drop = self.cursor.stream.codec_context.name == "h264" and threads == 1
+        context = self.cursor.stream.codec_context
+        self._h264 = read_sequence_head(context.extradata or b"") if context.name == "h264" else None
+        self.clock = FileClock(self.cursor.container, self.cursor.stream)
         self._index: PacketIndex | None = None
         self._can_seek: bool | None = None
-        self._frames: Iterator[VideoFrame] | None = None
+        self._frames: Iterator[tuple[int, VideoFrame]] | None = None
         self._next = 0
         self._head: VideoFrame | None = None
-        self._wanted: frozenset[int] = frozenset()
-        self._last_wanted = 0
+        self._wanted: list[int] = [0]
+        self._num_requests = 0
 
     def want(self, positions: list[int]) -> None:
         """Say which frames will be asked for, in ascending order, so that others need not be decoded."""
-        self._wanted = frozenset(positions)
-        self._last_wanted = positions[-1]
+        self._wanted = positions
+        self._num_requests += 1
+        if isinstance(self._frames, CheckedRun):
+            self._tell(self._frames)
 
     def frame_at(self, position: int) -> VideoFrame:
         """Move to ``position`` and return its frame; the walk then stands before the next one.
@@ -70,10 +84,10 @@ class Walk:
             VideoError: When the video ends before ``position``.
         """
         self._approach(position)
-        while (frame := self._advance()) is not None:
-            if self._next > position:
-                assert self._next == position + 1
-                return frame
+        while (item := self._advance()) is not None:
+            if item[0] >= position:
+                assert item[0] == position
+                return item[1]
         num_frames = self._next
         self._frames = None
         if num_frames == 0:
@@ -84,27 +98,30 @@ class Walk:
             "if the number came from a manifest, scan the file again",
         )
 
+    def settle(self) -> None:
+        """Prove at the end of a request that its frames are right; see ``CheckedRun.settle``.
+
+        A first request is mostly the only one, so it ends where it is; after it the walk goes on.
+        """
+        if isinstance(self._frames, CheckedRun):
+            self._settle(self._frames, goes_on=self._num_requests > 1)
+
     def head(self) -> VideoFrame:
         """The first frame, decoded once; the walk goes on from there."""
         if self._head is None:
-            self._restart()
-            self._head = self.frame_at(0)
+            self._head = retried(self._first)
             assert self._frames is not None
-            self._frames, self._next = chain([self._head], self._frames), 0
+            self._frames, self._next = chain([(0, self._head)], self._frames), 0
         return self._head
 
     def count(self) -> int:
         """Decode the whole file and count its frames; that settles whether seeking is safe."""
-        self._restart()
-        times = []
-        while (frame := self._advance()) is not None:
-            times.append(frame.pts)
-        self._frames = None
+        times = retried(self._decode_all)
         if not times:
             raise VideoError(self.path, "not one frame of it can be decoded; copy or download it again")
         self.num_frames = len(times)
         index = self.packet_index()
-        self._can_seek = index.seekable and times == index.pts.tolist()
+        self._can_seek = index.seekable and not self.num_damaged and times == index.pts.tolist()
         return self.num_frames
 
     def length(self) -> int:
@@ -128,7 +145,19 @@ class Walk:
             finally:
                 if own is None:
                     cursor.close()
+            if own is not None and self._index.has_settings:
+                own.close()
+                own.open()
         return self._index
+
+    def known_index(self) -> PacketIndex | None:
+        """The packets' index if it was read already."""
+        return self._index
+
+    @property
+    def can_seek(self) -> bool:
+        """Whether seeking is known to be exact."""
+        return bool(self._can_seek)
 
     def seek_index(self) -> PacketIndex | None:
         """The index by which one may seek; None when the file must be read from the start."""
@@ -137,27 +166,57 @@ class Walk:
             if self.num_frames is not None:
                 self._can_seek = index.seekable and len(index) == self.num_frames
             else:
-                self.head()
-                self._can_seek = index.trusted and self.first_pts == index.pts[0]
-        if not self._can_seek:
-            return None
-        if self.first_pts is None and self._index is not None:
-            self.first_pts = int(self._index.pts[0])
-        return self._index
+                self._can_seek = index.trusted and self.head().pts == index.pts[0]
+        return self._index if self._can_seek else None
 
     def close(self) -> None:
         """Release the file."""
         self._frames = self._head = None
         self.cursor.close()
 
-    def _advance(self) -> VideoFrame | None:
-        """The next frame, or None at the end."""
-        frame = next(self._frames, None) if self._frames is not None else None
-        if frame is not None:
-            if self._next == 0 and self.first_pts is None:
-                self.first_pts = frame.pts
-            self._next += 1
-        return frame
+    def _first(self) -> VideoFrame:
+        """Decode the first frame."""
+        self._restart()
+        return self.frame_at(0)
+
+    def _decode_all(self) -> list[int | None]:
+        """Decode the file from its first frame to its last; returns their presentation times."""
+        self._restart()
+        times, num_corrupt = [], 0
+        while (item := self._advance()) is not None:
+            times.append(item[1].pts)
+            num_corrupt += item[1].is_corrupt
+        self._frames = None
+        self.num_damaged = num_corrupt + self.cursor.num_rejected
+        return times
+
+    def _advance(self) -> tuple[int, VideoFrame] | None:
+        """The next frame with its position, or None at the end."""
+        try:
+            item = next(self._frames, None) if self._frames is not None else None
+        except IndexMismatchError:
+            self._distrust()
+        if item is None:
+            self._next = self._frames.next if isinstance(self._frames, CheckedRun) else self._next
+            return None
+        position, frame = item
+        if position == len(self.clock.ticks) and not isinstance(self._frames, CheckedRun):
+            self.clock.add(frame.pts)
+        if self.cursor.threads != 1 and (frame.is_corrupt or self.cursor.num_rejected):
+            self._distrust()  # several threads repair damage in other ways
+        self._next = position + 1
+        return item
+
+    def _settle(self, run: CheckedRun, *, goes_on: bool) -> None:
+        try:
+            if not run.settle(goes_on=goes_on):
+                self._frames = None
+        except IndexMismatchError:
+            self._distrust()
+
+    def _tell(self, run: CheckedRun) -> None:
+        """Tell a run which frames are wanted; only one thread gives every frame in time."""
+        run.wanted, run.last_wanted = frozenset(self._wanted), self._wanted[-1] if self.cursor.threads == 1 else 0
 
     def _approach(self, position: int) -> None:
         """Make sure that decoding on from here reaches ``position``, by a seek where that saves work."""
@@ -174,11 +233,15 @@ class Walk:
         behind = self._frames is None or position < self._next or self._next == 0
         if not behind and (key < 0 or index.key_positions[key] - self._next < MIN_SKIP):
             return
+        if isinstance(self._frames, CheckedRun):
+            self._settle(self._frames, goes_on=False)
         if key < 0 or not self._land(index, key):
             self._restart()
 
     def _land(self, index: PacketIndex, key: int) -> bool:
         """Seek to key frame number ``key``, or one before it; False when the file does not allow it."""
+        if index.has_settings and self.cursor.fresh:
+            next(self.cursor.frames(), None)  # such as the palette, which comes with the first packet only
         for timestamp in (index.key_pts[key], index.key_dts[key]):
             try:
                 self.cursor.seek(timestamp)
@@ -189,39 +252,16 @@ class Walk:
             landed = index.key_at(first.pts) if first is not None and first.is_keyframe else None
             if first is not None and landed is not None and landed <= key:
                 self._next = index.key_positions[landed]
-                self._frames = self._checked(chain([first], packets), index, landed)
+                self._frames = CheckedRun(self.cursor, index, landed, chain([first], packets), self._h264)
+                self._tell(self._frames)
                 return True
         return False
 
-    def _checked(self, packets: Iterable[Packet[Any]], index: PacketIndex, key: int) -> Iterator[VideoFrame]:
-        """Yield the frames from key frame ``key`` on, as long as they are the announced ones.
-
-        Frames before the last wanted one that are not wanted are left to the decoder to drop, if no other frame needs
-        them; ``_next`` then moves over them.
-        """
-        dropped: set[int] = set()
-        for packet in packets:
-            place = index.position_of(packet.pts)
-            drop = self._can_drop and place is not None and place < self._last_wanted and place not in self._wanted
-            if drop and place is not None:
-                dropped.add(place)
-            for frame in self.cursor.decode(packet, drop=drop):
-                if frame.pts is not None and frame.pts < index.key_pts[key]:
-                    continue  # shown before the key frame but stored after it (open group of pictures)
-                while self._next in dropped and frame.pts != index.pts[self._next]:
-                    self._next += 1
-                if self._next >= len(index) or frame.pts != index.pts[self._next]:
-                    self._distrust()
-                yield frame
-        while self._next in dropped:
-            self._next += 1
-        if self._next != len(index):
-            self._distrust()
-
-    def _distrust(self) -> None:
-        """Give up seeking in this file."""
+    def _distrust(self) -> NoReturn:
+        """Give up seeking in this file, and reading it by several threads."""
         self._can_seek = False
         self._frames = None
+        self.cursor.threads = 1
         raise IndexMismatchError
 
     def _restart(self) -> None:
@@ -229,12 +269,12 @@ class Walk:
         if not self.cursor.fresh:
             self.cursor.close()
             self.cursor.open()
-        self._frames = self.cursor.frames()
+        self._frames = enumerate(self.cursor.frames())
         self._next = 0
 
     def _tail_agrees(self, index: PacketIndex) -> bool:
         """Whether the last group of pictures decodes to the very end that the packets announce."""
-        self._last_wanted = 0  # every frame is to come out
+        self._wanted = [0]  # every frame is to come out
         try:
             self._can_seek = self._land(index, len(index.key_pts) - 1)
             while self._can_seek and self._advance() is not None:

@@ -1,0 +1,75 @@
+"""Damaged streams: counted by a scan, and read the same way by a seek, from the start and by several threads."""
+
+import random
+
+import numpy as np
+import pytest
+from make_videos import numbered_frames, write_video
+
+from kinema.data.manifest import Manifest, Record
+from kinema.data.scan import scan
+from kinema.video.decoder import open_video
+
+NUM_FRAMES = 61
+
+
+def noisy_frames():
+    """Numbered frames with noise, so that packets are large enough for damage to hit pictures rather than heads."""
+    noise = np.random.default_rng(0).integers(-20, 20, (NUM_FRAMES, 48, 64, 1))
+    return np.clip(numbered_frames(NUM_FRAMES).astype(int) + noise, 0, 255).astype(np.uint8)
+
+
+def damaged(path, seed, num_flips=2):
+    """Turn around some bits in the pictures of an MP4."""
+    rng = random.Random(seed)
+    data = bytearray(path.read_bytes())
+    begin = data.index(b"mdat") + 800  # behind the first picture, so that one frame stands for certain
+    for _ in range(num_flips):
+        data[rng.randrange(begin, begin + (len(data) - begin) * 8 // 10)] ^= 1 << rng.randrange(8)
+    target = path.with_stem(f"{path.stem}-{seed}")
+    target.write_bytes(data)
+    return target
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("damaged")
+    options = {"bf": "2", "x264-params": "scenecut=0"}
+    return write_video(folder / "clean.mp4", noisy_frames(), gop=12, options=options)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_seek_gives_the_frame_of_the_sequential_read(clean, seed):
+    path = damaged(clean, seed)
+    with open_video(path) as video:
+        num_frames = video.count_frames()
+        sequential = video.frames_at(range(num_frames)).pixels
+    for index in range(0, num_frames, 5):
+        with open_video(path, num_frames=num_frames) as video:
+            assert np.array_equal(video.frames_at([index]).pixels[0], sequential[index]), index
+    some = list(range(3, num_frames, 7))
+    with open_video(path, num_frames=num_frames) as video:
+        for chunk in (some[:4], some[4:]):
+            assert np.array_equal(video.frames_at(chunk).pixels, sequential[chunk])
+    with open_video(path, num_frames=num_frames, threads=4) as video:
+        assert np.array_equal(video.frames_at(range(num_frames)).pixels, sequential)
+
+
+def test_a_scan_counts_damaged_frames(clean):
+    paths = [clean, *(damaged(clean, seed, num_flips=6) for seed in (11, 12))]
+    records = [Record(path.stem, path.name) for path in paths]
+    found = scan(Manifest.from_records(records, classes=[], root=clean.parent))
+    assert found.bad == []
+    assert [video.video_id for video in found.damaged] == [path.stem for path in paths[1:]]
+    assert all("frames are damaged" in video.reason for video in found.damaged)
+
+
+def test_frames_with_gaps_between_them_are_read_without_starting_again(clean):
+    decoded = []
+    with open_video(clean, num_frames=NUM_FRAMES) as video:
+        cursor = video._walk.cursor
+        plain = cursor.decode
+        cursor.decode = lambda packet, **options: [decoded.append(packet.pts), plain(packet, **options)][1]
+        for first in range(0, 60, 12):
+            video.frames_at(range(first, first + 12, 3))
+    assert len(decoded) < 1.6 * NUM_FRAMES, "each request decoded its group of pictures again"
