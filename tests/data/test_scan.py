@@ -81,7 +81,7 @@ def test_rows_of_one_file_decode_it_once_and_segments_must_lie_inside(folder: Pa
     assert sum(done) == 1
     assert [record.num_frames for record in counted] == [10, 10, 10]
     assert [(video.video_id, video.reason) for video in bad] == [
-        ("after", "the segment starts at 0.4 s, the video ends at 0.40 s")
+        ("after", "the segment starts at 0.4 s, the last frame is shown at 0.36 s")
     ]
 
 

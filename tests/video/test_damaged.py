@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from make_videos import numbered_frames, write_video
 
+from kinema.cli.main import run
+from kinema.data.dataset import open_record
 from kinema.data.manifest import Manifest, Record
 from kinema.data.scan import scan
 from kinema.video.decoder import open_video
@@ -73,3 +75,33 @@ def test_frames_with_gaps_between_them_are_read_without_starting_again(clean):
         for first in range(0, 60, 12):
             video.frames_at(range(first, first + 12, 3))
     assert len(decoded) < 1.6 * NUM_FRAMES, "each request decoded its group of pictures again"
+
+
+def test_a_video_known_to_be_damaged_is_read_from_its_start(clean):
+    path = damaged(clean, 11, num_flips=6)
+    record = Record("v", path.name)
+    counted = scan(Manifest.from_records([record], classes=[], root=clean.parent)).manifest
+    assert counted[0].damaged > 0
+    counted.write(clean.parent / "counted.csv")
+    again = Manifest.read(clean.parent / "counted.csv")[0]
+    assert again.damaged == counted[0].damaged
+    with open_record(again) as video:
+        num_decoded = []
+        plain = video._walk.cursor.decode
+        video._walk.cursor.decode = lambda packet, **options: [num_decoded.append(1), plain(packet, **options)][1]
+        video.frames_at([50])
+        assert len(num_decoded) >= 50
+
+
+def test_the_command_lists_damaged_videos_and_refuses_them_when_strict(clean, tmp_path, capsys):
+    paths = [clean, damaged(clean, 11, num_flips=6)]
+    records = [Record(path.stem, path.name) for path in paths]
+    listed = clean.parent / "listed.csv"
+    Manifest.from_records(records, classes=[], root=clean.parent).write(listed)
+    run(["data", "scan", str(listed), "--out", str(tmp_path / "all.csv")])
+    assert "clean-11" in capsys.readouterr().out
+    assert "damaged" in (tmp_path / "all.csv").read_text().splitlines()[0]
+    assert run(["data", "scan", str(listed), "--strict", "--out", str(tmp_path / "all.csv")]) == 1
+    assert "1 of 2 videos cannot be used" in capsys.readouterr().err
+    run(["data", "scan", str(listed), "--strict", "--skip-bad", "--out", str(tmp_path / "good.csv")])
+    assert [record.video_id for record in Manifest.read(tmp_path / "good.csv")] == ["clean"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -105,7 +105,7 @@ def _count_macs(model: ActionModel, clip: Tensor) -> int:
             part.register_forward_hook(conv_hook)
         own_macs = getattr(part, "own_macs", None)
         if own_macs is not None:
-            part.register_forward_hook(own_hook(own_macs))
+            part.register_forward_hook(own_hook(cast("Callable[[Tensor], int]", own_macs)))
     with torch.no_grad():
         model.eval()(clip.to(next(model.parameters()).dtype))
     return total

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from kinema.errors import UserError
+from kinema.wording import counted
 
 if TYPE_CHECKING:
     from kinema.data.scan import BadVideo
 
 
-def print_bad(bad: Sequence[BadVideo]) -> None:
-    """Print the videos and why they cannot be read: a table on a terminal, else lines with tabs; nothing for none."""
+def print_bad(bad: Sequence[BadVideo], kind: str = "bad") -> None:
+    """Print videos and what is wrong with them: a table on a terminal, else lines with tabs; nothing for none."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -23,7 +24,7 @@ def print_bad(bad: Sequence[BadVideo]) -> None:
     if not sys.stdout.isatty():  # for grep and cut: no frame, no folded paths
         print("\n".join(["video_id\tpath\treason", *("\t".join(video) for video in bad)]))
         return
-    table = Table(title=f"{len(bad):,} bad videos", title_justify="left")
+    table = Table(title=f"{counted(len(bad), f'{kind} video')}", title_justify="left")
     for name in ("video_id", "path", "reason"):
         table.add_column(name, overflow="fold")
     for video in bad:

@@ -14,7 +14,7 @@ from kinema.errors import UserError
 
 if TYPE_CHECKING:
     from kinema.data.manifest import Manifest
-    from kinema.data.scan import BadVideo
+    from kinema.data.scan import Scanned
 
 
 def scan(
@@ -22,17 +22,21 @@ def scan(
     *,
     out: Path | None = None,
     num_workers: int = 0,
+    strict: bool = False,
     skip_bad: bool = False,
 ) -> None:
     """Decode every video completely, fill in num_frames and fps, and report all that cannot be read.
 
     Rows of bad videos stay in the manifest, without counts, and the exit status is 1, unless --skip-bad is given.
+    Videos with damaged frames are listed; the column damaged counts these, and such videos are read from their start.
 
     Args:
         data: A manifest CSV, or a folder of videos.
         out: Where to write the manifest with its counts; by default over the CSV that was read. Counts of a folder
             are only written when this is given.
         num_workers: How many files to decode at once; 0 means one for each core.
+        strict: Count videos with damaged frames as bad, and refuse a data set with a video in two splits or with two
+            labels.
         skip_bad: Write the manifest without the videos that cannot be read.
     """
     import time
@@ -46,11 +50,15 @@ def scan(
     manifest.validate(check_files=False)
     target = out or (None if data.is_dir() else data)
     start = time.monotonic()
-    counted, bad = _scan_with_progress(manifest, num_workers or None)
+    counted, bad, damaged = _scan_with_progress(manifest, num_workers or None)
     seconds = time.monotonic() - start
     Console(stderr=True).print(f"{len(manifest):,} videos in {seconds:.1f} s, {len(manifest) / seconds:.1f} files/s")
     _print_recounted(recounted(manifest, counted))
-    print_doubts(manifest)
+    print_doubts(manifest, strict=strict)
+    if strict:
+        bad = [*bad, *damaged]
+    elif damaged:
+        print_bad(damaged, kind="damaged")
     if bad:
         print_bad(bad)
     if bad and skip_bad:
@@ -64,7 +72,8 @@ def scan(
         print(f"{len(manifest) - len(bad):,} good videos with {total:,} frames; --out FILE.csv keeps the counts")
     if bad and not skip_bad:
         raise UserError(
-            f"{len(bad):,} of {len(manifest):,} videos cannot be read; mend them, or leave them out: --skip-bad"
+            f"{len(bad):,} of {len(manifest):,} videos cannot be {'used' if strict else 'read'}; repair them, or leave "
+            "them out: --skip-bad"
         )
 
 
@@ -111,7 +120,7 @@ def _print_recounted(changed: list[str]) -> None:
         print("\n".join(lines), file=sys.stderr)
 
 
-def _scan_with_progress(manifest: Manifest, num_workers: int | None) -> tuple[Manifest, list[BadVideo]]:
+def _scan_with_progress(manifest: Manifest, num_workers: int | None) -> Scanned:
     from rich.console import Console
     from rich.progress import (
         BarColumn,

@@ -98,6 +98,7 @@ class Columns:
     start: Array
     end: Array
     group: TextColumn
+    damaged: Array
 
     def __post_init__(self) -> None:
         lengths = {field.name: len(getattr(self, field.name)) for field in dataclasses.fields(self)}

@@ -145,7 +145,9 @@ def open_record(
         UserError: It is stored flow where RGB is wanted, the other way round, or other flow than is wanted.
     """
     try:
-        with open_video(record.path, backend=backend, num_frames=record.num_frames or None) as decoder:
+        with open_video(
+            record.path, backend=backend, num_frames=record.num_frames, damaged=record.damaged > 0
+        ) as decoder:
             yield seen_as(decoder, flow)
     except VideoError as error:
         raise type(error)(error.path, f"{error.reason} (video {record.video_id})") from error

@@ -26,8 +26,9 @@ class Record(NamedTuple):
     """One row of a manifest: a video, or the part of it from ``start`` to ``end`` seconds (half open).
 
     ``label`` is the class name and ``label_index`` its position among the classes ("" and -1 when unlabelled).
-    ``num_frames`` and ``fps`` are what a scan measured, 0 before. ``start`` and ``end`` are nan when the whole video is
-    meant. Videos of one ``group`` (the same actor, scene or recording) never lie in two splits; "" means no group.
+    ``num_frames`` and ``fps`` are what a scan measured, 0 before; ``damaged`` is the number of damaged frames that it
+    found, and such a video is read from its start. ``start`` and ``end`` are nan when the whole video is meant. Videos
+    of one ``group`` (the same actor, scene or recording) never lie in two splits; "" means no group.
     """
 
     video_id: str
@@ -40,6 +41,7 @@ class Record(NamedTuple):
     start: float = NAN
     end: float = NAN
     group: str = ""
+    damaged: int = 0
 
 
 class Manifest:
@@ -132,6 +134,7 @@ class Manifest:
             start=np.array([record.start for record in rows], np.float64),
             end=np.array([record.end for record in rows], np.float64),
             group=TextColumn.of(record.group for record in rows),
+            damaged=np.array([record.damaged for record in rows], np.int64),
         )
         return Manifest(columns, classes=classes, root=root, no_flip=no_flip, source=source)
 
@@ -152,6 +155,7 @@ class Manifest:
             start=float(columns.start[row]),
             end=float(columns.end[row]),
             group=columns.group[row],
+            damaged=int(columns.damaged[row]),
         )
 
     def __iter__(self) -> Iterator[Record]:
@@ -213,12 +217,17 @@ class Manifest:
         column[self.rows] = [SPLITS.index(name) for name in splits]
         return self._with(columns=dataclasses.replace(self.columns, split=column))
 
-    def with_counts(self, num_frames: Sequence[int] | Array, fps: Sequence[float] | Array) -> Manifest:
-        """Return the same rows with measured frame counts and frame rates."""
-        assert len(num_frames) == len(fps) == len(self)
-        frames, rates = self.columns.num_frames.copy(), self.columns.fps.copy()
-        frames[self.rows], rates[self.rows] = num_frames, fps
-        return self._with(columns=dataclasses.replace(self.columns, num_frames=frames, fps=rates))
+    def with_counts(
+        self, num_frames: Sequence[int] | Array, fps: Sequence[float] | Array, damaged: Sequence[int] | Array = ()
+    ) -> Manifest:
+        """Return the same rows with measured frame counts, frame rates and, where given, numbers of damaged frames."""
+        counts = {"num_frames": num_frames, "fps": fps} | ({"damaged": damaged} if len(damaged) else {})
+        columns = {}
+        for name, values in counts.items():
+            assert len(values) == len(self)
+            columns[name] = getattr(self.columns, name).copy()
+            columns[name][self.rows] = values
+        return self._with(columns=dataclasses.replace(self.columns, **columns))
 
     def without_groups(self) -> Manifest:
         """Return the same rows, no video belonging to a group."""

@@ -19,7 +19,7 @@ from kinema.data.validate import find_problems, problems_error, some_of
 from kinema.errors import UserError
 
 REQUIRED = ("video_id", "path", "label", "split")
-NUMBERS = {"num_frames": 0, "fps": 0.0, "start": float("nan"), "end": float("nan")}
+NUMBERS = {"num_frames": 0, "fps": 0.0, "start": float("nan"), "end": float("nan"), "damaged": 0}
 """Columns of numbers and what an empty cell means."""
 COLUMNS = (*REQUIRED, *NUMBERS, "group")
 _NOT_TEXT = "values are not UTF-8 text"
@@ -178,7 +178,7 @@ class _Reader:
             return np.array([table.get(text, fallback) for text in texts], np.int32)
 
     def _numbers(self, name: str, texts: Sequence[str] | None, empty: float, count: int) -> Array:
-        kind: type[int] | type[float] = int if name == "num_frames" else float
+        kind: type[int] | type[float] = int if name in ("num_frames", "damaged") else float
         if texts is None or not any(texts):
             return np.full(count, empty, kind)
         try:
@@ -219,5 +219,6 @@ class _Reader:
             start=arrays["start"],
             end=arrays["end"],
             group=self._texts["group"].build(),
+            damaged=arrays["damaged"],
         )
         return Manifest(columns, classes=classes, root=path.parent, no_flip=no_flip, source=str(path))

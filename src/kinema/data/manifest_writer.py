@@ -102,6 +102,8 @@ def _rows(manifest: Manifest, folder: Path) -> Iterator[Sequence[object]]:
     optional = [name for name in ("start", "end") if not np.isnan(getattr(columns, name)[rows]).all()]
     if not columns.group.is_empty(rows).all():
         optional.append("group")
+    if columns.damaged[rows].any():
+        optional.append("damaged")
     yield [*REQUIRED, "num_frames", "fps", *optional]
     stays = manifest.root.absolute() == folder.absolute()
     home = str(folder.absolute()) + os.sep

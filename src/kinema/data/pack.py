@@ -163,7 +163,9 @@ def _row(record: Record, out: Path, path: str) -> Record | None:
     except VideoError:
         return None
     nowhere = float("nan")  # a packed video holds its segment only
-    return record._replace(path=path, num_frames=packed.num_frames, fps=packed.fps, start=nowhere, end=nowhere)
+    return record._replace(
+        path=path, num_frames=packed.num_frames, fps=packed.fps, start=nowhere, end=nowhere, damaged=0
+    )
 
 
 def _write_remote(written: Path, url: str) -> Path:

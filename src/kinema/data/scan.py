@@ -39,7 +39,7 @@ class Measured(NamedTuple):
         num_frames: Frames that came out.
         fps: Their average rate.
         last_sec: When the last one is shown, in seconds from the file's beginning.
-        num_damaged: Frames decoded in part only and packets that gave no frame.
+        num_damaged: Frames decoded in part only, lost, or with the time of another one.
     """
 
     num_frames: int
@@ -52,7 +52,7 @@ class Scanned(NamedTuple):
     """What a scan found.
 
     Attributes:
-        manifest: With ``num_frames`` and ``fps`` filled in; rows of bad videos keep what they had.
+        manifest: With ``num_frames``, ``fps`` and ``damaged`` filled in; rows of bad videos keep what they had.
         bad: Videos that cannot be decoded, and segments that begin after their video's end.
         damaged: Videos of which some frames are damaged; they can be read, the same way each time.
     """
@@ -76,6 +76,7 @@ def scan(manifest: Manifest, num_workers: int | None = None, *, progress: Progre
     records = list(manifest)
     answers = _for_each(_paths(records), _measure, num_workers, progress)
     frames = np.array([record.num_frames for record in records], np.int64)
+    num_damaged = np.array([record.damaged for record in records], np.int64)
     fps = np.array([record.fps for record in records], np.float64)
     bad, damaged = [], []
     for row, record in enumerate(records):
@@ -86,14 +87,14 @@ def scan(manifest: Manifest, num_workers: int | None = None, *, progress: Progre
         rate, last_sec = answer.fps, answer.last_sec
         if record.fps > 0 and Path(record.path).is_dir():
             rate, last_sec = record.fps, (answer.num_frames - 1) / record.fps
-        frames[row], fps[row] = answer.num_frames, rate
+        frames[row], fps[row], num_damaged[row] = answer.num_frames, rate, answer.num_damaged
         if record.start - TOLERANCE_SEC > last_sec:
             reason = f"the segment starts at {record.start:g} s, the last frame is shown at {last_sec:.2f} s"
             bad.append(BadVideo(record.video_id, record.path, reason))
         if answer.num_damaged:
             reason = f"{answer.num_damaged:,} of {answer.num_frames:,} frames are damaged"
             damaged.append(BadVideo(record.video_id, record.path, reason))
-    return Scanned(manifest.with_counts(frames, fps), bad, damaged)
+    return Scanned(manifest.with_counts(frames, fps, num_damaged), bad, damaged)
 
 
 def recounted(before: Manifest, after: Manifest) -> list[str]:

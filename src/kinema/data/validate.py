@@ -129,6 +129,7 @@ def _number_problems(manifest: Manifest, ids: list[str]) -> list[str]:
         ("have no video_id", columns.video_id.is_empty(rows)),
         ("have no path", empty_paths),
         ("have a negative num_frames", frames < 0),
+        ("have a negative number of damaged frames", manifest.columns.damaged[rows] < 0),
         ("have an fps that is negative or not finite", ~(np.isfinite(fps) & (fps >= 0))),
         ("have a start or end that is negative or infinite", (start < 0) | np.isinf(start) | (end < 0) | np.isinf(end)),
         ("have a start that is not before the end", start >= end),

@@ -209,4 +209,4 @@ def _stored(record: Record, out: Path, path: str) -> Record | None:
     except VideoError:
         return None
     nowhere = float("nan")  # a store has the fields of its segment only
-    return record._replace(path=path, num_frames=num_fields, fps=fps, start=nowhere, end=nowhere)
+    return record._replace(path=path, num_frames=num_fields, fps=fps, start=nowhere, end=nowhere, damaged=0)

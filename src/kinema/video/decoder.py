@@ -85,7 +85,7 @@ class Decoder(ABC):
 
     @property
     def num_damaged(self) -> int:
-        """Frames decoded in part only and packets that gave no frame, as far as ``count_frames`` found them."""
+        """Damaged frames that ``count_frames`` found: decoded in part only, lost, or with the time of another one."""
         return 0
 
     @abstractmethod
@@ -177,6 +177,7 @@ def open_video(
     short_side: int | None = None,
     size: tuple[int, int] | None = None,
     num_frames: int | None = None,
+    damaged: bool = False,
     threads: int = 1,
 ) -> Decoder:
     """Open a video file, an image, a folder of images or a store of optical flow for reading frames by position.
@@ -196,6 +197,8 @@ def open_video(
         size: Scale to exactly this height and width instead.
         num_frames: The number of frames that ``count_frames`` found earlier, such as the manifest's; saves counting
             and makes seeking safe even in damaged files. 0 counts as unknown.
+        damaged: Whether damaged frames were found earlier; such a file is read from its start, for behind damage a seek
+            may give other pixels.
         threads: Codec threads; 1 suits data-loading workers, 0 lets FFmpeg choose.
 
     Raises:
@@ -206,7 +209,7 @@ def open_video(
     one_of("video backend", backend, BACKENDS)
     place, scaling, known = find_place(path), Scaling(short_side=short_side, size=size), num_frames or None
     if isinstance(place, StoredVideo):
-        return _open_stored(place, backend, scaling=scaling, num_frames=known, threads=threads)
+        return _open_stored(place, backend, scaling=scaling, num_frames=known, damaged=damaged, threads=threads)
     path = place
     if is_flow_store(path):
         from kinema.video.flow_store import open_flow_store
@@ -222,7 +225,7 @@ def open_video(
         raise VideoError(path, "is a folder; give a video file, or use backend 'frames' for a folder of images")
     if path.stat().st_size == 0:
         raise VideoError(path, "is an empty file (0 bytes); copy or download it again")
-    return _open_file(path, backend, scaling=scaling, num_frames=known, threads=threads)
+    return _open_file(path, backend, scaling=scaling, num_frames=known, damaged=damaged, threads=threads)
 
 
 def _is_image(path: Path) -> bool:
@@ -234,7 +237,7 @@ def _is_image(path: Path) -> bool:
 
 
 def _open_stored(
-    video: StoredVideo, backend: str, *, scaling: Scaling, num_frames: int | None, threads: int
+    video: StoredVideo, backend: str, *, scaling: Scaling, num_frames: int | None, damaged: bool, threads: int
 ) -> Decoder:
     """Open a video that is no file of its own."""
     if backend == "frames":
@@ -242,19 +245,19 @@ def _open_stored(
     if is_flow_store(str(video)):
         raise VideoError(video, "is a store of flow; those are read from local files only, copy it")
     backend = _file_backend() if backend == "auto" else backend
-    return _open_file(video, backend, scaling=scaling, num_frames=num_frames, threads=threads)
+    return _open_file(video, backend, scaling=scaling, num_frames=num_frames, damaged=damaged, threads=threads)
 
 
 def _open_file(
-    path: Path | StoredVideo, backend: str, *, scaling: Scaling, num_frames: int | None, threads: int
+    path: Path | StoredVideo, backend: str, *, scaling: Scaling, num_frames: int | None, damaged: bool, threads: int
 ) -> Decoder:
     if backend == "torchcodec":
         from kinema.video.torchcodec import TorchCodecDecoder
 
-        return TorchCodecDecoder(path, scaling=scaling, num_frames=num_frames, threads=threads)
+        return TorchCodecDecoder(path, scaling=scaling, num_frames=num_frames, damaged=damaged, threads=threads)
     from kinema.video.pyav import PyAVDecoder
 
-    return PyAVDecoder(path, scaling=scaling, num_frames=num_frames, threads=threads)
+    return PyAVDecoder(path, scaling=scaling, num_frames=num_frames, damaged=damaged, threads=threads)
 
 
 def announce_backend(path: str | Path, backend: str = "auto") -> None:

@@ -27,6 +27,7 @@ class PyAVDecoder(Decoder):
         path: The video file.
         scaling: The size of the frames that are returned.
         num_frames: The number of frames that a full decode found earlier, if it is known.
+        damaged: Whether damaged frames were found earlier.
         threads: Codec threads; 0 lets FFmpeg choose.
 
     Raises:
@@ -34,11 +35,17 @@ class PyAVDecoder(Decoder):
     """
 
     def __init__(
-        self, path: Path | StoredVideo, *, scaling: Scaling, num_frames: int | None = None, threads: int = 1
+        self,
+        path: Path | StoredVideo,
+        *,
+        scaling: Scaling,
+        num_frames: int | None = None,
+        damaged: bool = False,
+        threads: int = 1,
     ) -> None:
         self.path = path
         self.scaling = scaling
-        self._walk = Walk(path, num_frames=num_frames, threads=threads)
+        self._walk = Walk(path, num_frames=num_frames, damaged=damaged, threads=threads)
         self._times = FrameTimes(self._walk)
         container, stream = self._walk.cursor.container, self._walk.cursor.stream
         self._header_sec = float(stream.duration * (stream.time_base or 1)) if stream.duration else 0.0

@@ -41,13 +41,19 @@ class TorchCodecDecoder(PyAVDecoder):
     """
 
     def __init__(
-        self, path: Path | StoredVideo, *, scaling: Scaling, num_frames: int | None = None, threads: int = 1
+        self,
+        path: Path | StoredVideo,
+        *,
+        scaling: Scaling,
+        num_frames: int | None = None,
+        damaged: bool = False,
+        threads: int = 1,
     ) -> None:
         try:
             import_module("torchcodec.decoders")
         except (ImportError, OSError, RuntimeError) as error:
             raise missing_extra("torchcodec", "torchcodec", "backend 'torchcodec'") from error
-        super().__init__(path, scaling=scaling, num_frames=num_frames, threads=threads)
+        super().__init__(path, scaling=scaling, num_frames=num_frames, damaged=damaged, threads=threads)
         self._threads = threads
         self._reader: VideoDecoder | None = None
         self._agrees: bool | None = None

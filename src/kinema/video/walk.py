@@ -44,25 +44,27 @@ class Walk:
     Args:
         path: The video file.
         num_frames: The number of frames that a full decode found earlier, if it is known.
+        damaged: Damaged frames were found earlier, so that the file is read from its start.
         threads: Codec threads; 0 lets FFmpeg choose.
 
     Attributes:
         cursor: The open file.
         clock: Knows when the frames that were read from the start on are shown.
         num_frames: The number of frames, once it is known.
-        num_damaged: Frames that were decoded in part only, and packets that gave no frame; known after ``count``.
+        num_damaged: Frames that were decoded in part only or have another one's time, and packets that gave no frame;
+            known after ``count``.
     """
 
-    def __init__(self, path: Path | StoredVideo, *, num_frames: int | None, threads: int) -> None:
+    def __init__(self, path: Path | StoredVideo, *, num_frames: int | None, damaged: bool, threads: int) -> None:
         self.path = path
         self.num_frames = num_frames
         self.num_damaged = 0
-        self.cursor = FrameCursor(path, threads)
+        self.cursor = FrameCursor(path, 1 if damaged else threads)
         context = self.cursor.stream.codec_context
         self._h264 = read_sequence_head(context.extradata or b"") if context.name == "h264" else None
         self.clock = FileClock(self.cursor.container, self.cursor.stream)
         self._index: PacketIndex | None = None
-        self._can_seek: bool | None = None
+        self._can_seek: bool | None = False if damaged else None
         self._frames: Iterator[tuple[int, VideoFrame]] | None = None
         self._next = 0
         self._head: VideoFrame | None = None
@@ -121,7 +123,9 @@ class Walk:
             raise VideoError(self.path, "not one frame of it can be decoded; copy or download it again")
         self.num_frames = len(times)
         index = self.packet_index()
-        self._can_seek = index.seekable and not self.num_damaged and times == index.pts.tolist()
+        if index.seekable and len(index) == len(times):
+            self.num_damaged += sum(time != announced for time, announced in zip(times, index.pts, strict=True))
+        self._can_seek = index.seekable and not self.num_damaged and len(index) == len(times)
         return self.num_frames
 
     def length(self) -> int:
