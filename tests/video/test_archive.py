@@ -199,7 +199,7 @@ def test_storage_that_does_not_answer_ends_every_check(tmp_path: Path, monkeypat
         pass
     with pytest.raises(StorageError, match="failed 3 times"):
         list(numbered([raised.value], [0]))
-    with pytest.raises(UserError, match=r"a manifest lies on this machine; copy it here with its classes\.csv"):
+    with pytest.raises(UserError, match=r"a manifest lies on this machine; copy it here with its classes file"):
         Manifest.read(Path("s3://bucket/clips.csv"))
 
 
