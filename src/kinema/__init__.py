@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from kinema.evaluation.features import features
     from kinema.evaluation.fusion import fuse
     from kinema.evaluation.predict import predict
+    from kinema.evaluation.probe import probe
     from kinema.evaluation.protocol import EvalProtocol
     from kinema.evaluation.run import evaluate
     from kinema.evaluation.scores import ScoreTable
@@ -49,6 +50,7 @@ _HOMES = {
     "load_recipe": "recipes",
     "open_video": "video.decoder",
     "predict": "evaluation.predict",
+    "probe": "evaluation.probe",
     "register_backbone": "models.register",
     "register_module": "models.register",
     "timeline": "evaluation.timeline",
@@ -77,6 +79,7 @@ __all__ = [  # noqa: RUF022  (the order of a day's work: models, data, training,
     "predict",
     "timeline",
     "features",
+    "probe",
 ]
 
 

@@ -69,7 +69,7 @@ def evaluate(
     )
     if is_first_process():
         names = [f"{Path(table.meta['data']).name} ({table.meta['split']})" for table in tables]
-        _print(tables, names, with_classes=classes, as_json=json)
+        print_evaluation(tables, names, with_classes=classes, as_json=json)
         for table, path in zip(tables, score_paths(tables, out), strict=True):
             print(f"scores: {table.save(path)}", file=sys.stderr)
         if confusion is not None:
@@ -94,7 +94,8 @@ def score_paths(tables: Sequence[ScoreTable], out: Path | None) -> list[Path]:
     return paths
 
 
-def _print(tables: Sequence[ScoreTable], names: Sequence[str], *, with_classes: bool, as_json: bool) -> None:
+def print_evaluation(tables: Sequence[ScoreTable], names: Sequence[str], *, with_classes: bool, as_json: bool) -> None:
+    """Print accuracies, of each class too on request, as tables or as JSON."""
     from kinema.cli.score_tables import print_classes, print_json, print_tables
     from kinema.evaluation.splits import notes_on_splits
 

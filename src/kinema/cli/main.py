@@ -31,6 +31,7 @@ from kinema.cli.models import models
 from kinema.cli.plan import plan
 from kinema.cli.plugins import load_plugin, without_plugins
 from kinema.cli.predict import predict
+from kinema.cli.probe import probe
 from kinema.cli.readable import first_paragraph, readable
 from kinema.cli.recipes import recipes
 from kinema.cli.runs import runs
@@ -58,6 +59,7 @@ VERBS = {
     "evaluate": evaluate,
     "predict": predict,
     "features": features,
+    "probe": probe,
     "fuse": fuse,
 }
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from kinema.data.manifest import Manifest
 from kinema.errors import UserError
 from kinema.evaluation.array_file import read_arrays, write_arrays
 from kinema.evaluation.batching import ComputedViews
-from kinema.evaluation.processes import joined_process
+from kinema.evaluation.processes import Process, joined_process
 from kinema.evaluation.protocol import EvalProtocol
 from kinema.evaluation.protocol import protocol as find_protocol
 from kinema.evaluation.run import load_on, origin, progress_bar, select_split
@@ -28,6 +28,17 @@ from kinema.shapes import Clip
 
 CONTENT = "kinema features"
 FORMAT = 1
+
+
+class ViewOptions(TypedDict):
+    """How videos are looked at, as :func:`features` explains it."""
+
+    protocol: str
+    backend: str
+    batch_views: int | None
+    num_workers: int
+    skip_bad: bool
+    progress: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,28 +129,62 @@ def features(
     Raises:
         UserError: What is given is wrong, or videos cannot be read; the message lists them.
     """
-    start = time.monotonic()
     with joined_process(device, precision) as process:
         trained = load_on(checkpoint, process, needs_classes=False)
         manifest, split = select_split(Manifest.open(data), split, aloud=process.rank == 0)
-        resolved = find_protocol(protocol, trained.preprocessing)
-        dataset = ViewDataset(manifest, resolved, backend=backend)
-        num_own = len(range(process.rank, len(dataset), process.world))
-        with (
-            evaluating(trained.model),
-            progress_bar(num_own, "Computing features", shown=progress and process.rank == 0) as advance,
-        ):
-            found = reduce_videos(
-                dataset,
-                compute_on(process, pooled_features(trained.model), trained.model, trained.preprocessing),
-                _mean_over_views,
-                process,
-                batch_views=batch_views,
-                num_workers=num_workers,
-                skip_bad=skip_bad,
-                advance=advance,
-            )
-    more = {"protocol": protocol, "seen": _seen(resolved, trained.preprocessing), "left_out": found.left_out}
+        return feature_table(
+            process,
+            trained,
+            manifest,
+            pooled_features(trained.model),
+            protocol=protocol,
+            split=split,
+            backend=backend,
+            batch_views=batch_views,
+            num_workers=num_workers,
+            skip_bad=skip_bad,
+            progress=progress,
+        )
+
+
+def feature_table(
+    process: Process,
+    trained: TrainedModel,
+    manifest: Manifest,
+    network: Callable[[Clip], torch.Tensor],
+    *,
+    split: str,
+    **how: Unpack[ViewOptions],
+) -> FeatureTable:
+    """Compute what ``network`` makes of every clip and average it over the views of a video.
+
+    Args:
+        process: This process; several share the videos, and all return the whole table.
+        trained: The network and its preprocessing.
+        manifest: The videos.
+        network: A part of ``trained.model``, from clips to features, axes ``b d``.
+        split: What the table says the videos are.
+        how: As for :func:`features`.
+    """
+    start = time.monotonic()
+    resolved = find_protocol(how["protocol"], trained.preprocessing)
+    dataset = ViewDataset(manifest, resolved, backend=how["backend"])
+    num_own = len(range(process.rank, len(dataset), process.world))
+    with (
+        evaluating(trained.model),
+        progress_bar(num_own, "Computing features", shown=how["progress"] and process.rank == 0) as advance,
+    ):
+        found = reduce_videos(
+            dataset,
+            compute_on(process, network, trained.model, trained.preprocessing),
+            _mean_over_views,
+            process,
+            batch_views=how["batch_views"],
+            num_workers=how["num_workers"],
+            skip_bad=how["skip_bad"],
+            advance=advance,
+        )
+    more = {"protocol": how["protocol"], "seen": _seen(resolved, trained.preprocessing), "left_out": found.left_out}
     ids = np.array(manifest.video_ids, dtype=np.str_)[found.indices]
     meta = origin(trained, manifest, split) | more | {"seconds": round(time.monotonic() - start, 3)}
     return FeatureTable(ids, found.columns[0], manifest.labels[found.indices], manifest.classes, meta)
