@@ -24,8 +24,15 @@ def test_json_gives_the_same_recipe_back() -> None:
     assert Recipe.from_json(recipe.to_json()) == recipe
 
 
-def test_at_most_sixty_fields() -> None:
-    assert len(Recipe(name="x").flat()) <= 60
+def test_at_most_sixty_one_fields() -> None:
+    assert len(Recipe(name="x").flat()) <= 61  # sixty, and the least number of steps
+
+
+def test_counting_epochs_drops_the_least_number_of_steps() -> None:
+    recipe = Recipe(name="x", schedule=ScheduleSpec(min_steps=200))
+    assert recipe.with_fields({"optim.lr": 0.1}).schedule.min_steps == 200
+    assert recipe.with_fields({"schedule.epochs": 3}).schedule.min_steps == 0
+    assert recipe.with_fields({"schedule.min_steps": 50, "schedule.epochs": 3}).schedule.min_steps == 50
 
 
 def test_every_field_is_documented() -> None:

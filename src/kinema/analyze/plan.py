@@ -12,7 +12,7 @@ from typing import Any
 from kinema.analyze.limits import PASSES, WEIGHT_BYTES, device_batch, width
 from kinema.analyze.training_load import TrainingLoad
 from kinema.data.spec import DataSpec
-from kinema.training.batches import steps_per_epoch
+from kinema.training.batches import steps_per_epoch, with_enough_steps
 from kinema.training.recipe import OptimSpec, Recipe
 
 PEAK = 1.5
@@ -185,8 +185,9 @@ def plan_stage(
         devices: Of a node.
         nodes: Machines.
     """
-    schedule, batch = recipe.schedule, recipe.train.batch_size
     world, sec_per_clip = devices * nodes, speed.sec_per_clip
+    recipe = with_enough_steps(range(videos.num_train), recipe, world)
+    schedule, batch = recipe.schedule, recipe.train.batch_size
     num_steps = schedule.epochs * steps_per_epoch(range(videos.num_train), recipe, world)
     num_clips = num_steps * batch if schedule.epoch_clips else schedule.epochs * videos.num_train
     num_validations = -(-schedule.epochs // recipe.train.validate_every) if recipe.train.validate_on != "none" else 0

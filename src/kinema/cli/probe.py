@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from tyro.conf import Positional
 
+from kinema.cli.argument_kinds import check_trained
+
 if TYPE_CHECKING:
     from kinema.evaluation.probe import ProbeResult
 
@@ -50,6 +52,7 @@ def probe(
         num_workers: Processes that decode.
         skip_bad: Leave out videos that cannot be read, instead of stopping.
     """
+    check_trained(model, [data], verb="probe", option="--data")
     from kinema.evaluation.probe import probe as fit
     from kinema.launched import is_first_process
     from kinema.training.directory import new_folder, removed_if_empty

@@ -12,7 +12,7 @@ from torch import nn
 from kinema.errors import UserError
 from kinema.training.average import WeightAverage
 from kinema.training.batch_size import batch_note
-from kinema.training.batches import class_weights, steps_per_epoch
+from kinema.training.batches import class_weights, steps_per_epoch, with_enough_steps
 from kinema.training.frozen_temporal import with_choice
 from kinema.training.initial import starting_model
 from kinema.training.memory import automatic_batch
@@ -69,6 +69,7 @@ def assemble(
             f"{len(training)} videos in batches of {recipe.train.batch_size} cannot keep {engine.world} processes with "
             f"{recipe.train.accumulate} parts each busy; use a larger batch or fewer devices"
         )
+    recipe = _with_enough_steps(training, recipe, engine.world, display.note)
     optimizer = build_optimizer(model, recipe.optim)
     network, wrapped = engine.prepare(model, optimizer, compile=recipe.train.compile)
     return Run(
@@ -96,6 +97,17 @@ def _objective(training: Manifest, recipe: Recipe, engine: Engine) -> Objective:
         label_smoothing=recipe.train.label_smoothing,
         class_weights=None if weights is None else torch.from_numpy(weights).to(engine.device, engine.dtype),
     )
+
+
+def _with_enough_steps(training: Manifest, recipe: Recipe, world: int, note: Callable[[str], None]) -> Recipe:
+    longer = with_enough_steps(training, recipe, world)
+    if longer != recipe:
+        clips, steps = longer.schedule.epoch_clips, longer.schedule.min_steps
+        note(
+            f"{len(training)} videos are few: each of the {recipe.schedule.epochs} epochs takes {clips} clips of them, "
+            f"so that the run has {steps} steps (--schedule.min-steps 0: an epoch is a pass over the videos)"
+        )
+    return longer
 
 
 def _with_synchronised_norms(model: ActionModel, recipe: Recipe, engine: Engine) -> ActionModel:

@@ -90,6 +90,24 @@ def steps_per_epoch(training: Sized, recipe: Recipe, world: int) -> int:
     return len(EpochOrder(len(training), batch_size=recipe.train.batch_size, seed=0, epoch=0, rank=0, world=world))
 
 
+def with_enough_steps(training: Sized, recipe: Recipe, world: int) -> Recipe:
+    """Lengthen the epochs of a recipe whose run would have fewer steps than ``schedule.min_steps``.
+
+    A few dozen videos fill two or three batches, and no number of epochs that suits thousands of videos moves a network
+    far enough in so few steps. The number of epochs stays, and with it the number of validations.
+
+    Args:
+        training: The videos, of which only the number matters.
+        recipe: With its batch.
+        world: Number of processes.
+    """
+    schedule = recipe.schedule
+    steps = math.ceil(schedule.min_steps / schedule.epochs)
+    if steps_per_epoch(training, recipe, world) >= steps:
+        return recipe
+    return recipe.with_fields({"schedule.epoch_clips": steps * recipe.train.batch_size})
+
+
 def clips_of_step(run: Run, step: int) -> int:
     """Count the clips of one step over all processes; only the last step of a pass may differ from the others."""
     size, is_last = run.recipe.train.batch_size, step + 1 == run.steps_per_epoch

@@ -80,6 +80,19 @@ def describe_run(run: Run, manifest: Manifest, *, source: str) -> None:
     write_text(run.folder / ABOUT, json.dumps(about, indent=2) + "\n")
 
 
+def standing(row: dict[str, float], monitor: str) -> tuple[float, float]:
+    """What decides between the validated epochs of a run; the highest is the best.
+
+    Few videos have few accuracies: of equal ones the smaller loss is better, else the earliest of many would be kept.
+
+    Args:
+        row: Of ``metrics.csv``.
+        monitor: Name of the recipe's monitored score.
+    """
+    sign = -1 if monitor == "loss" else 1
+    return sign * row[f"val_{monitor}"], -row.get("val_loss", 0.0)
+
+
 def read_about(folder: Path) -> dict[str, Any]:
     """Read ``run.json``.
 

@@ -16,6 +16,7 @@ from kinema.errors import CheckpointError, UserError, VideoError
 from kinema.flow.stacks import network_input
 from kinema.models.action_model import TrainingScores
 from kinema.training.batches import clips_of_step, epoch_batches
+from kinema.training.directory import standing
 from kinema.training.loss_watch import LossWatch, weights_are_finite, weights_error
 from kinema.training.memory import explained
 from kinema.training.objective import Blend, Mixture, draw_blend
@@ -216,12 +217,10 @@ def finish_epoch(run: Run) -> bool:
 
 def _is_best(run: Run, row: dict[str, float]) -> bool:
     """Whether this epoch beats all before; without validation the newest is the best."""
-    monitor = f"val_{run.recipe.train.monitor}"
-    if monitor not in row:
+    monitor, best = run.recipe.train.monitor, run.position.best
+    if f"val_{monitor}" not in row:
         return run.validation is None
-    sign = -1 if run.recipe.train.monitor == "loss" else 1
-    best = run.position.best.get(monitor)
-    return best is None or sign * row[monitor] > sign * best
+    return not best or standing(row, monitor) > standing(best, monitor)
 
 
 def _looks(run: Run, last: bool, wanted: bool) -> bool:

@@ -36,6 +36,7 @@ OVERRIDABLE = (
     "schedule.kind",
     "schedule.epochs",
     "schedule.epoch_clips",
+    "schedule.min_steps",
     "schedule.warmup_epochs",
     "schedule.milestones",
     "schedule.gamma",

@@ -73,6 +73,7 @@ class ScheduleSpec:
         epochs: Epochs of the run.
         epoch_clips: Clips that count as one epoch, rounded up to full batches; 0 for one pass over the training
             videos. For papers that count iterations: 1000 of them with a batch of 256 are 256000 clips.
+        min_steps: Least optimiser steps of the run: where few videos make shorter epochs, ``epoch_clips`` grows.
         warmup_epochs: Length of the linear rise at the start; fractions are allowed.
         warmup_scale: Factor of the rate at the first step of the rise.
         milestones: Epochs at which ``step`` drops the rate.
@@ -82,6 +83,7 @@ class ScheduleSpec:
     kind: str = "cosine"
     epochs: int = 30
     epoch_clips: int = 0
+    min_steps: int = 0
     warmup_epochs: float = 0.0
     warmup_scale: float = 0.01
     milestones: tuple[float, ...] = ()
@@ -90,7 +92,7 @@ class ScheduleSpec:
     def __post_init__(self) -> None:
         one_of("schedule", self.kind, SCHEDULES)
         _at_least("schedule.epochs", self.epochs, 1)
-        for name in ("epoch_clips", "warmup_epochs", "warmup_scale", "gamma"):
+        for name in ("epoch_clips", "min_steps", "warmup_epochs", "warmup_scale", "gamma"):
             _at_least(f"schedule.{name}", getattr(self, name), 0)
         ordered = list(self.milestones) == sorted(self.milestones)
         _require(ordered, "schedule.milestones", self.milestones, "epochs in rising order")
@@ -236,11 +238,14 @@ class Recipe:
     def with_fields(self, changes: dict[str, Any]) -> Recipe:
         """Return a copy with the given dotted fields changed, such as ``{"optim.lr": 0.02}``.
 
+        Whoever changes ``schedule.epochs`` counts in epochs: ``schedule.min_steps`` becomes 0 unless it is given too.
+
         Raises:
             UserError: For an unknown field, a value of the wrong type, or one out of range.
         """
         values: dict[str, Any] = dataclasses.asdict(self)
-        for name, value in changes.items():
+        counted = {"schedule.min_steps": 0} if "schedule.epochs" in changes else {}
+        for name, value in (counted | changes).items():
             if name not in self.flat():
                 raise unknown_name("recipe field", name, self.flat())
             part, _, leaf = name.rpartition(".")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kinema.errors import UserError
-from kinema.training.directory import ABOUT, RECIPE, read_about, read_metrics
+from kinema.training.directory import ABOUT, RECIPE, read_about, read_metrics, standing
 from kinema.training.recipe import Recipe
 
 NO_SETTINGS = ("model", "citation", "paper_scores")
@@ -66,9 +66,9 @@ def list_runs(folder: str | Path = "runs") -> list[RunSummary]:
 
 def _summary(place: Path, about: dict[str, Any], recipe: Recipe, first: dict[str, Any]) -> RunSummary:
     rows = read_metrics(place)
-    monitor = f"val_{recipe.train.monitor}"
-    scored = [row for row in rows if monitor in row]
-    best = (min if recipe.train.monitor == "loss" else max)(scored, key=lambda row: row[monitor], default={})
+    monitor = recipe.train.monitor
+    scored = [row for row in rows if f"val_{monitor}" in row]
+    best = max(scored, key=lambda row: standing(row, monitor), default={})
     return RunSummary(
         path=place,
         model=recipe.model,
