@@ -66,3 +66,13 @@ def test_of_equal_scores_the_smaller_loss_is_kept(
     assert result.best["epoch"] == 3
     assert checkpoint_file.read(tmp_path / "run" / "best.ckpt")["scores"]["epoch"] == 3
     assert [run.best["epoch"] for run in list_runs(tmp_path)] == [3]
+
+
+def test_fine_tuning_without_pretrained_weights_says_so(shapes: Manifest, tiny_recipe: Recipe, tmp_path: Path) -> None:
+    recipe = tiny_recipe.with_fields({"schedule.epochs": 1, "optim.base_lr_scale": 0.1, "train.validate_on": "none"})
+    rows = range(0, 80, 8)
+    train("tsn-resnettiny", shapes.select(indices=rows), recipe=recipe, out=tmp_path / "tiny", quiet=True)
+    assert "starts from random weights here" in (tmp_path / "tiny" / "log.txt").read_text()
+    own = recipe.with_fields({"optim.base_lr_scale": 1.0})
+    train("tsn-resnettiny", shapes.select(indices=rows), recipe=own, out=tmp_path / "own", quiet=True)
+    assert "random weights" not in (tmp_path / "own" / "log.txt").read_text()

@@ -15,7 +15,7 @@ from kinema.models.build import build_model
 from kinema.models.flow_input import FlowInput
 from kinema.models.inflate import INFLATIONS, adapt_input
 from kinema.models.inflate import load_weights as load_inflated
-from kinema.models.tags import find_tagged, find_weights, tags_of
+from kinema.models.tags import find_tagged, find_weights, model_tags, tags_of
 from kinema.models.trained import checkpoint_path, load_weights
 from kinema.models.weights import TAGS, Preprocessing
 from kinema.training.recipe import MUST_BE_GIVEN
@@ -52,6 +52,12 @@ def starting_model(
     weights = recipe.weights
     if weights not in (*TAGS, *tags_of(recipe.model)) and (weights.endswith(".ckpt") or Path(weights or "-").is_dir()):
         return _from_checkpoint(recipe, classes, note)
+    if not weights and recipe.optim.base_lr_scale < 1:
+        tags = ", ".join(model_tags(recipe.model)) or "a file"
+        note(
+            f"recipe {recipe.name} moves pretrained layers gently, and starts from random weights here; few videos need "
+            f"pretrained ones: --weights ({tags})"
+        )
     torch.manual_seed(recipe.seed)
     model = build_model(
         recipe.model,
