@@ -55,8 +55,8 @@ def starting_model(
     if not weights and recipe.optim.base_lr_scale < 1:
         tags = ", ".join(model_tags(recipe.model)) or "a file"
         note(
-            f"recipe {recipe.name} moves pretrained layers gently, and starts from random weights here; few videos need "
-            f"pretrained ones: --weights ({tags})"
+            f"recipe {recipe.name} moves pretrained layers gently, and starts from random weights here; few videos "
+            f"need pretrained ones: --weights ({tags})"
         )
     torch.manual_seed(recipe.seed)
     model = build_model(
