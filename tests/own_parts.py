@@ -1,4 +1,4 @@
-"""Parts that a user might write: a temporal module, and what registers it."""
+"""Networks and parts that a user might write, and a block that forgets what was registered in it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from kinema.models import build, names, register
+from kinema.models.action_model import ActionModel
+from kinema.models.backbones.base import Backbone
+from kinema.models.backbones.resnet import RESNETS
+from kinema.models.head import LinearHead
 from kinema.models.sites import Site
 from kinema.models.temporal.base import TemporalModule
 
@@ -59,3 +63,24 @@ def forgotten_afterwards() -> Iterator[None]:
         for table, kept in zip(tables, before, strict=True):
             table.clear()
             table.update(kept)
+
+
+class OneConvolution(Backbone):
+    """A whole network of one's own: a convolution over five frames and a pool, which nobody asks about its parts."""
+
+    stages: ClassVar = {"body": ("conv", "act")}
+    num_features = 8
+    temporal_stride = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv3d(3, 8, (5, 7, 7), stride=(1, 4, 4), padding=(2, 3, 3))
+        self.act = nn.ReLU()
+
+
+def difference_model(num_classes: int) -> ActionModel:
+    return ActionModel.compose(RESNETS["resnettiny"], Difference(), num_classes=num_classes)
+
+
+def whole_model(num_classes: int) -> ActionModel:
+    return ActionModel(OneConvolution(), LinearHead(8, num_classes), name="one-convolution")

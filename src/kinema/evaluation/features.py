@@ -10,6 +10,7 @@ from typing import Any, TypedDict, Unpack
 
 import numpy as np
 import torch
+from torch import nn
 
 from kinema.data.manifest import Manifest
 from kinema.errors import UserError
@@ -21,8 +22,7 @@ from kinema.evaluation.protocol import protocol as find_protocol
 from kinema.evaluation.run import load_on, origin, progress_bar, select_split
 from kinema.evaluation.sharing import NUM_WORKERS, compute_on, evaluating, reduce_videos
 from kinema.evaluation.views import ViewDataset
-from kinema.models.action_model import ActionModel
-from kinema.models.trained import TrainedModel
+from kinema.models.given import Network, as_trained, last_map
 from kinema.models.weights import Preprocessing
 from kinema.shapes import Clip
 
@@ -95,9 +95,10 @@ class FeatureTable:
 
 
 def features(
-    checkpoint: str | Path | TrainedModel,
+    checkpoint: Network,
     data: str | Path | Manifest,
     *,
+    preprocessing: Preprocessing | None = None,
     protocol: str = "clip",
     split: str = "all",
     device: str = "auto",
@@ -110,12 +111,11 @@ def features(
 ) -> FeatureTable:
     """Compute the pooled features of every video of a data set, whatever its classes are, or none.
 
-    Processes that torchrun started share the videos, and all return the whole table.
-
     Args:
-        checkpoint: A checkpoint file, a run directory, published weights by ``model.tag``, or what ``kinema.load``
-            returned. ``model.imagenet``, such as ``tsn-resnet50.imagenet``, needs no training: see ``kinema.load``.
-        data: A manifest, its CSV, or a folder of videos.
+        checkpoint: A checkpoint file, a run directory, published weights by ``model.tag`` (``model.imagenet`` needs no
+            training), what ``kinema.load`` returned, or a network with ``features(clip)``.
+        data: A manifest, its CSV, or a folder of videos. Processes that torchrun started share them, all return all.
+        preprocessing: For a network object, see ``kinema.models.given.as_trained``.
         protocol: Name of the protocol; the features of a video's views are averaged.
         split: ``train``, ``val``, ``test`` or ``all``.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
@@ -130,7 +130,7 @@ def features(
         UserError: What is given is wrong, or videos cannot be read; the message lists them.
     """
     with joined_process(device, precision) as process:
-        trained = load_on(checkpoint, process, needs_classes=False)
+        trained = load_on(as_trained(checkpoint, preprocessing=preprocessing), process, needs_classes=False)
         manifest, split = select_split(Manifest.open(data), split, aloud=process.rank == 0)
         return feature_table(
             process,
@@ -190,9 +190,10 @@ def feature_table(
     return FeatureTable(ids, found.columns[0], manifest.labels[found.indices], manifest.classes, meta)
 
 
-def pooled_features(model: ActionModel) -> Callable[[Clip], torch.Tensor]:
+def pooled_features(model: nn.Module) -> Callable[[Clip], torch.Tensor]:
     """The part of a model before its head: clips to maps averaged over time and space, float32, axes ``b d``."""
-    return lambda clip: model.features(clip).float().mean(dim=(2, 3, 4))
+    features = last_map(model)
+    return lambda clip: features(clip).float().mean(dim=(2, 3, 4))
 
 
 def _seen(protocol: EvalProtocol, preprocessing: Preprocessing) -> str:

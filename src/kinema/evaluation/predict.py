@@ -20,7 +20,9 @@ from kinema.evaluation.run import load_on
 from kinema.evaluation.scores import softmax
 from kinema.evaluation.sharing import compute_on, evaluating, numbered
 from kinema.evaluation.views import VideoViews, ViewDataset, build_view_loader
+from kinema.models.given import Network, as_trained, class_scores
 from kinema.models.trained import TrainedModel
+from kinema.models.weights import Preprocessing
 from kinema.video.place import is_remote
 
 Videos = str | Path | Sequence[str | Path]
@@ -59,9 +61,11 @@ class Prediction:
 
 
 def predict(
-    checkpoint: str | Path | TrainedModel,
+    checkpoint: Network,
     videos: Videos,
     *,
+    classes: Sequence[str] | None = None,
+    preprocessing: Preprocessing | None = None,
     top: int = 5,
     protocol: str = "clip",
     device: str = "auto",
@@ -74,8 +78,10 @@ def predict(
     """Name the action in one video, in several, or in every video of a folder.
 
     Args:
-        checkpoint: A checkpoint file, a run directory, or what ``kinema.load`` returned.
+        checkpoint: A checkpoint file, a run directory, what ``kinema.load`` returned, or a network object.
         videos: Files, folders of videos (searched all the way down), folders of images, manifests; one or a list.
+        classes: For an object, names in the order of its logits.
+        preprocessing: For an object, see ``kinema.models.given.as_trained``.
         top: How many classes to name for each video.
         protocol: Name of the protocol; more views give steadier answers.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
@@ -92,7 +98,7 @@ def predict(
         UserError: What is given is wrong, or videos cannot be read; the message lists them.
     """
     process = ScoringProcess(find_device(device), precision=precision)
-    trained = load_on(checkpoint, process)
+    trained = load_on(as_trained(checkpoint, classes=classes, preprocessing=preprocessing, must_name=True), process)
     answers: list[Prediction] = []
     bad: list[VideoError] = []
     for answer in predictions(
@@ -132,7 +138,7 @@ def predictions(
     records = [Record(path, path) for path in paths]
     dataset = ViewDataset(Manifest.from_records(records, classes=(), root=Path()), resolved, backend=backend)
     loader = build_view_loader(dataset, num_workers=min(num_workers, len(paths)))
-    compute = compute_on(process, trained.model, trained.model, trained.preprocessing)
+    compute = compute_on(process, class_scores(trained.model, trained.classes), trained.model, trained.preprocessing)
     with evaluating(trained.model):
         results = compute_views(
             numbered(loader, range(len(paths))), compute, batch_views=batch_views, device=process.device

@@ -19,7 +19,9 @@ from kinema.evaluation.scoring import score_dataset
 from kinema.evaluation.sharing import NUM_WORKERS
 from kinema.evaluation.views import ViewDataset
 from kinema.launched import launched_from_outside
+from kinema.models.given import Network, as_trained, name_of
 from kinema.models.trained import TrainedModel, load, require_classes
+from kinema.models.weights import Preprocessing
 
 Data: TypeAlias = str | Path | Manifest
 
@@ -44,6 +46,8 @@ class _Job(NamedTuple):
 class _Options(TypedDict, total=False):
     """The keywords of ``evaluate``, for its two signatures."""
 
+    classes: Sequence[str] | None
+    preprocessing: Preprocessing | None
     protocol: str
     reverse: bool
     split: str
@@ -59,16 +63,18 @@ class _Options(TypedDict, total=False):
 
 @overload
 def evaluate(  # pyrefly: ignore[inconsistent-overload]  (it takes a TypedDict for one with unknown keys)
-    checkpoint: str | Path | TrainedModel, data: Data, **options: Unpack[_Options]
+    checkpoint: Network, data: Data, **options: Unpack[_Options]
 ) -> ScoreTable: ...
 @overload
 def evaluate(  # pyrefly: ignore[inconsistent-overload]
-    checkpoint: str | Path | TrainedModel, data: Sequence[Data], **options: Unpack[_Options]
+    checkpoint: Network, data: Sequence[Data], **options: Unpack[_Options]
 ) -> list[ScoreTable]: ...
 def evaluate(
-    checkpoint: str | Path | TrainedModel,
+    checkpoint: Network,
     data: Data | Sequence[Data],
     *,
+    classes: Sequence[str] | None = None,
+    preprocessing: Preprocessing | None = None,
     protocol: str = "clip",
     reverse: bool = False,
     split: str = "test",
@@ -87,8 +93,11 @@ def evaluate(
     Processes that torchrun started share the videos, and all return the whole table.
 
     Args:
-        checkpoint: A checkpoint file, a run directory, or what ``kinema.load`` returned.
+        checkpoint: A checkpoint file, a run directory, what ``kinema.load`` returned, or any network from clips
+            ``b c t h w`` to logits ``b classes``.
         data: A manifest, its CSV, or a folder of class folders; or a list of these, such as official splits.
+        classes: For such a network, names in the order of its logits; by default the classes of the data.
+        preprocessing: For such a network, see ``kinema.models.given.as_trained``.
         protocol: Name, see ``kinema.evaluation.protocol.protocol``; frames and crop come from the checkpoint.
         reverse: Play every clip backwards.
         split: ``train``, ``val``, ``all``, or ``test``; ``val`` stands in for absent test videos, and a note says so.
@@ -111,7 +120,8 @@ def evaluate(
     several = isinstance(data, Sequence) and not isinstance(data, str)
     listed: tuple[Data, ...] = tuple(data) if several else (data,)  # pyrefly: ignore
     how = protocol, reverse, split, backend, batch_views, num_workers, skip_bad, progress
-    tables = _start(_Job(checkpoint, listed, *how), device, devices, precision)
+    network = as_trained(checkpoint, classes=classes, preprocessing=preprocessing)
+    tables = _start(_Job(network, listed, *how), device, devices, precision)
     return tables if several else tables[0]
 
 
@@ -161,7 +171,7 @@ def _evaluate_job(process: Process, job: _Job) -> list[ScoreTable]:
             table = score_dataset(
                 trained.model,
                 dataset,
-                classes=trained.classes,
+                classes=trained.classes or manifest.classes,
                 preprocessing=trained.preprocessing,
                 process=process,
                 batch_views=job.batch_views,
@@ -194,7 +204,7 @@ def origin(trained: TrainedModel, manifest: Manifest, split: str) -> dict[str, A
     from kinema import __version__
 
     return {
-        "model": trained.model.tag,
+        "model": name_of(trained.model),
         "checkpoint": trained.path,
         "weights_sha256": trained.weights_sha256,
         "data": manifest.name,

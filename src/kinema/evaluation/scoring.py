@@ -17,6 +17,7 @@ from kinema.evaluation.processes import Process, ScoringProcess
 from kinema.evaluation.scores import ScoreTable, softmax
 from kinema.evaluation.sharing import NUM_WORKERS, Reduce, compute_on, evaluating, reduce_videos
 from kinema.evaluation.views import ViewDataset
+from kinema.models.given import class_scores
 
 if TYPE_CHECKING:
     from kinema.models.weights import Preprocessing
@@ -61,7 +62,7 @@ def score_dataset(
     with evaluating(model):
         found = reduce_videos(
             dataset,
-            compute_on(process, model, model, preprocessing),
+            compute_on(process, class_scores(model, classes), model, preprocessing),
             _averaging(dataset.protocol.averages, labels),
             process,
             batch_views=batch_views,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +20,8 @@ from kinema.evaluation.protocol import protocol as find_protocol
 from kinema.evaluation.run import load_on
 from kinema.evaluation.sharing import compute_on, evaluating
 from kinema.evaluation.views import VideoViews, read_views
-from kinema.models.trained import TrainedModel
+from kinema.models.given import Network, as_trained, class_scores
+from kinema.models.weights import Preprocessing
 from kinema.video.decoder import open_video
 
 
@@ -86,11 +87,13 @@ class Timeline:
 
 
 def timeline(
-    checkpoint: str | Path | TrainedModel,
+    checkpoint: Network,
     video: str | Path,
     *,
     window_sec: float,
     step_sec: float | None = None,
+    classes: Sequence[str] | None = None,
+    preprocessing: Preprocessing | None = None,
     protocol: str = "clip",
     device: str = "auto",
     precision: str = "fp32",
@@ -100,10 +103,12 @@ def timeline(
     """Slide a window over a video and predict each stretch; only the frames of a few windows are in memory at once.
 
     Args:
-        checkpoint: A checkpoint file, a run directory, or what ``kinema.load`` returned.
+        checkpoint: A checkpoint file, a run directory, what ``kinema.load`` returned, or a network object.
         video: A video file, or a folder of images.
         window_sec: Length of the window in seconds; what training clips lasted is a good choice.
         step_sec: How far the window moves; half its length by default.
+        classes: For an object, names in the order of its logits.
+        preprocessing: For an object, see ``kinema.models.given.as_trained``.
         protocol: Name of the protocol, applied to each window as to a video.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``fp32``, ``bf16`` or ``fp16`` inside the network.
@@ -121,9 +126,9 @@ def timeline(
             "and the step longer than 0 and no longer than the window."
         )
     process = ScoringProcess(find_device(device), precision=precision)
-    trained = load_on(checkpoint, process)
+    trained = load_on(as_trained(checkpoint, classes=classes, preprocessing=preprocessing, must_name=True), process)
     resolved = find_protocol(protocol, trained.preprocessing)
-    compute = compute_on(process, trained.model, trained.model, trained.preprocessing)
+    compute = compute_on(process, class_scores(trained.model, trained.classes), trained.model, trained.preprocessing)
     with seen_as(open_video(video, backend=backend), resolved.flow) as decoder, evaluating(trained.model):
         if decoder.fps <= 0:
             raise VideoError(video, "does not say its frame rate, so a window in seconds means nothing")

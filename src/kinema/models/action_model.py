@@ -50,6 +50,7 @@ class ActionModel(nn.Module):
         num_frames: Frames of every clip, where the network takes one length only; 0 for clips of any length.
         weights: Tag or path of the weights that were loaded; empty before.
         preprocessing: What the loaded weights want to be given; None before.
+        named: Whether ``build_model`` has built it, so that its name and options say all about it.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class ActionModel(nn.Module):
         self.num_frames = num_frames
         self.weights = ""
         self.preprocessing: Preprocessing | None = None
+        self.named = False
 
     @classmethod
     def compose(

@@ -130,7 +130,7 @@ def build_model(
         dropout=dropout,
         name=str(parsed),
     )
-    model.options = given
+    model.options, model.named = given, True
     for module in parsed.modules:
         if weights == "imagenet" and module in NO_IMAGE_WEIGHTS:
             raise UserError(f"{parsed} cannot start from ImageNet weights: {NO_IMAGE_WEIGHTS[module]}")
@@ -178,11 +178,20 @@ def _load(model: ActionModel, backbone: str, weights: str | Path, inflation: str
         load_weights(model, read_imagenet(backbone), inflation=inflation, source=f"the ImageNet weights of {backbone}")
         model.weights, model.preprocessing = str(weights), record.preprocessing
     else:
-        state, beside = read_state_dict(weights)
-        load_weights(model, state, inflation=inflation, source=str(weights))
-        model.weights = Path(weights).stem
-        model.preprocessing = _preprocessing_of(beside, weights)
+        load_file(model, weights, inflation=inflation)
     _see_channels(model)
+
+
+def load_file(model: ActionModel, weights: str | Path, *, inflation: str = INFLATIONS[0]) -> None:
+    """Load a weights file into a model, and what the file says about its preprocessing.
+
+    Raises:
+        CheckpointError: The file cannot be read, or does not fit.
+    """
+    state, beside = read_state_dict(weights)
+    load_weights(model, state, inflation=inflation, source=str(weights))
+    model.weights = Path(weights).stem
+    model.preprocessing = _preprocessing_of(beside, weights)
 
 
 def _see_channels(model: ActionModel) -> None:

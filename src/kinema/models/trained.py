@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from kinema.errors import CheckpointError, UserError
 from kinema.models import checkpoint_file
+from kinema.models.action_model import ActionModel
 from kinema.models.build import build_model
 from kinema.models.inflate import added_parts
 from kinema.models.names import ModelName
@@ -19,7 +21,7 @@ from kinema.models.tags import find_tagged, imagenet_tagged, model_tags
 from kinema.models.weights import Preprocessing, imagenet_record
 
 if TYPE_CHECKING:
-    from kinema.models.action_model import ActionModel
+    from collections.abc import Callable
 
 VIDEO_FRAMES = Preprocessing().frames
 """Frames, spread evenly over a video, that a network with the weights of an image network sees of it."""
@@ -50,19 +52,28 @@ class TrainedModel:
     notes: tuple[str, ...] = ()
 
 
-def load(checkpoint: str | Path, *, device: str | torch.device = "cpu") -> TrainedModel:
+def load(
+    checkpoint: str | Path,
+    *,
+    model: ActionModel | Callable[[int], ActionModel] | None = None,
+    device: str | torch.device = "cpu",
+) -> TrainedModel:
     """Load a trained network; the averaged (EMA) weights where the file has them.
 
     Args:
         checkpoint: A checkpoint file, a run directory (its ``best.ckpt``), or published weights by ``model.tag``, such
             as ``"i3d-resnet50.k400-f32"``. ``model.imagenet`` means the ImageNet weights of the model's backbone, for
             features; it has no classes.
+        model: The network of a run that was given one as an object, or a function from the number of classes to it; it
+            is filled with the weights. A checkpoint holds no code, so it cannot build such a network itself.
         device: Where the network goes.
 
     Raises:
         CheckpointError: When the file cannot be read or its weights do not fit the network it names.
         UserError: When the model has no weights of that tag, or they cannot be downloaded.
     """
+    if not Path(checkpoint).exists() and model is not None:
+        raise CheckpointError(f"{checkpoint}: no such checkpoint file or run directory to fill the given model from")
     image_network = None if Path(checkpoint).exists() else imagenet_tagged(str(checkpoint))
     if image_network is not None:
         return _load_imagenet(image_network, device)
@@ -72,16 +83,19 @@ def load(checkpoint: str | Path, *, device: str | torch.device = "cpu") -> Train
     path = checkpoint_path(checkpoint)
     payload = checkpoint_file.read(path, device="cpu")
     weights = payload["ema"] or payload["state_dict"]
-    _require_known(payload["model"], path)
-    model = build_model(
-        payload["model"],
-        num_classes=payload["num_classes"],
-        in_channels=payload["in_channels"],
-        options=payload["options"],
-    )
-    load_weights(model, weights, source=str(path))
+    if model is None:
+        require_buildable(payload, path, instead=f"kinema.load({str(path)!r}, model=...)")
+        network = build_model(
+            payload["model"],
+            num_classes=payload["num_classes"],
+            in_channels=payload["in_channels"],
+            options=payload["options"],
+        )
+    else:
+        network = built_for(model, payload["num_classes"])
+    load_weights(network, weights, source=str(path))
     return TrainedModel(
-        model=model.to(device).eval(),
+        model=network.to(device).eval(),
         classes=tuple(payload["classes"]),
         preprocessing=Preprocessing.from_dict(payload["preprocessing"]),
         recipe=payload["recipe"],
@@ -100,14 +114,54 @@ def _assumed_at_import(payload: dict[str, Any]) -> tuple[str, ...]:
     return (f"assumed when {imported['file']} was imported: {told}",) if told else ()
 
 
-def _require_known(model: str, path: Path) -> None:
-    """Refuse a name with words that are not known, such as a module that was registered where it was trained."""
+def built_for(model: ActionModel | Callable[[int], ActionModel], num_classes: int) -> ActionModel:
+    """A network that the user gave, as an object or as a function from the number of classes to one.
+
+    Raises:
+        UserError: It is no ``ActionModel``, or has another number of classes.
+    """
+    function = not isinstance(model, nn.Module)
+    if function and not callable(model):
+        raise UserError(
+            f"model is a {type(model).__name__}; give an ActionModel, or a function from a number of classes"
+        )
+    network = model(num_classes) if function else model
+    if not isinstance(network, ActionModel):
+        raise UserError(
+            f"{'the function gave' if function else 'the model is'} a {type(network).__name__}; trained and loaded are "
+            "ActionModels, whose stages and classifier are known: kinema.ActionModel.compose(backbone, module, ...) or "
+            "ActionModel(body, head), see docs/own.md. kinema.evaluate and features take any network"
+        )
+    if network.num_classes != num_classes:
+        raise UserError(
+            f"{network.name} has {network.num_classes} classes and {num_classes} are needed; give a function instead, "
+            "which builds it for a number of classes: lambda num_classes: ..."
+        )
+    return network
+
+
+def require_buildable(payload: dict[str, Any], path: Path, *, instead: str) -> None:
+    """Refuse the checkpoint of a network that its name does not build here.
+
+    Args:
+        payload: The checkpoint's contents.
+        path: Where they are from.
+        instead: The call that takes the network as an object.
+
+    Raises:
+        CheckpointError: The run was given an object, or the name has words that are not known here.
+    """
+    if not payload.get("named", True):
+        raise CheckpointError(
+            f"{path} was trained from a model object, {payload['model']}, and holds its weights but no code to build "
+            f"it: give the object, {instead}; runs of registered parts (kinema.register_module) need none"
+        )
     try:
-        ModelName.parse(model)
+        ModelName.parse(payload["model"])
     except UserError as error:
         raise CheckpointError(
-            f"{path} holds {model}, which cannot be built here: {error} If the part is your own, register it first: "
-            "kinema.register_module or register_backbone in Python, kinema --plugin FILE.py on the command line."
+            f"{path} holds {payload['model']}, which cannot be built here: {error} If the part is your own, register "
+            "it first: kinema.register_module or register_backbone in Python, --plugin FILE.py on the command line."
         ) from error
 
 
@@ -156,7 +210,7 @@ def require_classes(network: str | Path | TrainedModel) -> None:
         UserError: They have none; the message says what to do with them.
     """
     if isinstance(network, TrainedModel):
-        tag = "" if network.classes else network.path
+        tag = "" if network.classes or not imagenet_tagged(network.path) else network.path
     else:
         tag = "" if Path(network).exists() or imagenet_tagged(str(network)) is None else str(network)
     if tag:

@@ -40,6 +40,7 @@ def assemble(
     is_new: bool = True,
     auto_batch: bool = False,
     keep_lr: bool = False,
+    own: ActionModel | None = None,
 ) -> Run:
     """Build model, optimiser and loss for one process of a run.
 
@@ -53,11 +54,12 @@ def assemble(
         is_new: Whether the run begins; one that goes on keeps its choices.
         auto_batch: Replace the recipe's batch by the largest that fits.
         keep_lr: Do not adjust the learning rate to that batch.
+        own: The user's own network, instead of the one that the recipe names; it is trained itself, not a copy.
 
     Raises:
         UserError: When parts of the recipe do not go together with the model, the data or the device.
     """
-    model, preprocessing = starting_model(recipe, training.classes, note=display.note)
+    model, preprocessing = starting_model(recipe, training.classes, note=display.note, network=own)
     recipe = with_choice(model, recipe, is_new=is_new, note=display.note)
     freeze(model, recipe)
     model = _with_synchronised_norms(model, recipe, engine)

@@ -11,7 +11,7 @@ import torch
 
 from kinema.errors import CheckpointError, UserError
 from kinema.models import checkpoint_file
-from kinema.models.build import build_model
+from kinema.models.build import build_model, load_file
 from kinema.models.flow_input import FlowInput
 from kinema.models.inflate import INFLATIONS, adapt_input
 from kinema.models.inflate import load_weights as load_inflated
@@ -33,7 +33,7 @@ NORMALISATION = ("mean", "std", "channel_order", "modality")
 
 
 def starting_model(
-    recipe: Recipe, classes: tuple[str, ...], *, note: Callable[[str], None]
+    recipe: Recipe, classes: tuple[str, ...], *, note: Callable[[str], None], network: ActionModel | None = None
 ) -> tuple[ActionModel, Preprocessing]:
     """Build the recipe's model with its initial weights.
 
@@ -41,6 +41,7 @@ def starting_model(
         recipe: Names model, options, weights and dropout.
         classes: Names of the classes to tell apart.
         note: Called with what the user should know, such as a classifier that starts anew.
+        network: The user's own, to take instead of the one that the recipe names.
 
     Returns:
         The network and the preprocessing that its checkpoints will carry.
@@ -50,8 +51,13 @@ def starting_model(
         CheckpointError: When weights do not fit in anything but the classifier.
     """
     weights = recipe.weights
-    if weights not in (*TAGS, *tags_of(recipe.model)) and (weights.endswith(".ckpt") or Path(weights or "-").is_dir()):
-        return _from_checkpoint(recipe, classes, note)
+    known = () if network is not None else (*TAGS, *tags_of(recipe.model))
+    if weights not in known and (weights.endswith(".ckpt") or Path(weights or "-").is_dir()):
+        return _from_checkpoint(recipe, classes, note, network)
+    if network is not None:
+        if weights:
+            load_file(network, weights)
+        return network, preprocessing_of(recipe.data, network.preprocessing or Preprocessing())
     if not weights and recipe.optim.base_lr_scale < 1:
         tags = ", ".join(model_tags(recipe.model)) or "a file"
         note(
@@ -104,20 +110,23 @@ def preprocessing_of(data: DataSpec, normalisation: Preprocessing) -> Preprocess
 
 
 def _from_checkpoint(
-    recipe: Recipe, classes: tuple[str, ...], note: Callable[[str], None]
+    recipe: Recipe, classes: tuple[str, ...], note: Callable[[str], None], network: ActionModel | None
 ) -> tuple[ActionModel, Preprocessing]:
     """Start from a checkpoint: everything must fit but the classifier, which is kept only for the same classes."""
     path = checkpoint_path(recipe.weights)
     payload = checkpoint_file.read(path)
     weights = dict(payload["ema"] or payload["state_dict"])
     torch.manual_seed(recipe.seed)
-    model = build_model(
-        recipe.model,
-        num_classes=len(classes),
-        in_channels=num_channels(recipe.data),
-        dropout=recipe.train.dropout,
-        options={**payload["options"], **recipe.options} if payload["model"] == recipe.model else recipe.options,
-    )
+    if network is not None:
+        model = network
+    else:
+        model = build_model(
+            recipe.model,
+            num_classes=len(classes),
+            in_channels=num_channels(recipe.data),
+            dropout=recipe.train.dropout,
+            options={**payload["options"], **recipe.options} if payload["model"] == recipe.model else recipe.options,
+        )
     if tuple(payload["classes"]) != classes:
         head = {id(parameter) for parameter in model.head_parameters()}
         weights |= {name: parameter.detach() for name, parameter in model.named_parameters() if id(parameter) in head}

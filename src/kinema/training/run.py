@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -24,11 +24,15 @@ from kinema.training.find_recipe import load_recipe
 from kinema.training.initial import with_initial
 from kinema.training.launch import launch
 from kinema.training.loop import fit
+from kinema.training.own_network import OwnNetwork, copy_of, own_network, resumed_network, with_own
 from kinema.training.recipe import Recipe
 from kinema.training.state import Run, restore
 from kinema.training.stopping import TrainingStopped
 from kinema.training.videos import doubts_before_training, unusable_videos, videos_to_use
 from kinema.video.decoder import announce_backend
+
+if TYPE_CHECKING:
+    from kinema.models.action_model import ActionModel
 
 
 @dataclass(frozen=True)
@@ -61,16 +65,17 @@ class _Job:
     manifest: Manifest
     recipe: Recipe
     out: str
+    network: ActionModel | None = None
     resume: bool = False
     skip_bad: bool = False
     auto_batch: bool = False
     keep_lr: bool = False
-    note: str = ""
+    notes: tuple[str, ...] = ()
     quiet: bool = False
 
 
 def train(
-    model: str = "",
+    model: str | OwnNetwork = "",
     data: str | Path | Manifest | None = None,
     *,
     recipe: Recipe | str | None = None,
@@ -90,7 +95,8 @@ def train(
     """Train a model on videos.
 
     Args:
-        model: Model name, such as ``tsm-resnet50``; may be empty when the recipe names one.
+        model: Model name, such as ``tsm-resnet50``; may be empty when the recipe names one. Or a network of your own:
+            an ``ActionModel``, of which a copy is trained, or a function from the number of classes to one.
         data: Manifest CSV, folder with one sub-folder of videos per class, or a Manifest.
         recipe: A recipe, the name of one, or ``file.py:function`` (which runs that file); default ``finetune``.
         weights: ``random``, ``imagenet``, a tag or file of weights, a checkpoint or run; None leaves it to the recipe.
@@ -105,7 +111,7 @@ def train(
         fc_gather: Gather what enters large fully connected layers (arXiv 1507.02159), see ``Hardware``.
         num_workers: Processes that load clips, of this run on this machine; None leaves it to the recipe.
         skip_bad: Train without the videos that cannot be decoded, instead of stopping before the first epoch.
-        resume: Run directory to continue; it brings model, data and recipe along.
+        resume: Run directory to continue; it brings model, data and recipe along, but for a model that was an object.
         quiet: Show nothing.
 
     Returns:
@@ -132,7 +138,7 @@ def train(
 
 
 def _new_job(
-    model: str,
+    model: str | OwnNetwork,
     data: str | Path | Manifest | None,
     *,
     recipe: Recipe | str | None,
@@ -145,29 +151,46 @@ def _new_job(
     chosen = recipe
     if not isinstance(chosen, Recipe):
         chosen = load_recipe(chosen or "finetune")
-    name = model or chosen.model
-    if not name:
-        raise UserError("name a model to train, such as tsm-resnet18; `kinema models` lists them")
-    chosen = with_initial(chosen, model=str(ModelName.parse(name)), weights=None if weights is None else str(weights))
+    manifest, network, told = None, None, ""
+    if isinstance(model, str):
+        name = model or chosen.model
+        if not name:
+            raise UserError("name a model to train, such as tsm-resnet18; `kinema models` lists them")
+        initial = None if weights is None else str(weights)
+        chosen = with_initial(chosen, model=str(ModelName.parse(name)), weights=initial)
+    else:
+        manifest = Manifest.open(data)
+        network = own_network(model, manifest.classes, chosen)
+        chosen, told = with_own(chosen, network, weights)
     check_batch(batch)
     own, auto = chosen, batch == "auto"
     if batch and not auto:
         chosen = with_batch(own, int(batch), keep_lr=keep_lr)
-    note = batch_note(own, chosen)
-    return _Job(manifest=Manifest.open(data), recipe=chosen, out="", auto_batch=auto, keep_lr=keep_lr, note=note)
+    return _Job(
+        manifest=manifest or Manifest.open(data),
+        recipe=chosen,
+        out="",
+        network=network,
+        auto_batch=auto,
+        keep_lr=keep_lr,
+        notes=tuple(text for text in (told, batch_note(own, chosen)) if text),
+    )
 
 
-def _resumed_job(folder: Path, *, model: str, data: object, recipe: object, quiet: bool) -> _Job:
-    given = [name for name, value in (("a model", model), ("data", data), ("a recipe", recipe)) if value]
+def _resumed_job(folder: Path, *, model: str | OwnNetwork, data: object, recipe: object, quiet: bool) -> _Job:
+    name, network = (model, None) if isinstance(model, str) else ("", model)
+    given = [what for what, value in (("a model's name", name), ("data", data), ("a recipe", recipe)) if value]
     if given:
         raise UserError(f"a resumed run brings its own model, data and recipe; leave out {' and '.join(given)}")
     if not (folder / LAST).is_file() or not (folder / VIDEOS).is_file():
         raise UserError(f"{folder} is no run that can be resumed: it has no {LAST} with a {VIDEOS}")
-    recipe_text = (folder / RECIPE).read_text(encoding="utf-8")
+    known = Recipe.from_json((folder / RECIPE).read_text(encoding="utf-8"))
+    manifest = Manifest.read(folder / VIDEOS)
     return _Job(
-        manifest=Manifest.read(folder / VIDEOS),
-        recipe=Recipe.from_json(recipe_text),
+        manifest=manifest,
+        recipe=known,
         out=str(folder),
+        network=resumed_network(network, folder / LAST, manifest.classes, known),
         resume=True,
         quiet=quiet,
     )
@@ -188,7 +211,7 @@ def _checked(manifest: Manifest, job: _Job) -> list[BadVideo]:
 
 def _work(engine: Engine, job: _Job) -> tuple[TrainResult, int]:
     """The whole run in one process; the number of the signal that stopped it, or 0, comes with the result."""
-    notes: list[str] = [job.note] if job.note else []
+    notes = list(job.notes)
     manifest = job.manifest
     if not job.resume:
         manifest = videos_to_use(manifest, job.recipe, note=notes.append)
@@ -213,6 +236,7 @@ def _work(engine: Engine, job: _Job) -> tuple[TrainResult, int]:
             is_new=not job.resume,
             auto_batch=job.auto_batch,
             keep_lr=job.keep_lr,
+            own=None if job.network is None else copy_of(job.network),
         )
     display.note(_in_a_line(run))
     if job.resume:

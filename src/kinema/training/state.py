@@ -129,6 +129,7 @@ def _payload(run: Run, training: dict[str, Any] | None) -> dict[str, Any]:
     return {
         "kinema_version": __version__,
         "model": run.model.name,
+        "named": run.model.named,
         "options": dict(run.model.options),
         "num_classes": run.model.num_classes,
         "in_channels": run.model.in_channels,
