@@ -23,6 +23,7 @@ from kinema.evaluation.run import load_on, origin, progress_bar, select_split
 from kinema.evaluation.sharing import NUM_WORKERS, compute_on, evaluating, reduce_videos
 from kinema.evaluation.views import ViewDataset
 from kinema.models.given import Network, as_trained, last_map
+from kinema.models.trained import TrainedModel
 from kinema.models.weights import Preprocessing
 from kinema.shapes import Clip
 

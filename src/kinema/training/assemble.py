@@ -66,11 +66,7 @@ def assemble(
     clips = recipe.schedule.epoch_clips or len(training)
     if auto_batch:
         recipe = _with_automatic_batch(engine, model, recipe, clips, keep_lr, display.note)
-    if clips < engine.world or recipe.train.batch_size < engine.world * recipe.train.accumulate:
-        raise UserError(
-            f"{len(training)} videos in batches of {recipe.train.batch_size} cannot keep {engine.world} processes with "
-            f"{recipe.train.accumulate} parts each busy; use a larger batch or fewer devices"
-        )
+    _require_work_for_all(engine, recipe, clips)
     recipe = _with_enough_steps(training, recipe, engine.world, display.note)
     optimizer = build_optimizer(model, recipe.optim)
     network, wrapped = engine.prepare(model, optimizer, compile=recipe.train.compile)
@@ -110,6 +106,14 @@ def _with_enough_steps(training: Manifest, recipe: Recipe, world: int, note: Cal
             f"so that the run has {steps} steps (--schedule.min-steps 0: an epoch is a pass over the videos)"
         )
     return longer
+
+
+def _require_work_for_all(engine: Engine, recipe: Recipe, epoch_clips: int) -> None:
+    if epoch_clips < engine.world or recipe.train.batch_size < engine.world * recipe.train.accumulate:
+        raise UserError(
+            f"{epoch_clips} clips in batches of {recipe.train.batch_size} cannot keep {engine.world} processes with "
+            f"{recipe.train.accumulate} parts each busy; use a larger batch or fewer devices"
+        )
 
 
 def _with_synchronised_norms(model: ActionModel, recipe: Recipe, engine: Engine) -> ActionModel:

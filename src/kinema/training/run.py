@@ -104,8 +104,7 @@ def train(
         batch: Clips of one step over all devices, or ``auto`` for the largest batch that fits; the recipe's learning
             rate is adjusted to it, see ``kinema.training.batch_size.with_batch``, and a note says so.
         keep_lr: Leave the learning rate alone whatever the batch.
-        devices: Processes on this node, one per device. From a script, more than one needs an
-            ``if __name__ == "__main__"`` around the call.
+        devices: Processes on this node, one per device; a script needs ``if __name__ == "__main__"`` around the call.
         nodes: Machines; more than one needs torchrun or srun to start the processes.
         accelerator: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         fc_gather: Gather what enters large fully connected layers (arXiv 1507.02159), see ``Hardware``.
@@ -179,7 +178,7 @@ def _new_job(
 
 def _resumed_job(folder: Path, *, model: str | OwnNetwork, data: object, recipe: object, quiet: bool) -> _Job:
     name, network = (model, None) if isinstance(model, str) else ("", model)
-    given = [what for what, value in (("a model's name", name), ("data", data), ("a recipe", recipe)) if value]
+    given = [what for what, value in (("a model", name), ("data", data), ("a recipe", recipe)) if value]
     if given:
         raise UserError(f"a resumed run brings its own model, data and recipe; leave out {' and '.join(given)}")
     if not (folder / LAST).is_file() or not (folder / VIDEOS).is_file():
