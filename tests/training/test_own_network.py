@@ -1,5 +1,6 @@
 """Networks of one's own are trained, stopped, continued and loaded; files never build them."""
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from kinema.models import checkpoint_file
 from kinema.models.build import build_model
 from kinema.models.trained import load
 from kinema.training import loop
+from kinema.training.initial import starting_model
 from kinema.training.recipe import Recipe
 from kinema.training.run import TrainResult, train
 from kinema.training.stopping import TrainingStopped
@@ -162,6 +164,15 @@ def test_refused(
     with pytest.raises(UserError, match=message):
         train(model, shapes, recipe=tiny_recipe, out=tmp_path / "run", quiet=True, **options)
     assert not (tmp_path / "run").exists()
+
+
+def test_what_the_run_has_decided_is_kept(shapes: Manifest, tiny_recipe: Recipe) -> None:
+    """Such as whether temporal parts of frozen stages learn: the run's recipe knows it, a new object does not."""
+    recipe = dataclasses.replace(tiny_recipe, model="difference-resnet", options={"train_temporal": True})
+    own = difference_model(8)
+    model, _ = starting_model(recipe, shapes.classes, note=print, network=own)
+    assert model is own
+    assert model.options == {"train_temporal": True}
 
 
 def test_two_processes_share_no_weights(shapes: Manifest, tiny_recipe: Recipe, tmp_path: Path) -> None:

@@ -51,6 +51,8 @@ def starting_model(
         CheckpointError: When weights do not fit in anything but the classifier.
     """
     weights = recipe.weights
+    if network is not None:
+        network.options = {**network.options, **recipe.options}  # what an earlier part of the run has decided
     known = () if network is not None else (*TAGS, *tags_of(recipe.model))
     if weights not in known and (weights.endswith(".ckpt") or Path(weights or "-").is_dir()):
         return _from_checkpoint(recipe, classes, note, network)
