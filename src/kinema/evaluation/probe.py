@@ -248,6 +248,7 @@ def _save(
         payload = {
             "kinema_version": __version__,
             "model": model.name,
+            "named": model.named,
             "options": dict(model.options),
             "num_classes": len(manifest.classes),
             "in_channels": model.in_channels,
