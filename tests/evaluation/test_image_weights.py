@@ -86,6 +86,7 @@ def test_no_actions_are_named(videos: Path, loaded: bool) -> None:
         ("tsn-googlenet.imagenet", UserError, "there are no ImageNet weights of googlenet; there are of resnet18"),
         ("slowfast-resnet50.imagenet", UserError, "slowfast-resnet50 cannot start from ImageNet weights: its pathways"),
         ("tsn-resnet18.imagnet", UserError, "did you mean imagenet"),
+        ("tsnn-resnet18.imagenet", UserError, "unknown temporal module 'tsnn'; did you mean tsn"),
         ("tsm-resnet50", CheckpointError, r"weights of this model: tsm-resnet50\.k400-f8, .*, tsm-resnet50\.imagenet$"),
         ("tsn-googlenet", CheckpointError, "no such checkpoint file or run directory$"),
     ],

@@ -46,9 +46,13 @@ def find_tagged(text: str) -> PublishedWeights | None:
 
 
 def imagenet_tagged(text: str) -> ModelName | None:
-    """The network that ``model.imagenet`` names, with the ImageNet weights of its backbone; None for other texts."""
+    """The network that ``model.imagenet`` names, with the ImageNet weights of its backbone; None for other texts.
+
+    Raises:
+        UserError: There is no such model.
+    """
     model, dot, tag = text.rpartition(".")
-    return ModelName.parse(model) if dot and tag in TAGS and _is_model(model) else None
+    return ModelName.parse(model) if dot and tag in TAGS else None
 
 
 def model_tags(text: str) -> list[str]:
