@@ -104,6 +104,14 @@ def test_features_of_another_shape(videos: Manifest, monkeypatch: pytest.MonkeyP
         kinema.features(WeighedFrames(), videos, num_workers=0)
 
 
+def test_a_network_that_began_with_image_weights_is_evaluated(videos: Manifest) -> None:
+    """Its user may have trained it since."""
+    model = build_model("tsn-efficientnetlite0", num_classes=3, weights="imagenet")
+    few = videos.select(indices=[0, 1])
+    table = kinema.evaluate(model, few, preprocessing=PREPROCESSING, split="all", num_workers=0)
+    assert table.scores.shape == (2, 3)
+
+
 def test_what_a_model_shows_by_default(tmp_path: Path) -> None:
     assert as_trained(build_model("tsm-resnettiny")).preprocessing == Preprocessing()
     assert as_trained(build_model("r2d-resnettiny", options={"frames": 4})).preprocessing.frames == 4

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 VIDEO_FRAMES = Preprocessing().frames
 """Frames, spread evenly over a video, that a network with the weights of an image network sees of it."""
 
+IMAGE_SCORE = "published_image_top1"
+"""Score of ``model.imagenet``, on images; what is trained from it has none of this name."""
+
 
 @dataclass
 class TrainedModel:
@@ -196,7 +199,7 @@ def _load_imagenet(name: ModelName, device: str | torch.device) -> TrainedModel:
         classes=(),
         preprocessing=model.preprocessing,
         recipe={},
-        scores={"published_image_top1": record.top1},
+        scores={IMAGE_SCORE: record.top1},
         weights_sha256=weights_digest(model.state_dict()),
         path=model.tag,
         notes=(untrained,) if added else (),
@@ -210,7 +213,7 @@ def require_classes(network: str | Path | TrainedModel) -> None:
         UserError: They have none; the message says what to do with them.
     """
     if isinstance(network, TrainedModel):
-        tag = "" if network.classes or not imagenet_tagged(network.path) else network.path
+        tag = network.path if IMAGE_SCORE in network.scores else ""
     else:
         tag = "" if Path(network).exists() or imagenet_tagged(str(network)) is None else str(network)
     if tag:
