@@ -13,6 +13,7 @@ from kinema.data.synthetic import make_reversible_shapes
 from kinema.errors import UserError
 from kinema.training.overrides import Overrides
 from kinema.training.recipe import Recipe
+from kinema.training.status import note_end
 
 RECIPE_FILE = """
 from kinema.data.spec import DataSpec
@@ -70,19 +71,20 @@ def test_runs_keep_every_value_on_80_columns(
 ) -> None:
     first = Recipe(name="scratch", model="tsm-resnettiny")
     changed = first.with_fields({"data.crop_size": 112, "train.batch_size": 32, "data.short_side": (116, 144)})
-    for name, recipe in (("first", first), ("second", changed)):
-        (tmp_path / name).mkdir()
+    for started, (name, recipe) in enumerate([("first", first), ("a-series-with-a-very-long-name/second", changed)]):
+        (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "recipe.json").write_text(recipe.to_json())
-        (tmp_path / name / "run.json").write_text(json.dumps({"data": "my_clips", "started": name}))
+        (tmp_path / name / "run.json").write_text(json.dumps({"data": f"{tmp_path}/my_clips", "started": str(started)}))
+    note_end(tmp_path / "first", "failed", "the loss is no longer a number", seconds=90.0)
     monkeypatch.setenv("COLUMNS", "80")
     runs(str(tmp_path))
     lines = capsys.readouterr().out.splitlines()
-    rows = [line for line in lines if line.startswith("│")]
-    assert all(line.endswith("│") for line in rows)
-    assert all(
-        any(value in line for line in rows) for value in ("crop_size 112 ", "batch_size 32 ", "short_side (116, ")
-    )
     assert max(map(len, lines)) <= 80
+    text = " ".join(" ".join(lines).split())
+    for value in ("data my_clips", "differs: short_side (116, 144), crop_size 112, batch_size 32"):
+        assert value in text
+    assert "first - 0/30 1.5 failed the loss is no longer a number" in text
+    assert " - 0/30 0.0 unfinished" in text
 
 
 def test_resume_keeps_its_recipe() -> None:

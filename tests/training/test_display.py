@@ -24,11 +24,11 @@ def test_bar_fits_the_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
         "Console",
         lambda **_: Console(file=screen, force_terminal=True, width=width, color_system=None, legacy_windows=False),
     )
-    position = SimpleNamespace(epoch=11, step_in_epoch=0, sums=[1234.5, 500.0, 1000.0])
+    position = SimpleNamespace(epoch=11, step_in_epoch=0, sums=[1234.5, 500.0, 1000.0], spent=[0.0] * 4)
     recipe = Recipe(name="x").with_fields({"schedule.epochs": 196})
     display = Display(tmp_path, main=True)
     with display.running(SimpleNamespace(position=position, steps_per_epoch=470, recipe=recipe)):
-        display.start_epoch(11, 0)
+        display.start_epoch(position)
         with display.waiting():
             time.sleep(0.05)
         display.step(20)

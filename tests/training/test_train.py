@@ -25,6 +25,7 @@ def finished(shapes: Manifest, tiny_recipe: Recipe, tmp_path_factory: pytest.Tem
 def test_run_directory(finished: TrainResult, tiny_recipe: Recipe, shapes: Manifest) -> None:
     names = {path.name for path in finished.path.iterdir()}
     files = {"best.ckpt", "last.ckpt", "recipe.json", "run.json", "videos.csv", "classes.csv", "metrics.csv", "log.txt"}
+    files |= {"status.json"}
     assert files <= names
     assert any(name.startswith("events.out.tfevents") for name in names)
     assert Recipe.from_json((finished.path / "recipe.json").read_text()) == tiny_recipe
@@ -213,7 +214,7 @@ def test_skip_bad_trains_on_the_rest(shapes: Manifest, tiny_recipe: Recipe, tmp_
     broken = with_a_bad_video(shapes, tmp_path)
     recipe = tiny_recipe.with_fields({"schedule.epochs": 1})
     train(data=broken, recipe=recipe, out=tmp_path / "run", skip_bad=True, quiet=True)
-    assert "training without 1 videos that cannot be decoded" in (tmp_path / "run" / "log.txt").read_text()
+    assert "training without 1 video that cannot be decoded" in (tmp_path / "run" / "log.txt").read_text()
     assert len(Manifest.read(tmp_path / "run" / "videos.csv").select("train")) == 47
 
 

@@ -110,7 +110,7 @@ def test_one_two_one(shapes: Manifest, tiny_recipe: Recipe, tmp_path: Path) -> N
         for name, tensor in one["state_dict"].items():
             torch.testing.assert_close(other["state_dict"][name], tensor, atol=1e-8, rtol=0)
         log = (tmp_path / kind / "log.txt").read_text()
-        assert "resuming with 2 instead of 1 processes: the clips of every step stay the same" in log
+        assert "resuming with 2 instead of 1 process: the clips of every step stay the same" in log
         assert "resuming with 1 instead of 2 processes" in log
     assert errors[0] == errors[1]
     assert errors[0].startswith("the loss is nan in epoch 1, step 3 (")

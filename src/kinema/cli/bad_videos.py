@@ -44,4 +44,4 @@ def refuse_bad(bad: Sequence[BadVideo], *, num_good: int, outcome: str) -> None:
         UserError: ``bad`` is not empty.
     """
     if bad:
-        raise UserError(f"{len(bad):,} of {num_good + len(bad):,} videos cannot be read; the others {outcome}")
+        raise UserError(f"{len(bad):,} of {counted(num_good + len(bad), 'video')} cannot be read; the others {outcome}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from kinema.cli.bad_videos import print_bad, refuse_bad
 from kinema.cli.video_bar import video_bar
+from kinema.wording import counted
 
 if TYPE_CHECKING:
     from kinema.data.pack import PackResult
@@ -64,7 +65,8 @@ def _report(result: PackResult) -> None:
     """Print what was done, and the bad videos as lines with tabs."""
     rate = f", {result.num_frames / result.seconds:,.0f} frames/s" if result.num_frames else ""
     print(
-        f"{result.num_videos:,} videos packed ({result.num_found:,} of them before), {result.num_frames:,} frames in "
+        f"{counted(result.num_videos, 'video')} packed ({result.num_found:,} of them before), "
+        f"{counted(result.num_frames, 'frame')} in "
         f"{result.seconds:,.1f} s{rate}",
         file=sys.stderr,
     )

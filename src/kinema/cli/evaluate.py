@@ -10,6 +10,7 @@ from tyro.conf import Positional
 
 from kinema.cli.argument_kinds import check_trained
 from kinema.cli.confusion import check_confusion, save_confusion
+from kinema.cli.waiting import loading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,8 +60,10 @@ def evaluate(
     """
     check_trained(checkpoint, data, verb="evaluate", option="--data")
     check_confusion(confusion)
-    from kinema.evaluation.run import evaluate as evaluate_all
     from kinema.launched import is_first_process
+
+    with loading():
+        from kinema.evaluation.run import evaluate as evaluate_all
 
     how: dict[str, Any] = {"protocol": protocol, "reverse": reverse, "split": split, "skip_bad": skip_bad}
     where: dict[str, Any] = {"device": device, "devices": devices, "precision": precision, "num_workers": num_workers}

@@ -8,6 +8,7 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from kinema.cli.argument_kinds import check_trained
+from kinema.wording import counted
 
 
 def features(
@@ -65,6 +66,6 @@ def features(
     )
     if is_first_process():
         table.save(out)
-        print(f"{out}: {len(table)} videos x {table.features.shape[1]} features")
+        print(f"{out}: {counted(len(table), 'video')} x {counted(table.features.shape[1], 'feature')}")
         print(f"of each video: {table.meta['seen']}", file=sys.stderr)
         print(f"labelled: {(table.labels >= 0).sum()} of {len(table)}", file=sys.stderr)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from kinema.cli.bad_videos import print_bad, refuse_bad
 from kinema.cli.video_bar import video_bar
+from kinema.wording import counted
 
 if TYPE_CHECKING:
     from kinema.flow.extract import ExtractionResult
@@ -69,8 +70,8 @@ def _report(result: ExtractionResult) -> None:
     """Print what was done, and the bad videos as lines with tabs."""
     rate = f", {result.num_fields / result.seconds:,.1f} frames/s" if result.num_fields else ""
     print(
-        f"{result.num_videos:,} videos with flow ({result.num_found:,} of them from before), "
-        f"{result.num_fields:,} fields computed in {result.seconds:,.1f} s{rate}",
+        f"{counted(result.num_videos, 'video')} with flow ({result.num_found:,} of them from before), "
+        f"{counted(result.num_fields, 'field')} computed in {result.seconds:,.1f} s{rate}",
         file=sys.stderr,
     )
     print_bad(result.bad)

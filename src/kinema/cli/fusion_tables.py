@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from kinema.wording import counted
+
 if TYPE_CHECKING:
     from kinema.evaluation.scores import ScoreTable
 
@@ -55,7 +57,7 @@ def print_fusion(fusion: Fusion) -> None:
         console.print(_right_table(count_right(fusion.splits, fusion.fused, fusion.names)))
     unlabelled = sum(len(table) - table.num_labelled for table in fusion.fused)
     if unlabelled:
-        print(f"{unlabelled} videos have no label and count in no accuracy", file=sys.stderr)
+        print(f"without a label, in no accuracy: {counted(unlabelled, 'video')}", file=sys.stderr)
 
 
 def fusion_json(fusion: Fusion, *, with_classes: bool = False) -> dict[str, Any]:

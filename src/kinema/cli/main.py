@@ -39,6 +39,7 @@ from kinema.cli.scores import average, import_scores, show_scores
 from kinema.cli.train import train
 from kinema.errors import UserError
 from kinema.launched import is_first_process
+from kinema.signals import Processes
 
 DESCRIPTION = (
     "Train, evaluate, compare and run convolutional networks that recognise actions in video. kinema --version prints "
@@ -189,4 +190,5 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names of files that are not UTF-8 are printed as the bytes they are
             stream.reconfigure(errors="surrogateescape")
+    Processes.is_own = True
     sys.exit(run())

@@ -11,6 +11,7 @@ from tyro.conf import Positional
 
 from kinema.cli.answers import AnswerFile, picture_names, print_answer
 from kinema.cli.argument_kinds import check_trained
+from kinema.cli.waiting import loading
 from kinema.errors import UserError, VideoError
 from kinema.wording import counted
 
@@ -61,9 +62,10 @@ def predict(
     check_trained(checkpoint, videos, verb="predict")
     _check_combination(json and csv, window=window, step=step, strip=strip, plot=plot)
     file = None if out is None else AnswerFile(out)
-    from kinema.evaluation.predict import find_videos, predictions
-    from kinema.evaluation.processes import ScoringProcess, find_device
-    from kinema.evaluation.run import load_on, progress_bar
+    with loading():
+        from kinema.evaluation.predict import find_videos, predictions
+        from kinema.evaluation.processes import ScoringProcess, find_device
+        from kinema.evaluation.run import load_on, progress_bar
 
     paths = find_videos(videos)
     process = ScoringProcess(find_device(device), precision=precision)
@@ -77,6 +79,11 @@ def predict(
     form = "json" if json else "csv" if csv else "text" if file is None else ""
     with progress_bar(len(paths), "Predicting", shown=not form) as advance:
         bad = _hand_out(answers, paths, form, file, picture=strip or plot, advance=advance)
+    _finish(file, paths, bad)
+
+
+def _finish(file: AnswerFile | None, paths: Sequence[str], bad: Sequence[str]) -> None:
+    """Write the file of answers, and end with an error where videos have none."""
     if file is not None:
         print(file.write(paths), file=sys.stderr)
     if bad:

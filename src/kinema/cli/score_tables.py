@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from kinema.wording import counted
+
 if TYPE_CHECKING:
     from kinema.evaluation.scores import ScoreTable
 
@@ -42,7 +44,7 @@ def print_tables(tables: Sequence[ScoreTable], names: Sequence[str], *, title: s
     Console().print(shown)
     unlabelled = sum(len(table) - table.num_labelled for table in tables)
     if unlabelled:
-        Console(stderr=True, highlight=False).print(f"{unlabelled} videos have no label and count in no accuracy")
+        Console(stderr=True, highlight=False).print(f"without a label, in no accuracy: {counted(unlabelled, 'video')}")
 
 
 def print_classes(table: ScoreTable, *, title: str) -> None:

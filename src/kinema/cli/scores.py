@@ -12,6 +12,7 @@ from tyro.conf import Positional
 
 from kinema.cli.confusion import check_confusion, save_confusion
 from kinema.errors import UserError
+from kinema.wording import counted
 
 if TYPE_CHECKING:
     from kinema.evaluation.scores import ScoreTable
@@ -103,7 +104,8 @@ def import_scores(
         chosen = manifest if split == "all" else manifest.select(split)
         kept = restrict(table, chosen)
         print(
-            f"kept {len(kept)} of {len(table)} videos and {len(kept.classes)} of {len(table.classes)} classes",
+            f"kept {len(kept)} of {counted(len(table), 'video')} and {len(kept.classes)} of "
+            f"{counted(len(table.classes), 'class', 'classes')}",
             file=sys.stderr,
         )
     print(f"{kept.save(out)}: {kept}")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import tyro
 
 from kinema.cli.argument_kinds import check_model
+from kinema.cli.waiting import loading
 from kinema.errors import UserError
 from kinema.training.overrides import Overrides, given_fields
 
@@ -62,18 +63,19 @@ def train(
         accelerator: auto, cpu, cuda or mps.
         fc_gather: Gather what enters VGG's large layers instead of exchanging their gradients.
         skip_bad: Train without videos that cannot be decoded, instead of stopping.
-        resume: Run directory to continue; it brings model, data and recipe along. ``--data.num-workers`` may be
-            given anew.
+        resume: Run directory to continue; it brings model, data and recipe along. --workers may be given anew, and
+            --epochs to train longer than planned.
         overrides: Fields of the recipe to change.
     """
     changes = given_fields(overrides) | ({"options": _parsed(options)} if options else {})
     wish = Wish(model, data, recipe, frames, weights, changes, out, batch, skip_bad, resume)
     wish.check()
-    check_model(model, data)
 
     from kinema.cli.train_report import report
     from kinema.launched import is_first_process
-    from kinema.training.run_series import Where
+
+    with loading():
+        from kinema.training.run_series import Where
 
     where = Where(devices=devices, nodes=nodes, accelerator=accelerator, fc_gather=fc_gather)
     with _saying_how_to_resume():
@@ -82,8 +84,8 @@ def train(
         report(result)
 
 
-WORKERS = "data.num_workers"
-"""The one field that a resumed run may be given anew: it changes no clip, and belongs to the machine."""
+WORKERS, EPOCHS = "data.num_workers", "schedule.epochs"
+"""The fields that a resumed run may be given anew: the first changes no clip, the second makes it last longer."""
 
 
 class Wish(NamedTuple):
@@ -101,12 +103,13 @@ class Wish(NamedTuple):
     resume: str
 
     def check(self) -> None:
-        """Refuse options that contradict each other."""
+        """Refuse options that contradict each other, and arguments in each other's place."""
+        check_model(self.model, self.data)
         if self.frames and "data.frames" in self.changes:
             raise UserError("--frames and --data.frames both say how long a clip is; give one of them")
         if not self.resume:
             return
-        given = [f"--{name.replace('_', '-')}" for name in self.changes if name != WORKERS]
+        given = [f"--{name.replace('_', '-')}" for name in self.changes if name not in (WORKERS, EPOCHS)]
         given += [f"--{name}" for name in ("weights", "out", "batch", "frames") if getattr(self, name)]
         if given:
             raise UserError(f"a resumed run keeps its recipe and folder; leave out {', '.join(given)}")
@@ -139,12 +142,16 @@ class Wish(NamedTuple):
 
         where = replace(where, num_workers=self.changes.get(WORKERS))
         if not is_series(self.resume):
-            return self._run(where, recipe=self.recipe or None, keep_lr=False)
+            return self._run(where, recipe=self.recipe or None, keep_lr=False, epochs=self.changes.get(EPOCHS))
+        if EPOCHS in self.changes:
+            raise UserError(f"--epochs is for one run; {self.resume} is a series of them: resume one of its folders")
         if self.model or self.data or self.recipe:
             raise UserError("resumed runs bring their own model, data and recipe; leave those out")
         return resume_series(self.resume, skip_bad=self.skip_bad, where=where)
 
-    def _run(self, where: Where, *, recipe: Recipe | str | None, keep_lr: bool) -> TrainResult:
+    def _run(
+        self, where: Where, *, recipe: Recipe | str | None, keep_lr: bool, epochs: int | None = None
+    ) -> TrainResult:
         from kinema.training.run import train as run_training
 
         return run_training(
@@ -160,6 +167,7 @@ class Wish(NamedTuple):
             accelerator=where.accelerator,
             fc_gather=where.fc_gather,
             num_workers=where.num_workers,
+            epochs=epochs,
             skip_bad=self.skip_bad,
             resume=self.resume or None,
         )

@@ -24,6 +24,7 @@ from kinema.models.given import Network, as_trained, class_scores
 from kinema.models.trained import TrainedModel
 from kinema.models.weights import Preprocessing
 from kinema.video.place import is_remote
+from kinema.wording import counted
 
 Videos = str | Path | Sequence[str | Path]
 
@@ -116,7 +117,8 @@ def predict(
         else:
             answers.append(answer)
     if bad and not skip_bad:
-        raise UserError(f"{len(bad)} of {len(bad) + len(answers)} videos cannot be read: {some_of([*map(str, bad)])}")
+        total = counted(len(bad) + len(answers), "video")
+        raise UserError(f"{len(bad)} of {total} cannot be read: {some_of([*map(str, bad)])}")
     return answers
 
 

@@ -17,6 +17,7 @@ from kinema.evaluation.processes import Process
 from kinema.evaluation.views import VideoViews, ViewDataset, build_view_loader
 from kinema.flow.stacks import network_input
 from kinema.shapes import Clip
+from kinema.wording import counted
 
 if TYPE_CHECKING:
     from kinema.models.weights import Preprocessing
@@ -141,7 +142,7 @@ def _report(dataset: ViewDataset, failures: Sequence[BadVideo], *, skip_bad: boo
         return
     lines = "".join(f"\n  {failure.error}" for failure in failures[:20])
     more = f"\n  and {len(failures) - 20} more" if len(failures) > 20 else ""
-    counts = f"{len(failures)} of {len(dataset)} videos of {dataset.manifest.name} cannot be read"
+    counts = f"{len(failures)} of {counted(len(dataset), 'video')} of {dataset.manifest.name} cannot be read"
     if len(failures) == len(dataset):
         raise UserError(f"{counts}:{lines}{more}")
     if not skip_bad:

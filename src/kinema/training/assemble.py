@@ -20,6 +20,7 @@ from kinema.training.objective import Objective
 from kinema.training.parameters import build_optimizer, freeze
 from kinema.training.state import Position, Run
 from kinema.training.stopping import StopRequest
+from kinema.wording import counted
 
 if TYPE_CHECKING:
     from kinema.data.manifest import Manifest
@@ -111,8 +112,8 @@ def _with_enough_steps(training: Manifest, recipe: Recipe, world: int, note: Cal
 def _require_work_for_all(engine: Engine, recipe: Recipe, epoch_clips: int) -> None:
     if epoch_clips < engine.world or recipe.train.batch_size < engine.world * recipe.train.accumulate:
         raise UserError(
-            f"{epoch_clips} clips in batches of {recipe.train.batch_size} cannot keep {engine.world} processes with "
-            f"{recipe.train.accumulate} parts each busy; use a larger batch or fewer devices"
+            f"{counted(epoch_clips, 'clip')} in batches of {recipe.train.batch_size} cannot keep {engine.world} "
+            f"processes with {recipe.train.accumulate} parts each busy; use a larger batch or fewer devices"
         )
 
 

@@ -24,6 +24,9 @@ VIDEOS = "videos.csv"
 ABOUT = "run.json"
 """Where the data came from, when the run started, and on how many processes."""
 METRICS = "metrics.csv"
+LOG = "log.txt"
+SERIES = "series.json"
+"""The plan of a series of runs, in the folder that holds their directories."""
 
 
 def new_folder(out: str, model: str) -> Path:
@@ -36,25 +39,29 @@ def new_folder(out: str, model: str) -> Path:
     Raises:
         UserError: When ``out`` already holds a run.
     """
-    if out:
-        folder = Path(out)
-        if any((folder / name).exists() for name in (LAST, BEST)):  # without these it died before it began
-            raise UserError(f"{folder} already holds a run; continue it with --resume {folder} or choose another --out")
-    else:
-        stem = f"{time.strftime('%Y-%m-%d')}-{model}"
-        taken = (f"{stem}-{number}" if number > 1 else stem for number in range(1, 10_000))
-        folder = next(folder for name in taken if not (folder := Path("runs") / name).exists())
+    folder = Path(out) if out else free_folder(model)
+    if out and any((folder / name).exists() for name in (LAST, BEST)):  # without these it died before it began
+        raise UserError(f"{folder} already holds a run; continue it with --resume {folder} or choose another --out")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
+def free_folder(model: str) -> Path:
+    """Choose ``runs/<date>-<model>`` for a run, numbered when that is taken."""
+    stem = f"{time.strftime('%Y-%m-%d')}-{model}"
+    names = (f"{stem}-{number}" if number > 1 else stem for number in range(1, 10_000))
+    return next(folder for name in names if not (folder := Path("runs") / name).exists())
+
+
 @contextmanager
 def removed_if_empty(folder: Path) -> Iterator[None]:
-    """Take the folder of a run away again when the block fails before anything is in it."""
+    """Take the folder of a run away again when the block fails before anything but notes is in it."""
     try:
         yield
     except BaseException:
         with suppress(OSError):  # it holds something, or another process was quicker
+            if {path.name for path in folder.iterdir()} == {LOG}:
+                (folder / LOG).unlink()
             folder.rmdir()
         raise
 

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from kinema.training.logs import Logs
+from kinema.training.status import log_line
 
 if TYPE_CHECKING:
     from kinema.training.state import Position, Run
@@ -44,6 +45,7 @@ class Display:
         self._num_workers = 0
         self._is_narrow = False
         self._hinted = False
+        self._earlier = [0.0] * 4
         self._reset()
 
     @contextmanager
@@ -96,15 +98,15 @@ class Display:
         """Write a line to the log file alone; a run goes on without it when the disk is full."""
         if not self._main:
             return
-        with suppress(OSError), (self._folder / "log.txt").open("a", encoding="utf-8") as log:
-            log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+        log_line(self._folder, text)
 
-    def start_epoch(self, epoch: int, step: int) -> None:
-        """Begin to measure an epoch that has ``step`` steps behind it."""
+    def start_epoch(self, position: Position) -> None:
+        """Begin to measure an epoch, or the rest of one that a resumed run has begun before."""
         self._reset()
+        self._earlier = list(position.spent)
         if self._bar is not None and self._task is not None:
-            done = epoch * self._steps_per_epoch + step
-            self._bar.update(self._task, completed=done, epoch=f"{epoch + 1}/{self._num_epochs}", numbers="")
+            done = position.epoch * self._steps_per_epoch + position.step_in_epoch
+            self._bar.update(self._task, completed=done, epoch=f"{position.epoch + 1}/{self._num_epochs}", numbers="")
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
@@ -131,12 +133,18 @@ class Display:
                 numbers[1:] = [speed, f"waiting {waiting}"]
             self._bar.update(self._task, numbers="  ".join(numbers))
 
+    def spent(self) -> list[float]:
+        """Measure the epoch so far, as ``Position.spent``; what was spent before the run was resumed counts."""
+        now = [time.perf_counter() - self._start, self._train_sec, self._wait_sec, float(self._num_clips)]
+        return [earlier + own for earlier, own in zip(self._earlier, now, strict=True)]
+
     def epoch_times(self) -> dict[str, float]:
-        """Measure the epoch so far: seconds, clips per second while training, share of that time without data."""
+        """Measure the whole epoch: seconds, clips per second while training, share of that time without data."""
+        seconds, train_sec, wait_sec, num_clips = self.spent()
         return {
-            "seconds": time.perf_counter() - self._start,
-            "clips_per_sec": self._num_clips / self._train_sec if self._num_clips else 0.0,
-            "wait_share": self._wait_share,
+            "seconds": seconds,
+            "clips_per_sec": num_clips / train_sec if num_clips else 0.0,
+            "wait_share": wait_sec / train_sec if num_clips else 0.0,
         }
 
     def write_numbers(self, position: Position) -> None:

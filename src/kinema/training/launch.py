@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing import active_children, resource_tracker
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 import torch.multiprocessing
@@ -26,8 +26,10 @@ from kinema.errors import UserError
 from kinema.launched import processes_from_outside
 from kinema.models.register import Registered, register_all, registered
 from kinema.sendable import require_sendable
-from kinema.signals import signals_going_to, signals_held
+from kinema.signals import Impatience, Processes, end_at_once, signals_going_to, signals_held
 from kinema.training.engine import Hardware, join, require_device, silence_notices
+from kinema.training.start_display import show_start
+from kinema.training.stopping import say_ended, say_stopping, signal_name
 
 Value = TypeVar("Value")
 
@@ -36,22 +38,49 @@ logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)  # it a
 _GRACE_SEC = 10.0  # what the other processes get to end by themselves after one has died
 
 
-def launch(hardware: Hardware, work: Callable[..., Value], *arguments: object) -> Value:
+class Starting(NamedTuple):
+    """What a process that starts others says and writes meanwhile.
+
+    Attributes:
+        folder: Run directory.
+        quiet: Say nothing.
+        when_ended: Is told the state and the reason when a second signal ends them all.
+    """
+
+    folder: Path
+    quiet: bool = False
+    when_ended: Callable[[str, str], None] = lambda state, reason: None
+
+
+def starts_processes(hardware: Hardware) -> bool:
+    """Whether a run has several processes that nobody has started yet."""
+    return hardware.devices > 1 and processes_from_outside() == 1
+
+
+def launch(
+    hardware: Hardware, work: Callable[..., Value], *arguments: object, starting: Starting | None = None
+) -> Value:
     """Run ``work(engine, *arguments)`` in every process of the run and return the main process's result.
 
     Processes are started here unless torchrun or SLURM has done so; those are recognised by their environment.
 
+    Args:
+        hardware: How many, and where.
+        work: The body of each process.
+        *arguments: Of the body.
+        starting: What to say while processes are started; nothing when not given.
+
     Raises:
         UserError: When a process was killed or failed; its own error where that is one.
     """
-    if hardware.devices == 1 or processes_from_outside() > 1:
+    if not starts_processes(hardware):
         with warnings.catch_warnings(), freed_memory_kept():
             silence_notices()
             return work(join(hardware), *arguments)
     require_device(hardware)  # said once, by this process
     require_sendable("the registered modules and backbones", registered())
     require_sendable("what is trained", arguments)
-    with tempfile.TemporaryDirectory() as folder, signals_going_to(_SignalRelay()), _ending_survivors():
+    with tempfile.TemporaryDirectory() as folder, _stopping(starting), _ending_survivors():
         answer = Path(folder) / "answer"  # a pipe would make a large one wait for ever
         try:
             if hasattr(signal, "pthread_sigmask"):  # Windows has neither
@@ -64,6 +93,8 @@ def launch(hardware: Hardware, work: Callable[..., Value], *arguments: object) -
                     join=False,
                 )
             assert processes is not None, "it is only for join=True"
+            if starting is not None and not starting.quiet:
+                show_start(Path(folder), hardware.devices, is_over=lambda: processes.join(timeout=0.2))
             while not processes.join():
                 pass
             return pickle.loads(answer.read_bytes())
@@ -105,13 +136,17 @@ def _spawned(
         "WORLD_SIZE": str(hardware.devices),
         "LOCAL_WORLD_SIZE": str(hardware.devices),
     }
+    Processes.has_starter = True
+    answer.with_name(f"loaded-{rank}").touch()
     silence_notices()
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(1, torch.get_num_threads() // hardware.devices))
     try:
         register_all(parts)
         with freed_memory_kept():
-            value = work(join(hardware), *arguments)
+            engine = join(hardware)
+            answer.with_name(f"joined-{rank}").touch()
+            value = work(engine, *arguments)
     except Exception as error:
         if isinstance(error, UserError):  # said by the process that started this one
             answer.with_name(f"error-{rank}").write_bytes(pickle.dumps(error))
@@ -123,19 +158,30 @@ def _spawned(
         answer.write_bytes(pickle.dumps(value))
 
 
-class _SignalRelay:
-    """Hands SIGTERM or Ctrl-C on to the started processes, which save and return; kills them when asked for long."""
+@contextmanager
+def _stopping(starting: Starting | None) -> Iterator[None]:
+    """Hand the first request to stop on to the started processes, which save and return; kill them at the second."""
 
-    def __init__(self) -> None:
-        self._since = 0.0
-
-    def __call__(self, number: int, frame: object) -> None:
-        del frame
-        self._since = self._since or time.monotonic()
-        hard = time.monotonic() - self._since > _GRACE_SEC
+    def relay(number: int) -> None:
+        if starting is not None and not starting.quiet:
+            say_stopping(number)
         for child in active_children():
             if child.pid is not None:
-                os.kill(child.pid, signal.SIGKILL if hard else number)
+                os.kill(child.pid, number)
+
+    def end(number: int) -> None:
+        for child in active_children():
+            child.kill()
+        if starting is not None:
+            starting.when_ended("stopped", f"ended at once by a second {signal_name(number)}, before it was saved")
+        if not Processes.is_own:
+            raise KeyboardInterrupt
+        say_ended(starting.folder if starting else None)
+        end_at_once(number)
+
+    impatience = Impatience(relay, end)
+    with signals_going_to(lambda number, frame: impatience.heard(number)):
+        yield
 
 
 @contextmanager

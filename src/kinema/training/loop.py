@@ -24,6 +24,7 @@ from kinema.training.parameters import set_rate, training_mode
 from kinema.training.schedule import rate_scale
 from kinema.training.state import Run, save_best, save_last
 from kinema.training.validate import validate
+from kinema.wording import counted
 
 if TYPE_CHECKING:
     from kinema.data.loader import Batch
@@ -46,17 +47,13 @@ def fit(run: Run) -> int:
     batches = epoch_batches(run)
     if run.position.num_steps == 0:
         save_last(run)  # so that the run can be resumed whatever happens, and a full disk shows itself early
-    try:
-        while not run.position.is_over(run.recipe):
-            if train_epoch(run, batches) or finish_epoch(run):
-                save_last(run)
-                return run.stop.signal or signal.SIGTERM  # another process may be the one that was told to stop
-    except UserError as error:
-        run.display.log(f"stopped by an error: {error}")
-        raise
+    while not run.position.is_over(run.recipe):
+        if train_epoch(run, batches) or finish_epoch(run):
+            save_last(run)
+            return run.stop.signal or signal.SIGTERM  # another process may be the one that was told to stop
     if run.position.epoch < run.recipe.schedule.epochs:
         train = run.recipe.train
-        run.display.note(f"stopped early: {train.patience} validations without a better {train.monitor}")
+        run.display.note(f"stopped early: {counted(train.patience, 'validation')} without a better {train.monitor}")
     return 0
 
 
@@ -67,7 +64,7 @@ def train_epoch(run: Run, batches: Iterator[Batch]) -> bool:
     sums = torch.tensor(position.sums, dtype=run.engine.sum_dtype, device=run.engine.device)
     losses = LossWatch(run)
     saved_at = time.monotonic()
-    run.display.start_epoch(position.epoch, position.step_in_epoch)
+    run.display.start_epoch(position)
     while position.step_in_epoch < num_steps:
         with run.display.waiting():
             batch = _next_batch(run, batches, losses, sums)
@@ -202,6 +199,7 @@ def finish_epoch(run: Run) -> bool:
     position.history.append(row)
     position.seconds += row["seconds"]
     position.epoch, position.step_in_epoch, position.sums = epoch, 0, [0.0, 0.0, 0.0]
+    position.spent = [0.0] * 4
     best = _is_best(run, row)
     if best:
         position.best, position.num_stale = row, 0

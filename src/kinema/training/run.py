@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -13,49 +14,31 @@ from kinema.data.manifest import Manifest
 from kinema.data.scan import BadVideo, without
 from kinema.errors import UserError
 from kinema.evaluation.run import progress_bar
+from kinema.launched import is_first_process
 from kinema.models import checkpoint_file
 from kinema.models.names import ModelName
 from kinema.training.assemble import assemble
 from kinema.training.batch_size import batch_note, check_batch, with_batch
-from kinema.training.directory import LAST, RECIPE, VIDEOS, describe_run, new_folder, removed_if_empty
+from kinema.training.directory import LAST, VIDEOS, describe_run, free_folder, new_folder, removed_if_empty
 from kinema.training.display import Display
+from kinema.training.ending import fit_and_note_end, place
 from kinema.training.engine import Engine, Hardware
 from kinema.training.find_recipe import load_recipe
 from kinema.training.initial import with_initial
-from kinema.training.launch import launch
-from kinema.training.loop import fit
+from kinema.training.launch import Starting, launch, starts_processes
 from kinema.training.own_network import OwnNetwork, copy_of, own_network, resumed_network, with_own
 from kinema.training.recipe import Recipe
+from kinema.training.result import TrainResult
+from kinema.training.resuming import Standing, go_on_longer, note_kill, where_it_stands, with_epochs
 from kinema.training.state import Run, restore
+from kinema.training.status import note_end, read_status
 from kinema.training.stopping import TrainingStopped
 from kinema.training.videos import doubts_before_training, unusable_videos, videos_to_use
 from kinema.video.decoder import announce_backend
+from kinema.wording import counted
 
 if TYPE_CHECKING:
     from kinema.models.action_model import ActionModel
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """What a run leaves behind.
-
-    Attributes:
-        path: Run directory, with ``best.ckpt``, ``last.ckpt``, ``recipe.json``, ``metrics.csv``, ``log.txt`` and
-            TensorBoard events.
-        best: Row of ``history`` with the best monitored score.
-        history: One row per epoch, as in ``metrics.csv``.
-        recipe: What was trained, with model, weights and batch filled in.
-    """
-
-    path: Path
-    best: dict[str, Any]
-    history: list[dict[str, Any]]
-    recipe: Recipe
-
-    def __repr__(self) -> str:
-        scores = ", ".join(f"{name} {self.best[name]:.4f}" for name in ("val_top1", "train_top1") if name in self.best)
-        best = f"best epoch {self.best.get('epoch')}: {scores}"
-        return f"TrainResult({str(self.path)!r}, {len(self.history)} epochs, {best})"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +55,8 @@ class _Job:
     keep_lr: bool = False
     notes: tuple[str, ...] = ()
     quiet: bool = False
+    before: Recipe | None = None
+    """Of a resumed run that is to last longer or shorter: its recipe up to now."""
 
 
 def train(
@@ -88,6 +73,7 @@ def train(
     accelerator: str = "auto",
     fc_gather: bool = False,
     num_workers: int | None = None,
+    epochs: int | None = None,
     skip_bad: bool = False,
     resume: str | Path | None = None,
     quiet: bool = False,
@@ -109,6 +95,7 @@ def train(
         accelerator: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         fc_gather: Gather what enters large fully connected layers (arXiv 1507.02159), see ``Hardware``.
         num_workers: Processes that load clips, of this run on this machine; None leaves it to the recipe.
+        epochs: Epochs of the whole run; None leaves it to the recipe. With ``resume``, more of them train a run longer.
         skip_bad: Train without the videos that cannot be decoded, instead of stopping before the first epoch.
         resume: Run directory to continue; it brings model, data and recipe along, but for a model that was an object.
         quiet: Show nothing.
@@ -122,18 +109,40 @@ def train(
         TrainingStopped: After SIGTERM or Ctrl-C, when the state is saved.
     """
     if resume is not None:
-        job = _resumed_job(Path(resume), model=model, data=data, recipe=recipe, quiet=quiet)
+        job = _resumed_job(Path(resume), epochs, model=model, data=data, recipe=recipe, quiet=quiet)
+        if isinstance(job, TrainResult):
+            return job
     else:
-        job = _new_job(model, data, recipe=recipe, weights=weights, batch=batch, keep_lr=keep_lr)
+        job = _new_job(model, data, recipe=recipe, weights=weights, batch=batch, keep_lr=keep_lr, epochs=epochs)
         job = dataclasses.replace(job, out=str(out or ""), skip_bad=skip_bad, quiet=quiet)
-    job = _with_workers(job, num_workers)
-    precision = job.recipe.train.precision
-    hardware = Hardware(devices=devices, nodes=nodes, accelerator=accelerator, precision=precision, fc_gather=fc_gather)
+    where = Hardware(devices=devices, nodes=nodes, accelerator=accelerator, fc_gather=fc_gather)
+    return _launched(where, _with_workers(job, num_workers))
+
+
+def _launched(where: Hardware, job: _Job) -> TrainResult:
+    """Do the job in this process or in several."""
+    hardware = dataclasses.replace(where, precision=job.recipe.train.precision)
     with torch.random.fork_rng():  # the caller's random numbers are not ours to disturb
-        result, signal = launch(hardware, _work, job)
+        result, signal = _in_several(hardware, job) if starts_processes(hardware) else launch(hardware, _work, job)
     if signal:
         raise TrainingStopped(result.path, signal)
     return result
+
+
+def _in_several(hardware: Hardware, job: _Job) -> tuple[TrainResult, int]:
+    """Do the job in processes of its own, which cannot all say themselves why they ended."""
+    folder = Path(job.out) if job.out else free_folder(job.recipe.model)
+    job = dataclasses.replace(job, out=str(folder))
+
+    def note(state: str, reason: str) -> None:
+        if read_status(folder).state in ("running", "killed"):
+            note_end(folder, state, reason)
+
+    try:
+        return launch(hardware, _work, job, starting=Starting(folder, quiet=job.quiet, when_ended=note))
+    except UserError as error:
+        note("failed", str(error))
+        raise
 
 
 def _new_job(
@@ -144,12 +153,15 @@ def _new_job(
     weights: str | Path | None,
     batch: int | str | None,
     keep_lr: bool,
+    epochs: int | None,
 ) -> _Job:
     if data is None:
         raise UserError("training needs data: a manifest CSV, or a folder with one sub-folder of videos per class")
     chosen = recipe
     if not isinstance(chosen, Recipe):
         chosen = load_recipe(chosen or "finetune")
+    if epochs is not None:
+        chosen = chosen.with_fields({"schedule.epochs": epochs})
     manifest, network, told = None, None, ""
     if isinstance(model, str):
         name = model or chosen.model
@@ -176,23 +188,36 @@ def _new_job(
     )
 
 
-def _resumed_job(folder: Path, *, model: str | OwnNetwork, data: object, recipe: object, quiet: bool) -> _Job:
+def _resumed_job(
+    folder: Path, epochs: int | None, *, model: str | OwnNetwork, data: object, recipe: object, quiet: bool
+) -> _Job | TrainResult:
+    """The rest of a run; what it has reached where nothing is left to do."""
     name, network = (model, None) if isinstance(model, str) else ("", model)
     given = [what for what, value in (("a model", name), ("data", data), ("a recipe", recipe)) if value]
     if given:
         raise UserError(f"a resumed run brings its own model, data and recipe; leave out {' and '.join(given)}")
-    if not (folder / LAST).is_file() or not (folder / VIDEOS).is_file():
-        raise UserError(f"{folder} is no run that can be resumed: it has no {LAST} with a {VIDEOS}")
-    known = Recipe.from_json((folder / RECIPE).read_text(encoding="utf-8"))
+    now = where_it_stands(folder)
+    if now.is_finished and epochs in (None, now.recipe.schedule.epochs):
+        return _as_it_is(folder, now, quiet=quiet)
     manifest = Manifest.read(folder / VIDEOS)
     return _Job(
         manifest=manifest,
-        recipe=known,
+        recipe=now.recipe if epochs is None else with_epochs(folder, now, epochs),
         out=str(folder),
-        network=resumed_network(network, folder / LAST, manifest.classes, known),
+        network=resumed_network(network, folder / LAST, manifest.classes, now.recipe),
         resume=True,
         quiet=quiet,
+        before=None if epochs is None else now.recipe,
     )
+
+
+def _as_it_is(folder: Path, now: Standing, *, quiet: bool) -> TrainResult:
+    """What a finished run has reached, after a line about training longer."""
+    if not quiet and is_first_process():
+        longer = 2 * now.recipe.schedule.epochs
+        how = f"to train longer: kinema train --resume {folder} --epochs {longer}"
+        print(f"{folder} is finished, {now.how_it_ended()}; {how}", file=sys.stderr)
+    return TrainResult.of(folder, now.recipe, now.position)
 
 
 def _with_workers(job: _Job, num_workers: int | None) -> _Job:
@@ -218,7 +243,7 @@ def _work(engine: Engine, job: _Job) -> tuple[TrainResult, int]:
         notes += doubts
         if bad:
             manifest = without(manifest, bad)
-            notes.append(f"training without {len(bad)} videos that cannot be decoded")
+            notes.append(f"training without {counted(len(bad), 'video')} that cannot be decoded")
     folder = Path(job.out) if job.resume else engine.from_main(lambda: new_folder(job.out, job.recipe.model))
     display = Display(folder, main=engine.is_main, quiet=job.quiet)
     for text in notes:
@@ -239,16 +264,15 @@ def _work(engine: Engine, job: _Job) -> tuple[TrainResult, int]:
         )
     display.note(_in_a_line(run))
     if job.resume:
+        if word := engine.from_main(lambda: note_kill(folder)):
+            display.note(word)
         restore(run, checkpoint_file.read(folder / LAST))
-        step = run.position.step_in_epoch
-        here = f"in epoch {run.position.epoch + 1}, after step {step} of {run.steps_per_epoch}"
-        display.note(f"resuming {folder} {here if step else f'after epoch {run.position.epoch}'}")
+        display.note(f"resuming {folder} {place(run)}")
+        go_on_longer(run, job.before or run.recipe)
     else:
         engine.from_main(lambda: describe_run(run, manifest, source=job.manifest.name))
-    with run.stop.watching(), display.running(run):
-        stopped = fit(run)
-    position = run.position
-    return TrainResult(folder, position.best, position.history, run.recipe), stopped
+    stopped = fit_and_note_end(run)
+    return TrainResult.of(folder, run.recipe, run.position), stopped
 
 
 def _in_a_line(run: Run) -> str:
@@ -258,5 +282,5 @@ def _in_a_line(run: Run) -> str:
     validated = f", {len(run.validation)} to validate on" if run.validation else ""
     return (
         f"{run.recipe.model}, {millions:.2f} M parameters, on {processes}{run.engine.device.type}: "
-        f"{len(run.training)} videos to train on{validated}"
+        f"{counted(len(run.training), 'video')} to train on{validated}"
     )

@@ -13,12 +13,12 @@ from kinema.errors import UserError
 from kinema.evaluation.run import evaluate
 from kinema.evaluation.scores import ScoreTable
 from kinema.launched import is_first_process, processes_from_outside
-from kinema.models import checkpoint_file
-from kinema.training.directory import LAST, RECIPE, new_folder
+from kinema.training.directory import LAST, new_folder
 from kinema.training.recipe import Recipe
-from kinema.training.run import TrainResult, train
+from kinema.training.result import TrainResult
+from kinema.training.resuming import where_it_stands
+from kinema.training.run import train
 from kinema.training.series import Series, Stage, is_series, plan_series, read_series
-from kinema.training.state import Position
 from kinema.training.stopping import TrainingStopped
 
 
@@ -183,9 +183,8 @@ def _finished(folder: Path) -> TrainResult | None:
     """Read what a run reached that has come to its end; None for any other."""
     if not (folder / LAST).is_file():
         return None
-    recipe = Recipe.from_json((folder / RECIPE).read_text(encoding="utf-8"))
-    position = Position(**checkpoint_file.read(folder / LAST)["training"]["position"])
-    return TrainResult(folder, position.best, position.history, recipe) if position.is_over(recipe) else None
+    now = where_it_stands(folder)
+    return TrainResult.of(folder, now.recipe, now.position) if now.is_finished else None
 
 
 def _test(series: Series, stage: Stage, manifest: Manifest, where: Where) -> ScoreTable:

@@ -9,6 +9,7 @@ from typing import Any
 from kinema.errors import UserError
 from kinema.training.directory import ABOUT, RECIPE, read_about, read_metrics, standing
 from kinema.training.recipe import Recipe
+from kinema.training.status import read_status
 
 NO_SETTINGS = ("model", "citation", "paper_scores")
 """Recipe fields that the list of runs shows elsewhere, or that change nothing about a run."""
@@ -25,7 +26,10 @@ class RunSummary:
         recipe: What was to be done.
         num_epochs: Epochs that are finished.
         best: Row of ``metrics.csv`` with the best monitored score; empty before the first epoch.
-        minutes: Time spent.
+        state: ``finished``, ``running``, ``stopped``, ``failed`` or ``killed``; ``unfinished`` where an older version
+            of kinema left no word.
+        reason: Why it ended as it did; empty where nothing is known, or while it runs.
+        minutes: Time spent, the running epoch up to its last save included.
         differences: Recipe fields that differ from the oldest run of the same recipe, with this run's values; those
             of ``NO_SETTINGS`` are not among them.
     """
@@ -36,6 +40,8 @@ class RunSummary:
     recipe: Recipe
     num_epochs: int
     best: dict[str, float]
+    state: str
+    reason: str
     minutes: float
     differences: dict[str, Any]
 
@@ -65,7 +71,7 @@ def list_runs(folder: str | Path = "runs") -> list[RunSummary]:
 
 
 def _summary(place: Path, about: dict[str, Any], recipe: Recipe, first: dict[str, Any]) -> RunSummary:
-    rows = read_metrics(place)
+    rows, status = read_metrics(place), read_status(place)
     monitor = recipe.train.monitor
     scored = [row for row in rows if f"val_{monitor}" in row]
     best = max(scored, key=lambda row: standing(row, monitor), default={})
@@ -76,7 +82,9 @@ def _summary(place: Path, about: dict[str, Any], recipe: Recipe, first: dict[str
         recipe=recipe,
         num_epochs=len(rows),
         best=best or (rows[-1] if rows else {}),
-        minutes=sum(row.get("seconds", 0.0) for row in rows) / 60,
+        state=status.state or ("finished" if len(rows) >= recipe.schedule.epochs else "unfinished"),
+        reason=status.reason,
+        minutes=max(status.seconds, sum(row.get("seconds", 0.0) for row in rows)) / 60,
         differences={
             name: value for name, value in recipe.flat().items() if name not in NO_SETTINGS and value != first.get(name)
         },

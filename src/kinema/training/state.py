@@ -15,6 +15,8 @@ from kinema.models import checkpoint_file
 from kinema.models.trained import load_weights
 from kinema.training.average import WeightAverage
 from kinema.training.directory import BEST, LAST, METRICS
+from kinema.training.status import STATUS, write_status
+from kinema.wording import counted
 
 if TYPE_CHECKING:
     from kinema.data.manifest import Manifest
@@ -39,7 +41,8 @@ class Position:
         best: Row of ``history`` with the best monitored score; empty before the first validation.
         num_stale: Validations since then.
         history: One row per finished epoch, as in ``metrics.csv``.
-        seconds: Time spent, earlier parts of a resumed run included.
+        seconds: Time spent on finished epochs, earlier parts of a resumed run included.
+        spent: Of the running epoch up to its last save: seconds, those of training, those of waiting for data, clips.
     """
 
     epoch: int = 0
@@ -50,6 +53,7 @@ class Position:
     num_stale: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
+    spent: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0, 0.0])
 
     def is_over(self, recipe: Recipe) -> bool:
         """Whether nothing is left to do: all epochs are done, or patience has run out."""
@@ -104,16 +108,19 @@ def save_last(run: Run) -> None:
     sums = run.engine.total(torch.tensor(run.position.sums, dtype=torch.float64)).tolist()
     if not run.engine.is_main:
         return
+    position = run.position
+    position.spent = run.display.spent() if position.step_in_epoch else [0.0] * 4
     training = {
         "optimizer": run.optimizer.state_dict(),
         "scaler": run.engine.scaler.state_dict() if run.engine.scaler else None,
         "average_updates": run.average.num_updates if run.average else 0,
-        "position": {**dataclasses.asdict(run.position), "sums": sums},
+        "position": {**dataclasses.asdict(position), "sums": sums},
         "data": run.training.digest(),
         "world": run.engine.world,
         "fc_gather": run.engine.gathers,
     }
     checkpoint_file.write(run.folder / LAST, _payload(run, training))
+    write_status(run.folder, "running", seconds=position.seconds + position.spent[0])
 
 
 def save_best(run: Run) -> None:
@@ -159,8 +166,9 @@ def restore(run: Run, payload: dict[str, Any]) -> None:
         )
     if training["world"] != run.engine.world:
         run.display.note(
-            f"resuming with {run.engine.world} instead of {training['world']} processes: the clips of every step stay "
-            "the same; dropout and mixup draw other numbers, and batch norm sees other parts of a batch"
+            f"resuming with {run.engine.world} instead of {counted(training['world'], 'process', 'processes')}: "
+            "the clips of every step stay the same; dropout and mixup draw other numbers, and batch norm sees other "
+            "parts of a batch"
         )
     elif training.get("fc_gather", False) != run.engine.gathers:
         how, do = ("without", "leave out") if run.engine.gathers else ("with", "add")
@@ -175,5 +183,5 @@ def restore(run: Run, payload: dict[str, Any]) -> None:
     if not run.engine.is_main:
         run.position.sums = [0.0, 0.0, 0.0]  # the saved sums are those of all processes
         return
-    for name in (LAST, BEST, METRICS):
+    for name in (LAST, BEST, METRICS, STATUS):
         remove_unfinished(run.folder / name)

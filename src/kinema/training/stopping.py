@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
-import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 
-from kinema.signals import signals_going_to
-
-IMPATIENCE_SEC = 1.0
-"""A second signal after this time ends the process at once; within it, it is taken for an echo of the first."""
+from kinema.launched import processes_from_outside
+from kinema.signals import ECHO_SEC, FORWARDED_ECHO_SEC, Impatience, Processes, end_at_once, signals_going_to
+from kinema.training.directory import LAST, SERIES
 
 
 class TrainingStopped(KeyboardInterrupt):
@@ -24,9 +23,7 @@ class TrainingStopped(KeyboardInterrupt):
     """
 
     def __init__(self, run: Path, number: int) -> None:
-        super().__init__(
-            f"training stopped by {signal.Signals(number).name}; continue with: kinema train --resume {run}"
-        )
+        super().__init__(f"training stopped by {signal_name(number)}; continue with: kinema train --resume {run}")
         self.run = run
         self.signal = number
 
@@ -44,12 +41,35 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.signal = 0
-        self._since = 0.0
         self._droppable = False
+        self._impatience: Impatience | None = None
 
-    def watching(self) -> AbstractContextManager[None]:
-        """Take over the two signals inside the block; in a thread other than the main one this does nothing."""
-        return signals_going_to(self._notice)
+    @contextmanager
+    def watching(self, folder: Path, *, when_ended: Callable[[str], None] = lambda reason: None) -> Iterator[None]:
+        """Take over the two signals inside the block; in a thread other than the main one this does nothing.
+
+        The first one asks the loop to save and return. The second one ends a process of the command line at once, and
+        raises KeyboardInterrupt elsewhere.
+
+        Args:
+            folder: Run directory, for the words to the user.
+            when_ended: Is told the reason before a second signal ends the process.
+        """
+
+        def end(number: int) -> None:
+            when_ended(f"ended at once by a second {signal_name(number)}, before it was saved")
+            say_ended(folder)
+            end_at_once(number)
+
+        with ExitStack() as stack:
+            if not Processes.has_starter:
+                echo_sec = FORWARDED_ECHO_SEC if processes_from_outside() > 1 else ECHO_SEC
+                second = end if Processes.is_own else _interrupt
+                self._impatience = Impatience(say_stopping, second, echo_sec=echo_sec)
+                if Processes.is_own:
+                    stack.enter_context(self._impatience.listening())
+            stack.enter_context(signals_going_to(self._notice))
+            yield
 
     @contextmanager
     def dropping(self) -> Iterator[None]:
@@ -64,10 +84,47 @@ class StopRequest:
 
     def _notice(self, number: int, frame: FrameType | None) -> None:
         del frame
-        if self.signal and time.monotonic() - self._since > IMPATIENCE_SEC:
-            raise KeyboardInterrupt
-        if not self.signal:
-            self.signal, self._since = number, time.monotonic()
+        self.signal = self.signal or number
+        if self._impatience is not None and not Processes.is_own:
+            self._impatience.heard(number)
         if self._droppable:
             self._droppable = False
             raise _LeaveBlockError
+
+
+def signal_name(number: int) -> str:
+    """What a user calls a signal."""
+    return "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+
+
+def say_stopping(number: int) -> None:
+    """Tell a user that the request was heard."""
+    again = "Ctrl-C again" if number == signal.SIGINT else "a second signal"
+    say(f"stopping: saving the run after this step; {again} ends it at once")
+
+
+def say_ended(folder: Path | None) -> None:
+    """Tell a user that a run was ended before it could be saved."""
+    if folder is None or not (folder / LAST).is_file():
+        say("ended at once; nothing had been saved yet")
+    else:
+        say(f"ended at once; continue from its last save: kinema train --resume {resumable(folder)}")
+
+
+def say(text: str) -> None:
+    """Write a line to standard error from a signal handler or a thread, over a bar that may be in its place."""
+    try:
+        start = "\r\x1b[2K" if os.isatty(2) else ""
+        os.write(2, f"{start}{text}\n".encode())
+    except OSError:
+        return  # nobody listens
+
+
+def resumable(folder: Path) -> Path:
+    """What ``--resume`` takes to go on with a run: its folder, or that of the series that it is part of."""
+    places = [folder, *list(folder.parents)[:2]]
+    return next((place for place in places if (place / SERIES).is_file()), folder)
+
+
+def _interrupt(number: int) -> None:
+    raise KeyboardInterrupt
