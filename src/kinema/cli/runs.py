@@ -89,7 +89,7 @@ def _numbers(run: RunSummary) -> list[str]:
 def _notes(run: RunSummary) -> list[str]:
     """What stands below a run: why it ended where it did not finish, and how its recipe differs from the first."""
     differences = ", ".join(f"{name.rpartition('.')[2]} {value}" for name, value in run.differences.items())
-    is_plain = run.state == "finished" and run.reason.startswith("all ")
+    is_plain = run.state == "finished" and run.reason.endswith(" done")
     return [note for note in ("" if is_plain else run.reason, differences and f"differs: {differences}") if note]
 
 

@@ -35,7 +35,8 @@ class Standing(NamedTuple):
     def how_it_ended(self) -> str:
         """Why nothing is left to do."""
         if self.position.epoch >= self.recipe.schedule.epochs:
-            return f"all {counted(self.recipe.schedule.epochs, 'epoch')} are done"
+            epochs = self.recipe.schedule.epochs
+            return "its only epoch is done" if epochs == 1 else f"all {epochs} epochs are done"
         train = self.recipe.train
         return f"it stopped early, after {counted(train.patience, 'validation')} without a better {train.monitor}"
 
