@@ -1,8 +1,8 @@
 """Compare the linear probe with ways of fine-tuning on groups held out of a training list; the test list is never read.
 
-    python benchmarks/few_videos.py weizmann.csv --every 3 --fold 0 --ways probe now steps
+    python benchmarks/few_videos.py weizmann.csv --every 3 --fold 0 --ways probe passes steps
     python benchmarks/few_videos.py tennis.csv --share 0.3 --fold 0 --ways probe steps
-    python benchmarks/few_videos.py ucf101-split1.csv --groups 5 5 --fold 0 --ways probe now frozen
+    python benchmarks/few_videos.py ucf101-split1.csv --groups 5 5 --fold 0 --ways probe frozen-3
 
 Clips of 4 frames and 112 pixels, so that a run takes minutes with one thread (``OMP_NUM_THREADS=1``).
 """
@@ -30,13 +30,13 @@ SMALL: dict[str, Any] = {
     "train.validate_on": "none",
     "train.save_minutes": 0.0,
 }
-STEPS = {"schedule.min_steps": 200}
-FROZEN = {"optim.frozen_stages": 3}
+STEPS = {"schedule.min_steps": 200, "optim.frozen_stages": 0}
 WAYS: dict[str, dict[str, Any]] = {
-    "now": {"schedule.min_steps": 0},
+    "passes": STEPS | {"schedule.min_steps": 0},
     "steps": STEPS,
-    "frozen": FROZEN | STEPS,
-    "from-probe": FROZEN | STEPS,
+    "frozen-2": STEPS | {"optim.frozen_stages": 2},
+    "frozen-3": STEPS | {"optim.frozen_stages": 3},
+    "from-probe": STEPS | {"optim.frozen_stages": 3},
 }
 """Ways of training, as changes of the recipe ``finetune``; ``from-probe`` starts from the linear probe."""
 

@@ -211,6 +211,10 @@ def test_without_test_videos_cross_validation_judges(
     assert result.table is None
     assert result.trials
     assert "cross-validation alone judges" in caplog.text
+    assert "names no groups" not in caplog.text
+    alone = with_records(videos, lambda record: record._replace(group=""))
+    probe(frozen(), alone, out=tmp_path / "alone", num_workers=0)
+    assert "names no groups: copies of one recording may judge each other" in caplog.text
 
 
 def test_command_line(videos: Manifest, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

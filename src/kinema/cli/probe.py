@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tyro.conf import Positional
 
@@ -57,6 +57,7 @@ def probe(
     from kinema.launched import is_first_process
     from kinema.training.directory import new_folder, removed_if_empty
 
+    where: dict[str, Any] = {"device": device, "precision": precision, "backend": backend, "num_workers": num_workers}
     folder = new_folder(str(out or ""), f"probe-{Path(model).name}")
     with removed_if_empty(folder):
         result = fit(
@@ -66,13 +67,10 @@ def probe(
             protocol=protocol,
             split=split,
             strength=strength,
-            device=device,
-            precision=precision,
-            backend=backend,
             batch_views=batch_views,
-            num_workers=num_workers,
             skip_bad=skip_bad,
             progress=True,
+            **where,
         )
     if is_first_process():
         _print(result, with_classes=classes, as_json=json)

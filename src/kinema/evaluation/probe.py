@@ -143,6 +143,8 @@ def _fit_and_test(
     _require_all_classes(manifest.name, manifest.classes, seen.labels)  # some may have had unreadable videos only
     _require_finite(seen, others)
     groups = [training.groups[row] for row in _rows(training, seen)]
+    if not strength and not any(groups) and process.rank == 0:
+        log.warning("%s names no groups: copies of one recording may judge each other.", manifest.name)
     trials = () if strength else tuple(cross_validate(seen.features, seen.labels, groups))
     chosen = strength or best_trial(trials).strength
     fitted = LogisticPath(seen.features, seen.labels, len(manifest.classes)).fit(chosen)
