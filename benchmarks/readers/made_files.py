@@ -1,0 +1,386 @@
+"""The kinds of file of the comparison, each made so that the right answer is known: which frame, when, how large."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import file_surgery
+import numpy as np
+from marked_frames import HEIGHT, WIDTH, marked_frames
+
+from make_videos import write_video  # isort: skip  (marked_frames says where it lies)
+
+FPS, NUM_FRAMES = 25, 50
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A file and what a reader should find in it.
+
+    Attributes:
+        path: The file.
+        numbers: The frames that are shown, in order.
+        times_sec: When each is shown, from the file's beginning; None where the file does not say it.
+        size: Height and width as shown.
+        has_color: Whether the strip's colours are to be compared.
+        damaged: Frames whose picture, or whether there is one, nobody can say: they have to be the same however reached.
+    """
+
+    path: Path
+    numbers: list[int]
+    times_sec: list[float] | None
+    size: tuple[int, int] = (HEIGHT, WIDTH)
+    has_color: bool = True
+    damaged: range = field(default=range(0))
+
+
+Maker = Callable[[Path], Made]
+KINDS: dict[str, dict[str, Maker]] = {}
+"""Groups of kinds; each kind makes its file in an empty folder."""
+
+
+def ffmpeg(*words: str | Path, pictures: np.ndarray | None = None) -> None:
+    """Run the command line program."""
+    words = tuple(str(word) for word in words)
+    command = ["ffmpeg", "-nostdin", "-y", "-v", "error", "-threads", "1", *words]
+    if pictures is not None:
+        command.remove("-nostdin")
+    done = subprocess.run(command, input=None if pictures is None else pictures.tobytes(), capture_output=True)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}\n{done.stderr.decode(errors='replace')}")
+
+
+def encode(
+    path: Path, options: str, pictures: np.ndarray | None = None, *, numbers: Sequence[int] = range(NUM_FRAMES)
+) -> Path:
+    """Encode frames with these numbers, 25 a second; ``options`` are ffmpeg's between the input and the file."""
+    pictures = marked_frames(numbers) if pictures is None else pictures
+    height, width = pictures.shape[1:3]
+    source = f"-f rawvideo -pix_fmt rgb24 -s {width}x{height} -r {FPS} -i -".split()
+    ffmpeg(*source, *"-map_metadata -1 -fflags +bitexact".split(), *options.split(), path, pictures=pictures)
+    return path
+
+
+def evenly(numbers: Sequence[int], start: float = 0.0) -> list[float]:
+    """Times of consecutive frames at 25 frames per second."""
+    return [start + place / FPS for place in range(len(numbers))]
+
+
+def plain(suffix: str, options: str, **truth: object) -> Maker:
+    """A kind that one call of ffmpeg makes, with all its frames evenly spaced."""
+
+    def make(folder: Path) -> Made:
+        numbers = list(range(NUM_FRAMES))
+        path = encode(folder / f"video.{suffix}", options)
+        return Made(path, numbers, evenly(numbers), **truth)  # type: ignore[arg-type]
+
+    return make
+
+
+X264 = "-c:v libx264 -preset fast -crf 12 -pix_fmt yuv420p -g 12 -bf 3 -x264-params threads=1:scenecut=0"
+X265 = "-c:v libx265 -preset fast -crf 12 -pix_fmt yuv420p -tag:v hvc1 -x265-params "
+X265_QUIET = "log-level=none:pools=none:frame-threads=1:keyint=12:min-keyint=12:scenecut=0:bframes=3"
+MPEG4 = "-c:v mpeg4 -qscale:v 2 -g 12"
+MPEG2 = "-c:v mpeg2video -qscale:v 2 -g 12 -bf 2"
+
+
+# Cuts, and where the picture starts
+
+
+def cut_by_copy(folder: Path) -> Made:
+    numbers = list(range(75))
+    full = encode(folder / "full.mp4", f"{X264} -g 25", numbers=numbers)
+    ffmpeg("-ss", "0.6", "-i", full, "-c", "copy", folder / "video.mp4")
+    return Made(folder / "video.mp4", numbers[15:], evenly(numbers[15:]))
+
+
+def late_picture(suffix: str, sound: str) -> Maker:
+    def make(folder: Path) -> Made:
+        numbers = list(range(NUM_FRAMES))
+        picture = encode(folder / "picture.mp4", X264)
+        tone = "-f lavfi -i sine=frequency=440:duration=3".split()
+        path = folder / f"video.{suffix}"
+        ffmpeg(*tone, "-itsoffset", "1", "-i", picture, *f"-map 1:v -map 0:a -c:v copy -c:a {sound}".split(), path)
+        return Made(path, numbers, evenly(numbers, 1.0))
+
+    return make
+
+
+def starts_open(folder: Path) -> Made:
+    """HEVC that starts at a key frame of an open group: the frames stored after it but shown before it have no past."""
+    full = encode(folder / "full.mkv", f"{X265}{X265_QUIET}:open-gop=1")
+    keys: list[int] = []
+
+    def from_second_key(number: int, packet) -> bytes | None:  # noqa: ANN001
+        if packet.is_keyframe:
+            keys.append(number)
+        return bytes(packet) if len(keys) > 1 else None
+
+    file_surgery.rewrite_packets(full, folder / "video.mkv", from_second_key)
+    numbers = list(range(12, NUM_FRAMES))
+    return Made(folder / "video.mkv", numbers, None)
+
+
+# Frame times
+
+UNEVEN_MS = [
+    *[40 * n + 9 * (n % 2) for n in range(20)],
+    *[1800 + 20 * n for n in range(20)],
+    *[2400 + 130 * n for n in range(10)],
+]
+"""Half a second of an even rate with jitter, a still second, then fast, then slow."""
+
+
+def uneven(suffix: str, codec: str = "libx264", **options: object) -> Maker:
+    def make(folder: Path) -> Made:
+        numbers = list(range(NUM_FRAMES))
+        path = write_video(
+            folder / f"video.{suffix}",
+            marked_frames(numbers),
+            codec=codec,
+            gop=12,
+            times=UNEVEN_MS,
+            time_base=Fraction(1, 1000),
+            **options,  # type: ignore[arg-type]
+        )
+        return Made(path, numbers, [ms / 1000 for ms in UNEVEN_MS])
+
+    return make
+
+
+def browser_recording(folder: Path) -> Made:
+    options = "-c:v libvpx -b:v 2M -deadline realtime -cpu-used 8 -g 25 -live 1"
+    made = plain("webm", options)(folder)
+    file_surgery.remove_default_duration(made.path)
+    return made
+
+
+def avi_with_gaps(folder: Path) -> Made:
+    pictures = marked_frames(range(100))
+    kept = [n for n in range(100) if n < 25 or n % 4 == 0]
+    choose = ["-vf", "select='lt(n,25)+not(mod(n,4))'", "-fps_mode", "vfr"]
+    path = encode(folder / "video.avi", " ".join([*choose, MPEG4]), pictures)
+    return Made(path, kept, [n / FPS for n in kept])
+
+
+def joined(suffix: str, options: str) -> Maker:
+    """Two files of which the second starts its clock anew, one after the other."""
+
+    def make(folder: Path) -> Made:
+        parts = [
+            encode(folder / f"{n}.{suffix}", options, numbers=range(n * NUM_FRAMES, (n + 1) * NUM_FRAMES))
+            for n in (0, 1)
+        ]
+        path = folder / f"video.{suffix}"
+        path.write_bytes(b"".join(part.read_bytes() for part in parts))
+        numbers = list(range(2 * NUM_FRAMES))
+        return Made(path, numbers, evenly(numbers))
+
+    return make
+
+
+def copied(first: str, second: str, options: str, *words: str, timed: bool = True) -> Maker:
+    """A file whose packets were copied into another container."""
+
+    def make(folder: Path) -> Made:
+        numbers = list(range(NUM_FRAMES))
+        source = encode(folder / f"source.{first}", options)
+        path = folder / f"video.{second}"
+        ffmpeg("-r", str(FPS), "-i", source, "-c", "copy", *words, path)
+        return Made(path, numbers, evenly(numbers) if timed else None)
+
+    return make
+
+
+# Shape
+
+
+def oriented(name: str) -> Maker:
+    def make(folder: Path) -> Made:
+        a, b, c, d = matrix = file_surgery.ORIENTATIONS[name]
+        shown = marked_frames(range(NUM_FRAMES))
+        stored = shown.swapaxes(1, 2) if a == 0 else shown
+        # With the axes swapped it is b and c that say which axis of the stored picture runs backwards.
+        if (b if a == 0 else a) < 0:
+            stored = stored[:, :, ::-1]
+        if (c if a == 0 else d) < 0:
+            stored = stored[:, ::-1]
+        path = encode(folder / "video.mp4", X264, np.ascontiguousarray(stored))
+        file_surgery.set_display_matrix(path, matrix, stored.shape[1:3])
+        numbers = list(range(NUM_FRAMES))
+        return Made(path, numbers, evenly(numbers))
+
+    return make
+
+
+def cropped(options: str, side: str, filter_name: str) -> Maker:
+    """A stream that is larger than what it shows by 16 pixels of noise on one side."""
+
+    def make(folder: Path) -> Made:
+        shown, wide = marked_frames(range(NUM_FRAMES)), side in ("left", "right")
+        noise_size = (NUM_FRAMES, HEIGHT, 16, 3) if wide else (NUM_FRAMES, 16, WIDTH, 3)
+        noise = np.random.default_rng(0).integers(0, 256, noise_size, np.uint8)
+        parts = [noise, shown] if side in ("left", "top") else [shown, noise]
+        full = encode(folder / "full.mp4", options, np.concatenate(parts, axis=2 if wide else 1))
+        ffmpeg("-i", full, "-c", "copy", "-bsf:v", f"{filter_name}=crop_{side}=16", folder / "video.mp4")
+        numbers = list(range(NUM_FRAMES))
+        return Made(folder / "video.mp4", numbers, evenly(numbers))
+
+    return make
+
+
+def sized(suffix: str, options: str, height: int, width: int) -> Maker:
+    def make(folder: Path) -> Made:
+        numbers = list(range(NUM_FRAMES))
+        path = encode(folder / f"video.{suffix}", options, marked_frames(numbers, height, width))
+        return Made(path, numbers, evenly(numbers), size=(height, width))
+
+    return make
+
+
+# Damage
+
+NO_B = "-c:v libx264 -preset fast -crf 12 -pix_fmt yuv420p -g 12 -bf 0 -x264-params threads=1:scenecut=0"
+
+
+def frame_lost(options: str, *, disposable: bool, damaged: range) -> Maker:
+    """Matroska without one frame of its second group: the first one that others need, or do not need."""
+
+    def make(folder: Path) -> Made:
+        full = encode(folder / "full.mkv", options)
+        lost: list[int] = []
+
+        def change(number: int, packet) -> bytes | None:  # noqa: ANN001
+            if not lost and number > 12 and packet.is_disposable == disposable:
+                lost.append(number)
+                return None
+            return bytes(packet)
+
+        file_surgery.rewrite_packets(full, folder / "video.mkv", change)
+        return Made(folder / "video.mkv", list(range(NUM_FRAMES)), None, damaged=damaged)
+
+    return make
+
+
+def bits_flipped(suffix: str, options: str, packet: int, damaged: range) -> Maker:
+    def make(folder: Path) -> Made:
+        path = encode(folder / f"video.{suffix}", options)
+        file_surgery.flip_bits(path, packet)
+        return Made(path, list(range(NUM_FRAMES)), None, damaged=damaged)
+
+    return make
+
+
+def tail_lost(suffix: str, options: str, packet: int) -> Maker:
+    def make(folder: Path) -> Made:
+        path = encode(folder / f"video.{suffix}", options)
+        file_surgery.cut_inside(path, packet)
+        return Made(path, list(range(NUM_FRAMES)), None, damaged=range(packet - 4, NUM_FRAMES))
+
+    return make
+
+
+HDR = "colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc"
+TO_709 = "-vf scale=out_color_matrix=bt709:out_range=tv -colorspace bt709 -color_primaries bt709 -color_trc bt709"
+TO_2020 = "-vf scale=out_color_matrix=bt2020:out_range=tv,format=yuv420p10le"
+PALETTE = "-vf split[a][b];[a]palettegen=reserve_transparent=0[p];[b][p]paletteuse=dither=none"
+GREY_PALETTE = f"{PALETTE.replace('split', 'format=gray,split')}"
+
+KINDS.update(
+    {
+        "Groups of pictures": {
+            "H.264 with B-frames, MP4": plain("mp4", X264),
+            "H.264, open groups, MP4": plain("mp4", X264 + ":open-gop=1"),
+            "H.264, open groups, MKV": plain("mkv", X264 + ":open-gop=1"),
+            "H.264, intra refresh, MP4": plain("mp4", X264 + ":intra-refresh=1"),
+            "HEVC, open groups (RASL), MP4": plain("mp4", f"{X265}{X265_QUIET}:open-gop=1"),
+            "HEVC, starts inside an open group, MKV": starts_open,
+            "VP9 with hidden frames, WebM": plain("webm", "-c:v libvpx-vp9 -b:v 2M -deadline good -cpu-used 8 -g 20"),
+            "AV1, MP4": plain("mp4", "-c:v libsvtav1 -preset 9 -crf 20 -g 16"),
+        },
+        "Cuts and beginnings": {
+            "cut by stream copy (edit list), MP4": cut_by_copy,
+            "picture starts 1 s after the sound, MP4": late_picture("mp4", "aac"),
+            "picture starts 1 s after the sound, MKV": late_picture("mkv", "flac"),
+        },
+        "Frame times": {
+            "uneven times, MP4": uneven("mp4"),
+            "uneven times, MKV": uneven("mkv"),
+            "uneven times, fragmented MP4": uneven("mp4", container_options={"movflags": "frag_keyframe+empty_moov"}),
+            "recorded by a browser, WebM": browser_recording,
+            "MPEG-4 with empty chunks, AVI": avi_with_gaps,
+        },
+        "Containers": {
+            "MPEG-4 with B-frames, AVI": plain("avi", f"{MPEG4} -bf 2"),
+            "Xvid, B-frames packed, AVI": plain("avi", "-c:v libxvid -qscale:v 2 -g 12 -bf 2"),
+            "H.264 with B-frames copied into AVI": copied("mp4", "avi", X264),
+            "H.264, TS": plain("ts", X264),
+            "MPEG-2, TS": plain("ts", MPEG2),
+            "H.264, two TS joined": joined("ts", X264),
+            "MPEG-2, program stream": plain("mpg", MPEG2),
+            "MPEG-2, two program streams joined": joined("mpg", MPEG2),
+            "raw H.264": plain("h264", X264),
+            "raw H.264 copied into MP4": copied("h264", "mp4", X264, timed=False),
+            "raw MPEG-4": plain("m4v", f"{MPEG4} -bf 2"),
+            "raw MPEG-4 copied into MP4": copied("m4v", "mp4", f"{MPEG4} -bf 2", timed=False),
+            "Motion JPEG, AVI": plain("avi", "-c:v mjpeg -qscale:v 2 -pix_fmt yuvj420p"),
+        },
+        "Palettes": {
+            "8 bits with palette, AVI": plain("avi", f"{PALETTE} -c:v rawvideo -pix_fmt pal8"),
+            "8 bits with palette, MOV": plain("mov", f"{PALETTE} -c:v rawvideo -pix_fmt pal8"),
+            "grey with palette, AVI": plain("avi", f"{GREY_PALETTE} -c:v rawvideo -pix_fmt pal8", has_color=False),
+            "QuickTime Animation, grey, MOV": plain("mov", "-c:v qtrle -pix_fmt gray -g 12", has_color=False),
+            "GIF": plain("gif", PALETTE),
+        },
+        "Orientation and size": {
+            **{f"{name}, MP4": oriented(name) for name in file_surgery.ORIENTATIONS},
+            "H.264 cropped on the left, MP4": cropped(X264, "left", "h264_metadata"),
+            "H.264 cropped at the top, MP4": cropped(X264, "top", "h264_metadata"),
+            "HEVC cropped on the left, MP4": cropped(f"{X265}{X265_QUIET}", "left", "hevc_metadata"),
+            "odd size, H.264 4:4:4, MP4": sized("mp4", X264.replace("yuv420p", "yuv444p"), 127, 161),
+            "odd size, VP9, WebM": sized("webm", "-c:v libvpx-vp9 -b:v 2M -cpu-used 8 -pix_fmt yuv420p", 127, 161),
+        },
+        "Fields and colour": {
+            "H.264 interlaced (MBAFF), MP4": plain("mp4", f"{X264}:tff=1 -flags +ilme+ildct"),
+            "H.264 marked interlaced, MP4": plain("mp4", f"{X264}:fake-interlaced=1"),
+            "MPEG-2 interlaced, TS": plain("ts", f"{MPEG2} -flags +ilme+ildct -alternate_scan 1"),
+            "BT.709, MP4": plain("mp4", f"{TO_709} {X264}"),
+            "full range, MP4": plain("mp4", X264.replace("yuv420p", "yuvj420p")),
+            "H.264 with 10 bits, MP4": plain("mp4", X264.replace("yuv420p", "yuv420p10le")),
+            "HEVC, BT.2020 PQ, 10 bits, MP4": plain(
+                "mp4", f"{TO_2020} {X265.replace('-pix_fmt yuv420p ', '')}{X265_QUIET}:{HDR}"
+            ),
+        },
+        "Damage": {
+            "a P-frame lost, MKV": frame_lost(X264, disposable=False, damaged=range(12, 24)),
+            "a B-frame lost, MKV": frame_lost(X264, disposable=True, damaged=range(12, 24)),
+            "bits flipped, H.264, MP4": bits_flipped("mp4", NO_B, 17, range(17, 24)),
+            "bits flipped, H.264 with B-frames, MP4": bits_flipped("mp4", X264, 17, range(8, 27)),
+            "bits flipped, HEVC, MP4": bits_flipped("mp4", f"{X265}{X265_QUIET}:bframes=0", 17, range(17, 24)),
+            "bits flipped, MPEG-4, AVI": bits_flipped("avi", MPEG4, 17, range(17, 24)),
+            "bits flipped, MPEG-2, TS": bits_flipped("ts", MPEG2, 17, range(10, 30)),
+            "tail lost, MKV": tail_lost("mkv", X264, 40),
+            "tail lost, AVI": tail_lost("avi", f"{MPEG4} -bf 2", 40),
+            "tail lost, MP4 with its index in front": tail_lost("mp4", f"{X264} -movflags +faststart", 40),
+            "tail lost, TS": tail_lost("ts", X264, 40),
+        },
+    }
+)
+
+
+def make_all(folder: Path, word: str = "") -> dict[str, Made]:
+    """Make every file whose kind has ``word`` in its name, below ``folder``."""
+    if shutil.which("ffmpeg") is None:
+        raise SystemExit("the ffmpeg command line program is needed to make the files")
+    made = {}
+    for kinds in KINDS.values():
+        for name in (name for name in kinds if word in name):
+            place = folder / f"{len(made):02}"
+            place.mkdir()
+            made[name] = kinds[name](place)
+    return made
