@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import select
 import subprocess
 import sys
@@ -48,7 +47,8 @@ class ReaderProcess:
                 env={**os.environ, "OMP_NUM_THREADS": "1", "OPENCV_LOG_LEVEL": "SILENT"},
             )
         process = self._process
-        assert process.stdin is not None and process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
         request = {"path": str(made.path), "count": len(made.numbers), "has_color": made.has_color}
         process.stdin.write(json.dumps(request) + "\n")
         process.stdin.flush()
@@ -78,61 +78,71 @@ def _parsed(fields: dict) -> Answer:
 
 
 def _seen(values: list) -> Seen:
-    number, lies, color_error, size, digest = values
-    return Seen(number, lies, color_error, tuple(size), digest)
+    number, lies, color_error, shift, size, digest = values
+    return Seen(number, lies, color_error, shift, tuple(size), digest)
 
 
-def compare(files: dict[str, Made]) -> dict[str, dict[str, tuple[str, str]]]:
-    """For each file and reader the cells about frames and about seconds."""
-    table: dict[str, dict[str, tuple[str, str]]] = {name: {} for name in files}
+Answers = dict[str, dict[str, Answer]]
+"""By file, then by reader."""
+
+
+def ask(files: dict[str, Made]) -> Answers:
+    """Ask every reader about every file."""
+    answers: Answers = {name: {} for name in files}
     for reader in READERS:
         process = ReaderProcess(reader)
         for name, made in files.items():
-            answer = process.answer(made)
-            table[name][reader] = (frames_cell(made, answer), seconds_cell(made, answer))
+            answers[name][reader] = process.answer(made)
         process.close()
-        right = sum(cells[reader][0] == RIGHT for cells in table.values())
+        right = sum(frames_cell(made, answers[name][reader]) == RIGHT for name, made in files.items())
         print(f"{reader}: {right} of {len(files)} right", file=sys.stderr, flush=True)
-    return table
+    return answers
 
 
-def markdown(table: dict[str, dict[str, tuple[str, str]]], which: int, readers: list[str]) -> str:
-    """One table, grouped as the kinds are; ``which`` is 0 for frames and 1 for seconds."""
+def tables(files: dict[str, Made], answers: Answers) -> dict[str, str]:
+    """The tables of the page by name."""
+    readers = list(next(iter(answers.values())))
+    frames = {name: {key: frames_cell(made, answers[name][key]) for key in readers} for name, made in files.items()}
+    timed = [reader for reader in readers if reader != "PyAV, seeking"]
+    seconds = {name: {key: seconds_cell(made, answers[name][key]) for key in timed} for name, made in files.items()}
+    return {
+        "versions": f"Measured with {versions()}.",
+        "frames": markdown(frames),
+        "seconds": markdown({name: row for name, row in seconds.items() if set(row.values()) - {RIGHT}}),
+    }
+
+
+def markdown(table: dict[str, dict[str, str]]) -> str:
+    """One table, grouped as the kinds are, without rows that say nothing."""
+    readers = list(next(iter(table.values())))
     lines = [f"| file | {' | '.join(readers)} |", "|---" * (len(readers) + 1) + "|"]
     for group, kinds in KINDS.items():
-        rows = [name for name in kinds if name in table and any(table[name][reader][which] for reader in readers)]
+        rows = [name for name in kinds if any(table.get(name, {}).values())]
         lines += [f"| **{group}** |{' |' * len(readers)}"] if rows else []
-        lines += [f"| {name} | {' | '.join(table[name][reader][which] for reader in readers)} |" for name in rows]
+        lines += [f"| {name} | {' | '.join(table[name].values())} |" for name in rows]
     return "\n".join(lines)
 
 
 def main() -> None:
     """Make the files, ask the readers, print or write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", help="only the kinds whose name has this word")
-    parser.add_argument("--reader", action="append", help="only these readers")
+    parser.add_argument("--only", default="", help="only the kinds whose name has this word")
+    parser.add_argument("--reader", action="append", help="only this reader; may be given several times")
     parser.add_argument("--write", type=Path, help="write the tables into this page")
     options = parser.parse_args()
     for reader in set(READERS) - set(options.reader or READERS):
         del READERS[reader]
     with tempfile.TemporaryDirectory() as folder:
-        files = make_all(Path(folder), options.only or "")
-        table = compare(files)
-    readers = list(READERS)
-    timed = [reader for reader in readers if reader != "PyAV, seeking"]
-    tables = {
-        "frames": markdown(table, 0, readers),
-        "seconds": markdown(table, 1, timed),
-        "versions": f"Measured with {versions()}.",
-    }
+        files = make_all(Path(folder), options.only)
+        found = tables(files, ask(files))
     if options.write is None:
-        print("\n\n".join(tables.values()))
+        print("\n\n".join(found.values()))
         return
     page = options.write.read_text()
-    for name, text in tables.items():
-        marks = f"<!-- readers: {name} -->\n", f"\n<!-- end: {name} -->"
-        pattern = f"{re.escape(marks[0])}.*?{re.escape(marks[1])}"
-        page = re.sub(pattern, lambda _, text=text, marks=marks: marks[0] + text + marks[1], page, flags=re.DOTALL)
+    for name, text in found.items():
+        start, end = f"<!-- readers: {name} -->\n", f"\n<!-- end: {name} -->"
+        before, rest = page.split(start)
+        page = before + start + text + end + rest.split(end.lstrip("\n"), 1)[1]
     options.write.write_text(page)
 
 

@@ -68,10 +68,33 @@ def rewrite_packets(source: Path, target: Path, change: Callable[[int, Packet[An
             write.mux_one(changed)
 
 
+def is_needed(data: bytes) -> bool:
+    """Whether others are built on the frame in an H.264 packet with units after their lengths (H.264, 7.4.1)."""
+    place = 0
+    while place < len(data):
+        if data[place + 4] & 31 in SLICES:
+            return bool(data[place + 4] >> 5 & 3)
+        place += 4 + int.from_bytes(data[place : place + 4], "big")
+    raise ValueError("a packet without a slice")
+
+
+SLICES = (1, 5)
+"""Types of H.264's units that hold pictures."""
+
+
 def packet_places(path: Path) -> list[tuple[int, int]]:
     """Where the bytes of each packet of the video lie, in stored order: place and length."""
     with av.open(str(path)) as container:
-        return [(int(packet.pos or 0), packet.size) for packet in _packets(container, container.streams.video[0])]
+        is_ts = container.format.name == "mpegts"
+        # A short frame fills one packet of a transport stream from its end.
+        return [
+            (int(packet.pos or 0) + (max(0, TS_LENGTH - packet.size) if is_ts else 0), packet.size)
+            for packet in _packets(container, container.streams.video[0])
+        ]
+
+
+TS_LENGTH = 188
+"""Bytes of a packet of a transport stream."""
 
 
 def flip_bits(path: Path, packet: int) -> None:

@@ -28,7 +28,7 @@ class Made:
         times_sec: When each is shown, from the file's beginning; None where the file does not say it.
         size: Height and width as shown.
         has_color: Whether the strip's colours are to be compared.
-        damaged: Frames whose picture, or whether there is one, nobody can say: they have to be the same however reached.
+        damaged: Frames of which nobody can say what they show: they have to be the same however reached.
     """
 
     path: Path
@@ -62,7 +62,7 @@ def encode(
     pictures = marked_frames(numbers) if pictures is None else pictures
     height, width = pictures.shape[1:3]
     source = f"-f rawvideo -pix_fmt rgb24 -s {width}x{height} -r {FPS} -i -".split()
-    ffmpeg(*source, *"-map_metadata -1 -fflags +bitexact".split(), *options.split(), path, pictures=pictures)
+    ffmpeg(*source, *["-map_metadata", "-1", "-fflags", "+bitexact"], *options.split(), path, pictures=pictures)
     return path
 
 
@@ -103,7 +103,7 @@ def late_picture(suffix: str, sound: str) -> Maker:
     def make(folder: Path) -> Made:
         numbers = list(range(NUM_FRAMES))
         picture = encode(folder / "picture.mp4", X264)
-        tone = "-f lavfi -i sine=frequency=440:duration=3".split()
+        tone = ["-f", "lavfi", "-i", "sine=frequency=440:duration=3"]
         path = folder / f"video.{suffix}"
         ffmpeg(*tone, "-itsoffset", "1", "-i", picture, *f"-map 1:v -map 0:a -c:v copy -c:a {sound}".split(), path)
         return Made(path, numbers, evenly(numbers, 1.0))
@@ -116,14 +116,14 @@ def starts_open(folder: Path) -> Made:
     full = encode(folder / "full.mkv", f"{X265}{X265_QUIET}:open-gop=1")
     keys: list[int] = []
 
-    def from_second_key(number: int, packet) -> bytes | None:  # noqa: ANN001
+    def from_second_key(number: int, packet) -> bytes | None:
         if packet.is_keyframe:
             keys.append(number)
         return bytes(packet) if len(keys) > 1 else None
 
     file_surgery.rewrite_packets(full, folder / "video.mkv", from_second_key)
     numbers = list(range(12, NUM_FRAMES))
-    return Made(folder / "video.mkv", numbers, None)
+    return Made(folder / "video.mkv", numbers, evenly(numbers))
 
 
 # Frame times
@@ -184,17 +184,28 @@ def joined(suffix: str, options: str) -> Maker:
     return make
 
 
-def copied(first: str, second: str, options: str, *words: str, timed: bool = True) -> Maker:
-    """A file whose packets were copied into another container."""
+def copied(first: str, second: str, options: str, *, hidden: int = 0) -> Maker:
+    """A file whose packets were copied into another container; an edit list may hide the first few."""
 
     def make(folder: Path) -> Made:
-        numbers = list(range(NUM_FRAMES))
+        numbers = list(range(hidden, NUM_FRAMES))
         source = encode(folder / f"source.{first}", options)
         path = folder / f"video.{second}"
-        ffmpeg("-r", str(FPS), "-i", source, "-c", "copy", *words, path)
-        return Made(path, numbers, evenly(numbers) if timed else None)
+        ffmpeg("-r", str(FPS), "-i", source, "-c", "copy", path)
+        return Made(path, numbers, None if hidden else evenly(numbers))
 
     return make
+
+
+def packed_b_frames(folder: Path) -> Made:
+    """Xvid stores a B-frame in the chunk of the frame it follows, and a frame that is not coded where it would be."""
+    full = encode(folder / "full.avi", "-c:v libxvid -qscale:v 2 -g 12 -bf 2", numbers=range(NUM_FRAMES + 12))
+    chunks = file_surgery.packet_places(full)
+    # The encoder loses frames at its end; after a frame that is not coded none is pending.
+    last = next(place for place, (_, length) in enumerate(chunks) if place >= NUM_FRAMES - 6 and length < 8)
+    ffmpeg("-i", full, "-c", "copy", "-frames:v", str(last + 1), folder / "video.avi")
+    numbers = list(range(last + 1))
+    return Made(folder / "video.avi", numbers, evenly(numbers))
 
 
 # Shape
@@ -248,6 +259,12 @@ def sized(suffix: str, options: str, height: int, width: int) -> Maker:
 NO_B = "-c:v libx264 -preset fast -crf 12 -pix_fmt yuv420p -g 12 -bf 0 -x264-params threads=1:scenecut=0"
 
 
+def damaged_file(path: Path, damaged: range) -> Made:
+    """A file with all frames but the damaged ones in their places."""
+    numbers = list(range(NUM_FRAMES))
+    return Made(path, numbers, evenly(numbers), damaged=damaged)
+
+
 def frame_lost(options: str, *, disposable: bool, damaged: range) -> Maker:
     """Matroska without one frame of its second group: the first one that others need, or do not need."""
 
@@ -255,14 +272,15 @@ def frame_lost(options: str, *, disposable: bool, damaged: range) -> Maker:
         full = encode(folder / "full.mkv", options)
         lost: list[int] = []
 
-        def change(number: int, packet) -> bytes | None:  # noqa: ANN001
-            if not lost and number > 12 and packet.is_disposable == disposable:
+        def change(number: int, packet) -> bytes | None:
+            data = bytes(packet)
+            if not lost and number > 12 and file_surgery.is_needed(data) != disposable:
                 lost.append(number)
                 return None
-            return bytes(packet)
+            return data
 
         file_surgery.rewrite_packets(full, folder / "video.mkv", change)
-        return Made(folder / "video.mkv", list(range(NUM_FRAMES)), None, damaged=damaged)
+        return damaged_file(folder / "video.mkv", damaged)
 
     return make
 
@@ -271,7 +289,7 @@ def bits_flipped(suffix: str, options: str, packet: int, damaged: range) -> Make
     def make(folder: Path) -> Made:
         path = encode(folder / f"video.{suffix}", options)
         file_surgery.flip_bits(path, packet)
-        return Made(path, list(range(NUM_FRAMES)), None, damaged=damaged)
+        return damaged_file(path, damaged)
 
     return make
 
@@ -280,7 +298,7 @@ def tail_lost(suffix: str, options: str, packet: int) -> Maker:
     def make(folder: Path) -> Made:
         path = encode(folder / f"video.{suffix}", options)
         file_surgery.cut_inside(path, packet)
-        return Made(path, list(range(NUM_FRAMES)), None, damaged=range(packet - 4, NUM_FRAMES))
+        return damaged_file(path, range(packet - 4, NUM_FRAMES))
 
     return make
 
@@ -317,7 +335,7 @@ KINDS.update(
         },
         "Containers": {
             "MPEG-4 with B-frames, AVI": plain("avi", f"{MPEG4} -bf 2"),
-            "Xvid, B-frames packed, AVI": plain("avi", "-c:v libxvid -qscale:v 2 -g 12 -bf 2"),
+            "Xvid, B-frames packed, AVI": packed_b_frames,
             "H.264 with B-frames copied into AVI": copied("mp4", "avi", X264),
             "H.264, TS": plain("ts", X264),
             "MPEG-2, TS": plain("ts", MPEG2),
@@ -325,9 +343,9 @@ KINDS.update(
             "MPEG-2, program stream": plain("mpg", MPEG2),
             "MPEG-2, two program streams joined": joined("mpg", MPEG2),
             "raw H.264": plain("h264", X264),
-            "raw H.264 copied into MP4": copied("h264", "mp4", X264, timed=False),
+            "raw H.264 copied into MP4": copied("h264", "mp4", X264, hidden=2),
             "raw MPEG-4": plain("m4v", f"{MPEG4} -bf 2"),
-            "raw MPEG-4 copied into MP4": copied("m4v", "mp4", f"{MPEG4} -bf 2", timed=False),
+            "raw MPEG-4 copied into MP4": copied("m4v", "mp4", f"{MPEG4} -bf 2"),
             "Motion JPEG, AVI": plain("avi", "-c:v mjpeg -qscale:v 2 -pix_fmt yuvj420p"),
         },
         "Palettes": {

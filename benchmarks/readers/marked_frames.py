@@ -21,12 +21,16 @@ HEIGHT, WIDTH = 128, 160
 STRIP = 4
 """The strip of colours takes one part in four of the height."""
 
-PATCHES = np.array([(220, 200, 60), (40, 60, 170), (60, 160, 90), (190, 50, 60)], np.uint8)
-"""Colours of the strip from left to right; their brightness differs too, for videos without colour."""
+PATCHES = np.array([(227, 201, 66), (45, 67, 171), (58, 162, 97), (198, 50, 50)], np.uint8)
+"""Colours of the strip from left to right; their brightness differs too, for videos without colour. As YUV of 8 bits
+(BT.601 and BT.709) they are rounded by less than a third of a level."""
+
+ALWAYS = 1024
+"""Added to every number: no frame's blocks are all black."""
 
 LUMA = np.array([0.299, 0.587, 0.114])
-BLACK, STRANGE = 12, 20
-"""Mean levels below which a picture is black, and by which the strip's brightness may differ."""
+BLANK, STRANGE = 3, 20
+"""Standard deviation below which a picture is blank, and levels by which the strip's brightness may differ."""
 
 
 class Seen(NamedTuple):
@@ -34,8 +38,9 @@ class Seen(NamedTuple):
 
     Attributes:
         number: Of the frame; -1 where the blocks cannot be read.
-        lies: ``upright``, ``turned``, ``mirrored``, ``black`` or ``unclear``.
+        lies: ``upright``, ``turned``, ``mirrored``, ``blank`` or ``unclear``.
         color_error: The largest difference of a patch's colour from what it should be, in levels of 255.
+        shift: How far a border of the strip lies from where it should be, as a part of the width.
         size: Height and width.
         digest: Checksum of the pixels.
     """
@@ -43,6 +48,7 @@ class Seen(NamedTuple):
     number: int
     lies: str
     color_error: float
+    shift: float
     size: tuple[int, int]
     digest: int
 
@@ -51,25 +57,40 @@ def marked_frames(numbers: Sequence[int], height: int = HEIGHT, width: int = WID
     """Frames uint8 ``t h w c`` with these numbers."""
     strip = PATCHES[np.arange(width) * len(PATCHES) // width]
     top = np.broadcast_to(strip, (len(numbers), height // STRIP, width, 3))
-    blocks = [numbered_frames(1, height - height // STRIP, width, first=number)[0] for number in numbers]
+    blocks = [numbered_frames(1, height - height // STRIP, width, first=ALWAYS + number)[0] for number in numbers]
     return np.concatenate([top, np.stack(blocks)], axis=1)
 
 
 def read_marks(picture: np.ndarray, *, has_color: bool = True) -> Seen:
     """Read one picture ``h w c``, RGB."""
     size, digest = (int(picture.shape[0]), int(picture.shape[1])), zlib.crc32(np.ascontiguousarray(picture))
-    if picture.mean() < BLACK:
-        return Seen(-1, "black", 0.0, size, digest)
+    if picture.std(axis=(0, 1)).max() < BLANK:
+        return Seen(-1, "blank", 0.0, 0.0, size, digest)
     for lies, upright in _ways_up(picture):
         patches = _patch_means(upright)
         if np.abs(patches @ LUMA - PATCHES @ LUMA).max() < STRANGE:
             error = float(np.abs(patches - PATCHES).max()) if has_color and lies == "upright" else 0.0
-            return Seen(read_number(upright[upright.shape[0] // STRIP :]), lies, error, size, digest)
+            return Seen(_number(upright), lies, error, _shift(upright), size, digest)
     # Other shades than expected: a wrong colour is no reason not to read the number.
-    number = read_number(picture[picture.shape[0] // STRIP :])
-    if number >= 0 and has_color:
-        return Seen(number, "upright", float(np.abs(_patch_means(picture) - PATCHES).max()), size, digest)
-    return Seen(-1, "unclear", 0.0, size, digest)
+    number = _number(picture)
+    if number < 0 or not has_color:
+        return Seen(-1, "unclear", 0.0, 0.0, size, digest)
+    error = float(np.abs(_patch_means(picture) - PATCHES).max())
+    return Seen(number, "upright", error, _shift(picture), size, digest)
+
+
+def _number(upright: np.ndarray) -> int:
+    """The number in the blocks; -1 when they do not say one."""
+    return max(-1, read_number(upright[upright.shape[0] // STRIP :]) - ALWAYS)
+
+
+def _shift(upright: np.ndarray) -> float:
+    """How far the border in the middle of the strip lies from the middle, as a part of the width."""
+    height, width = upright.shape[0] // STRIP, upright.shape[1]
+    around = slice(width // 4 + width // 20, width * 3 // 4 - width // 20)
+    line = upright[height // 4 : height * 3 // 4, around].mean(axis=(0,)) @ LUMA
+    steps = np.abs(np.diff(line))
+    return float(abs(around.start + int(steps.argmax()) + 1 - width / 2) / width)
 
 
 def _ways_up(picture: np.ndarray) -> list[tuple[str, np.ndarray]]:

@@ -7,6 +7,7 @@ file once and is asked for every frame, in a shuffled order; the answer says wha
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ class Answer:
     """What a reader gave for one file.
 
     Attributes:
-        count: Frames that it says the file has.
+        count: Frames that it says the file has; -1 when it does not say.
         seen: What the picture at each index showed, by index; those that it refuses are missing.
         sequential: What the pictures showed that it gives when it reads from the first to the last.
         times_sec: Time of each frame in ``seen``'s order; empty when the reader tells none.
@@ -44,7 +45,9 @@ class Answer:
     error: str = ""
 
 
-Pictures = list[np.ndarray]
+MAX_ERROR = 60
+"""Characters of an error's text that a cell has room for."""
+
 Read = Callable[[Path, list[int], Callable[[np.ndarray], Seen]], Answer]
 
 
@@ -82,7 +85,7 @@ def kinema(backend: str) -> Read:
                     pixels = video.frames_at(valid[first : first + 7]).pixels
                     for number, picture in zip(valid[first : first + 7], pixels, strict=True):
                         if marks(picture).digest != answer.seen[number].digest:
-                            answer.other.append(f"frame {number} with {threads} threads, count {known}")
+                            answer.other.append(f"frame {number} with {threads} threads, count {known or 'unknown'}")
         answer.segment = _segment(path, backend)
         return answer
 
@@ -115,9 +118,12 @@ def pyav_in_order(path: Path, indices: list[int], marks: Callable[[np.ndarray], 
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         answer.fps = float(stream.average_rate or 0)
-        for number, frame in enumerate(container.decode(stream)):
-            answer.seen[number] = marks(frame.to_ndarray(format="rgb24"))
-            answer.times_sec[number] = frame.time if frame.time is not None else float("nan")
+        try:
+            for number, frame in enumerate(container.decode(stream)):
+                answer.seen[number] = marks(frame.to_ndarray(format="rgb24"))
+                answer.times_sec[number] = frame.time if frame.time is not None else float("nan")
+        except av.FFmpegError as error:
+            answer.error = first_line(error)
     answer.count, answer.sequential = len(answer.seen), list(answer.seen.values())
     return answer
 
@@ -130,8 +136,9 @@ def pyav_by_seek(path: Path, indices: list[int], marks: Callable[[np.ndarray], S
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         rate, base = stream.average_rate or stream.guessed_rate, stream.time_base
-        assert rate is not None and base is not None
-        answer.fps, answer.count = float(rate), stream.frames
+        assert rate is not None
+        assert base is not None
+        answer.fps, answer.count = float(rate), stream.frames or -1
         for number in indices:
             target = int(number / rate / base) + (stream.start_time or 0)
             container.seek(target, stream=stream)
@@ -139,6 +146,7 @@ def pyav_by_seek(path: Path, indices: list[int], marks: Callable[[np.ndarray], S
                 if frame.pts is not None and frame.pts >= target:
                     answer.seen[number] = marks(frame.to_ndarray(format="rgb24"))
                     break
+    answer.sequential = pyav_in_order(path, indices, marks).sequential
     return answer
 
 
@@ -221,8 +229,10 @@ def _refusals(answer: Answer) -> Iterator[None]:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's text."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    """The first line of an error's text, without the paths and places in it, and not all of a long one."""
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    line = re.sub(r"\[[^]]*\] ?|\S*/\S+:? ?|\w+\.\w+:\d+,? ?|^\w+, ", "", line).strip()
+    return line if len(line) <= MAX_ERROR else line[:MAX_ERROR].rsplit(" ", 1)[0] + " …"
 
 
 READERS: dict[str, Read] = {
