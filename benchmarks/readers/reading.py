@@ -101,7 +101,7 @@ def _segment(path: Path, backend: str) -> tuple[int, int] | None:
     record = Record(video_id="a", path=str(path), label="a", split="train", start=1.0, end=2.0)
     try:
         with open_record(record, backend=backend) as video:
-            span = frame_range(record, len(video), video.fps)
+            span = frame_range(record, video)
     except VideoError:
         return None
     return span.start, span.stop - 1
