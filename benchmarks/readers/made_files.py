@@ -203,7 +203,9 @@ def packed_b_frames(folder: Path) -> Made:
     chunks = file_surgery.packet_places(full)
     # The encoder loses frames at its end; after a frame that is not coded none is pending.
     last = next(place for place, (_, length) in enumerate(chunks) if place >= NUM_FRAMES - 6 and length < 8)
-    ffmpeg("-i", full, "-c", "copy", "-frames:v", str(last + 1), folder / "video.avi")
+    # It also leaves two empty chunks at the beginning, where it waits for B-frames.
+    evened = ["-bsf:v", "setts=pts=N:dts=N"]
+    ffmpeg("-i", full, "-c", "copy", *evened, "-frames:v", str(last + 1), folder / "video.avi")
     numbers = list(range(last + 1))
     return Made(folder / "video.avi", numbers, evenly(numbers))
 

@@ -14,10 +14,13 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from marked_frames import Seen, read_marks
+
+if TYPE_CHECKING:
+    from kinema.video.decoder import Decoder
 
 
 @dataclass(slots=True)
@@ -63,33 +66,48 @@ def kinema(backend: str) -> Read:
     """Read with kinema in every way it offers: frame by frame, at once, with a known count, with more threads."""
 
     def read(path: Path, indices: list[int], marks: Callable[[np.ndarray], Seen]) -> Answer:
+        from kinema.errors import VideoError
         from kinema.video.decoder import open_video
 
         answer = Answer()
         with open_video(path, backend=backend) as video:
-            for number in indices:
-                if number < len(video):
+            for number in (number for number in indices if number < len(video)):
+                try:
                     frames = video.frames_at([number])
-                    answer.seen[number] = marks(frames.pixels[0])
-                    answer.times_sec[number] = float(frames.times_sec[0])
+                except VideoError as error:
+                    answer.error = first_line(error)
+                    continue
+                answer.seen[number] = marks(frames.pixels[0])
+                answer.times_sec[number] = float(frames.times_sec[0])
             answer.count, answer.fps = len(video), video.fps
         with open_video(path, backend=backend) as video:
             counted = video.count_frames()
             answer.sequential = [marks(picture) for chunk in video.iter_frames() for picture in chunk.pixels]
         if counted != answer.count:
             answer.other.append(f"a full decode counts {counted}")
-        valid = [number for number in indices if number < counted]
         for known, threads in ((counted, 1), (None, 4), (counted, 4)):
             with open_video(path, backend=backend, num_frames=known, threads=threads) as video:
-                for first in range(0, len(valid), 7):
-                    pixels = video.frames_at(valid[first : first + 7]).pixels
-                    for number, picture in zip(valid[first : first + 7], pixels, strict=True):
-                        if marks(picture).digest != answer.seen[number].digest:
-                            answer.other.append(f"frame {number} with {threads} threads, count {known or 'unknown'}")
+                changed = _changed(video, [number for number in indices if number < counted], answer, marks)
+            if changed is not None:
+                answer.other.append(f"frame {changed} with {threads} threads, count {known or 'unknown'}")
         answer.segment = _segment(path, backend)
         return answer
 
     return read
+
+
+def _changed(
+    video: Decoder, indices: list[int], answer: Answer, marks: Callable[[np.ndarray], Seen], batch: int = 7
+) -> int | None:
+    """The first index that, asked for in a batch, gives another picture or time than ``answer`` has."""
+    for first in range(0, len(indices), batch):
+        numbers = indices[first : first + batch]
+        frames = video.frames_at(numbers)
+        for number, picture, time in zip(numbers, frames.pixels, frames.times_sec, strict=True):
+            known = answer.seen.get(number)
+            if known is None or marks(picture).digest != known.digest or abs(time - answer.times_sec[number]) > 1e-6:
+                return number
+    return None
 
 
 def _segment(path: Path, backend: str) -> tuple[int, int] | None:
