@@ -114,7 +114,7 @@ def tables(files: dict[str, Made], answers: Answers) -> dict[str, str]:
 
 def markdown(table: dict[str, dict[str, str]]) -> str:
     """One table, grouped as the kinds are, without rows that say nothing."""
-    readers = list(next(iter(table.values())))
+    readers = list(next(iter(table.values()), {}))
     lines = [f"| file | {' | '.join(readers)} |", "|---" * (len(readers) + 1) + "|"]
     for group, kinds in KINDS.items():
         rows = [name for name in kinds if any(table.get(name, {}).values())]

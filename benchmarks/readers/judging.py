@@ -78,7 +78,7 @@ def _wrong_count(made: Made, answer: Answer) -> str:
 def _unsteady(made: Made, answer: Answer) -> str:
     """Indices that give another picture than reading in order, or another one when asked in another way."""
     if answer.other:
-        return f"other pictures: {answer.other[0]}"
+        return f"other picture or time: {answer.other[0]}"
     if not made.damaged:
         return ""
     changed = sum(not same_picture(answer.seen.get(place), seen) for place, seen in enumerate(answer.sequential))

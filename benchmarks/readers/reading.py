@@ -85,11 +85,15 @@ def kinema(backend: str) -> Read:
             answer.sequential = [marks(picture) for chunk in video.iter_frames() for picture in chunk.pixels]
         if counted != answer.count:
             answer.other.append(f"a full decode counts {counted}")
-        for known, threads in ((counted, 1), (None, 4), (counted, 4)):
+        jumping = [number for number in indices if number < counted]
+        ways = ((jumping, counted, 1), (jumping, None, 4), (jumping, counted, 4), (list(range(counted)), None, 1))
+        for order, known, threads in ways:
             with open_video(path, backend=backend, num_frames=known, threads=threads) as video:
-                changed = _changed(video, [number for number in indices if number < counted], answer, marks)
+                changed = _changed(video, order, answer, marks)
             if changed is not None:
-                answer.other.append(f"frame {changed} with {threads} threads, count {known or 'unknown'}")
+                answer.other.append(
+                    f"frame {changed} with {threads} threads, count {known or 'unknown'}, from {order[0]} on"
+                )
         answer.segment = _segment(path, backend)
         return answer
 
