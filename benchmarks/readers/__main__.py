@@ -17,10 +17,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+from answers import Answer
 from judging import RIGHT, frames_cell, seconds_cell
-from made_files import KINDS, Made, make_all
+from kinds import KINDS, make_all
+from made_files import Made
 from marked_frames import Seen
-from reading import READERS, Answer, versions
+from reading import READERS, versions
 
 PATIENCE_SEC = 120
 """How long a reader may take for one file."""

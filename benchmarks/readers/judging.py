@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from itertools import zip_longest
 
+from answers import Answer
 from made_files import Made
 from marked_frames import Seen
-from reading import Answer
 
 RIGHT = "right"
 COLOR_TOLERANCE = 3.5

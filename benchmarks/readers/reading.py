@@ -7,126 +7,23 @@ file once and is asked for every frame, in a shuffled order; the answer says wha
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from answers import Answer, Read, first_line
+from kinema_reader import kinema
 from marked_frames import Seen, read_marks
-
-if TYPE_CHECKING:
-    from kinema.video.decoder import Decoder
-
-
-@dataclass(slots=True)
-class Answer:
-    """What a reader gave for one file.
-
-    Attributes:
-        count: Frames that it says the file has; -1 when it does not say.
-        seen: What the picture at each index showed, by index; those that it refuses are missing.
-        sequential: What the pictures showed that it gives when it reads from the first to the last.
-        times_sec: Time of each frame in ``seen``'s order; empty when the reader tells none.
-        fps: Its frame rate.
-        segment: First and last frame of the seconds 1 to 2, for readers that know segments.
-        other: Names of other ways of asking that gave other pictures.
-        error: Why it gave nothing.
-    """
-
-    count: int = 0
-    seen: dict[int, Seen] = field(default_factory=dict)
-    sequential: list[Seen] = field(default_factory=list)
-    times_sec: dict[int, float] = field(default_factory=dict)
-    fps: float = 0.0
-    segment: tuple[int, int] | None = None
-    other: list[str] = field(default_factory=list)
-    error: str = ""
-
-
-MAX_ERROR = 60
-"""Characters of an error's text that a cell has room for."""
-
-Read = Callable[[Path, list[int], Callable[[np.ndarray], Seen]], Answer]
 
 
 def shuffled(count: int) -> list[int]:
     """Every index once, in an order that jumps forward and back."""
     return np.random.default_rng(0).permutation(count).tolist()
-
-
-# kinema
-
-
-def kinema(backend: str) -> Read:
-    """Read with kinema in every way it offers: frame by frame, at once, with a known count, with more threads."""
-
-    def read(path: Path, indices: list[int], marks: Callable[[np.ndarray], Seen]) -> Answer:
-        from kinema.errors import VideoError
-        from kinema.video.decoder import open_video
-
-        answer = Answer()
-        with open_video(path, backend=backend) as video:
-            for number in (number for number in indices if number < len(video)):
-                try:
-                    frames = video.frames_at([number])
-                except VideoError as error:
-                    answer.error = first_line(error)
-                    continue
-                answer.seen[number] = marks(frames.pixels[0])
-                answer.times_sec[number] = float(frames.times_sec[0])
-            answer.count, answer.fps = len(video), video.fps
-        with open_video(path, backend=backend) as video:
-            counted = video.count_frames()
-            answer.sequential = [marks(picture) for chunk in video.iter_frames() for picture in chunk.pixels]
-        if counted != answer.count:
-            answer.other.append(f"a full decode counts {counted}")
-        jumping = [number for number in indices if number < counted]
-        ways = ((jumping, counted, 1), (jumping, None, 4), (jumping, counted, 4), (list(range(counted)), None, 1))
-        for order, known, threads in ways:
-            with open_video(path, backend=backend, num_frames=known, threads=threads) as video:
-                changed = _changed(video, order, answer, marks)
-            if changed is not None:
-                answer.other.append(
-                    f"frame {changed} with {threads} threads, count {known or 'unknown'}, from {order[0]} on"
-                )
-        answer.segment = _segment(path, backend)
-        return answer
-
-    return read
-
-
-def _changed(
-    video: Decoder, indices: list[int], answer: Answer, marks: Callable[[np.ndarray], Seen], batch: int = 7
-) -> int | None:
-    """The first index that, asked for in a batch, gives another picture or time than ``answer`` has."""
-    for first in range(0, len(indices), batch):
-        numbers = indices[first : first + batch]
-        frames = video.frames_at(numbers)
-        for number, picture, time in zip(numbers, frames.pixels, frames.times_sec, strict=True):
-            known = answer.seen.get(number)
-            if known is None or marks(picture).digest != known.digest or abs(time - answer.times_sec[number]) > 1e-6:
-                return number
-    return None
-
-
-def _segment(path: Path, backend: str) -> tuple[int, int] | None:
-    """First and last frame of the seconds 1 to 2 in a manifest's row."""
-    from kinema.data.dataset import frame_range, open_record
-    from kinema.data.manifest import Record
-    from kinema.errors import VideoError
-
-    record = Record(video_id="a", path=str(path), label="a", split="train", start=1.0, end=2.0)
-    try:
-        with open_record(record, backend=backend) as video:
-            span = frame_range(record, video)
-    except VideoError:
-        return None
-    return span.start, span.stop - 1
 
 
 # PyAV
@@ -248,13 +145,6 @@ def _refusals(answer: Answer) -> Iterator[None]:
         if type(error).__module__.split(".")[0] not in ("decord", "decord2"):
             raise
         answer.error = first_line(error)
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's text, without the paths and places in it, and not all of a long one."""
-    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    line = re.sub(r"\[[^]]*\] ?|\S*/\S+:? ?|\w+\.\w+:\d+,? ?|^\w+, ", "", line).strip()
-    return line if len(line) <= MAX_ERROR else line[:MAX_ERROR].rsplit(" ", 1)[0] + " …"
 
 
 READERS: dict[str, Read] = {
