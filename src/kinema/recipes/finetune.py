@@ -10,7 +10,7 @@ def finetune() -> Recipe:
     """Short cosine run of AdamW that moves the pretrained layers gently and the new classifier quickly.
 
     Mixup keeps a few hundred clips from being learnt by heart: it was worth twelve points on 562. Twenty epochs of two
-    dozen clips are no more than forty steps; with 200 the network leaves the linear probe behind (docs/results.md).
+    dozen clips are no more than forty steps; 200 bring it ahead of the linear probe (docs/results.md).
 
     Meant for networks that start from ImageNet or from another video set; a batch of 16 clips of 8 frames takes a
     ResNet-50 some 15 GB in fp32.
