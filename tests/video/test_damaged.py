@@ -77,6 +77,34 @@ def test_frames_with_gaps_between_them_are_read_without_starting_again(clean):
     assert len(decoded) < 1.6 * NUM_FRAMES, "each request decoded its group of pictures again"
 
 
+def test_a_request_decodes_its_own_part_of_a_video(clean):
+    with open_video(clean, num_frames=NUM_FRAMES) as video:
+        decoded = []
+        cursor = video._walk.cursor
+        plain = cursor.decode
+        cursor.decode = lambda packet, **options: [decoded.append(packet.pts), plain(packet, **options)][1]
+        for first in (0, 12, 5, 24):
+            decoded.clear()
+            video.frames_at([first, first + 4, first + 8])
+            assert len(decoded) < 25, "one request decoded on to the end of the video"
+
+
+@pytest.mark.parametrize("place", [0.3, 0.6, 0.97])
+def test_several_threads_lose_no_frame_around_a_damaged_packet(clean, place):
+    data = bytearray(clean.read_bytes())
+    begin = data.index(b"mdat") + int((len(data) - data.index(b"mdat")) * place * 0.85)
+    data[begin : begin + 300] = bytes(300)
+    path = clean.with_stem(f"zeros-{place}")
+    path.write_bytes(data)
+    with open_video(path) as video:
+        num_frames = video.count_frames()
+        sequential = video.frames_at(range(num_frames)).pixels
+    with open_video(path, threads=4) as video:
+        assert video.count_frames() == num_frames
+    with open_video(path, num_frames=num_frames, threads=4) as video:
+        assert np.array_equal(video.frames_at(range(num_frames)).pixels, sequential)
+
+
 def test_a_video_known_to_be_damaged_is_read_from_its_start(clean):
     path = damaged(clean, 11, num_flips=6)
     record = Record("v", path.name)

@@ -123,6 +123,18 @@ def test_frames_have_their_times(files, kind, known):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("damaged", [True, False])
+def test_a_frame_has_one_time_whatever_was_asked_before(files, kind, damaged):
+    path, _ = files[kind]
+    with open_video(path) as video:
+        times_sec = video.frame_times()
+    with open_video(path, damaged=damaged) as video:
+        for indices in ([1], [0, 7, 30], [20, len(times_sec) - 1]):
+            assert video.frames_at(indices).times_sec == pytest.approx(times_sec[indices], abs=2e-6)
+        assert video.frame_times() == pytest.approx(times_sec, abs=2e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("backend", ["pyav", "torchcodec"])
 def test_a_segment_holds_the_frames_shown_in_it(files, kind, backend, request):
     if backend == "torchcodec":

@@ -80,8 +80,8 @@ class CheckedRun:
         if not self._dropped or self._order is None:
             return True
         if goes_on:
-            ahead = []
-            while self.next <= self._last_fed and (item := next(self._frames, None)) is not None:
+            ahead, last = [], self._last_fed  # more packets are fed meanwhile, whose frames are not waited for
+            while self.next <= last and (item := next(self._frames, None)) is not None:
                 ahead.append(item)
             self._frames = chain(ahead, self._frames)
         else:
@@ -91,6 +91,8 @@ class CheckedRun:
                 raise IndexMismatchError
         if not self._order.agrees():
             raise IndexMismatchError
+        if goes_on and self.next < len(self._index):
+            self._order.forget(int(self._index.pts[self.next - 1]))
         return goes_on
 
     def _checked(self, packets: Iterable[Packet[Any]]) -> Iterator[tuple[int, VideoFrame]]:
@@ -103,9 +105,10 @@ class CheckedRun:
             for frame in frames:
                 if frame.pts is not None and frame.pts < self._begin:
                     continue  # shown before the key frame but stored after it (open group of pictures)
-                while self.next in self._dropped and frame.pts != index.pts[self.next]:
+                position = index.position_of(frame.pts)
+                while self.next in self._dropped and position != self.next:
                     self.next += 1
-                if self.next >= len(index) or frame.pts != index.pts[self.next] or frame.is_corrupt:
+                if position != self.next or frame.is_corrupt:
                     raise IndexMismatchError
                 self.next += 1
                 yield self.next - 1, frame
@@ -116,11 +119,10 @@ class CheckedRun:
 
     def _may_drop(self, packet: Packet[Any]) -> bool:
         """Whether the decoder need not decode a packet."""
-        position = self._index.position_of(packet.pts)
-        if self._order is None or position is None:
+        if self._order is None or packet.pts is None or (position := self._index.position_of(packet.pts)) is None:
             return False
         self._last_fed = max(self._last_fed, position)
-        is_needed = not self._order.add(memoryview(packet), self._index.pts[position])
+        is_needed = not self._order.add(memoryview(packet), packet.pts)
         if is_needed or position >= self.last_wanted or position in self.wanted:
             return False
         self._dropped.add(position)

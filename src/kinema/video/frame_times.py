@@ -24,7 +24,7 @@ class FrameTimes:
         """Average frames per second, found without decoding; 0.0 when the file does not say."""
         walk, clock = self._walk, self._walk.clock
         index = walk.packet_index()
-        if walk.num_frames is not None and len(clock.ticks) == walk.num_frames and not index.is_avi:
+        if walk.num_frames is not None and len(clock.ticks) == walk.num_frames and not clock.by_place:
             ticks = np.asarray(clock.ticks, np.int64)
         else:
             ticks = index.clock if index.runs else np.empty(0, np.int64)
@@ -42,20 +42,19 @@ class FrameTimes:
         walk, clock = self._walk, self._walk.clock
         if not clock.is_timed:
             return clock.spaced(positions)
-        index = walk.known_index()
+        index = walk.packet_index() if clock.by_place or walk.damaged else walk.known_index()
         if index is not None and index.trusted and not walk.can_seek:
             walk.length()  # settles whether the packets have the number of frames that are decoded
         if index is None or not self._tells(index, int(positions[-1])):
             if positions[-1] >= len(clock.ticks):
                 walk.count()
-            ticks = np.asarray(clock.ticks, np.int64)
-        else:
-            ticks = index.clock
-        return clock.seconds(ticks[positions], int(ticks[0]))
+            ticks = np.array([clock.ticks[position] for position in positions.tolist()], np.int64)
+            return clock.seconds(ticks, clock.ticks[0])
+        return clock.seconds(index.clock[positions], int(index.clock[0]))
 
     def _tells(self, index: PacketIndex, last: int) -> bool:
         """Whether frame ``last`` and those before it are shown when the packets say."""
         if last >= len(index.clock):
             return False
         counted = self._walk.num_frames == len(index.clock)
-        return self._walk.can_seek or (index.runs and (index.is_avi or counted))
+        return self._walk.can_seek or (index.runs and (self._walk.clock.by_place or counted))

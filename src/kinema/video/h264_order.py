@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
-SLICE, IDR_SLICE = 1, 5
+SLICE, IDR_SLICE, SEQUENCE = 1, 5, 7
 """Kinds of units."""
 
 B_SLICE = 1
@@ -30,6 +31,12 @@ class _Bits:
     def __init__(self, unit: bytes) -> None:
         data = unit.replace(b"\0\0\3", b"\0\0")
         self._value, self._left = int.from_bytes(data, "big"), 8 * len(data)
+        self._length = self._left
+
+    @property
+    def taken(self) -> int:
+        """How many bits were read."""
+        return self._length - self._left
 
     def take(self, count: int) -> int:
         """The next ``count`` bits as a number without sign."""
@@ -85,22 +92,23 @@ class SequenceHead:
         while start < end:
             kind = packet[start] & 31
             if kind in (SLICE, IDR_SLICE):
-                found = self._slice(bytes(packet[start + 1 : start + HEAD_BYTES]), kind)
-                return PictureHead(kind == IDR_SLICE, packet[start] & 96 > 0, *found) if found else None
+                return self._slice(bytes(packet[start + 1 : start + HEAD_BYTES]), kind, packet[start] & 96 > 0)
+            begin = start
             start += int.from_bytes(packet[start - self.length_bytes : start], "big") + self.length_bytes
+            if kind == SEQUENCE:
+                unit = bytes(packet[begin + 1 : max(begin, start - self.length_bytes)])
+                if _parsed(unit, self.length_bytes) != self:  # joined from differently made streams
+                    return None
         return None
 
-    def _slice(self, head: bytes, kind: int) -> tuple[bool, int] | None:
-        """Whether a slice is of type B, and the low bits of the order count; without ``_Bits`` in half its time."""
+    def _slice(self, head: bytes, kind: int, is_reference: bool) -> PictureHead | None:
+        """Read the head of a slice; without ``_Bits`` in a quarter of its time, for this is done for every packet."""
+        start = _slice_start(head[:2]) or _slice_start(head)
+        if start is None:
+            return None
+        slice_type, taken = start
         data = head.replace(b"\0\0\3", b"\0\0")
-        value, left = int.from_bytes(data, "big"), 8 * len(data)
-        slice_type = 0
-        for number in range(3):  # first macroblock, type of the slice, picture parameters
-            rest = value & (1 << left) - 1
-            left -= 2 * (left - rest.bit_length()) + 1
-            if left < 0:
-                return None
-            slice_type = (rest >> left) - 1 if number == 1 else slice_type
+        value, left = int.from_bytes(data, "big"), 8 * len(data) - taken
         left -= self.frame_num_bits + 2 * self.separate_planes
         if self.may_have_fields and left > 0:
             left -= 1 + (value >> left - 1 & 1)
@@ -110,7 +118,24 @@ class SequenceHead:
         left -= self.order_bits
         if left < 0:
             return None
-        return slice_type % 5 == B_SLICE, value >> left & (1 << self.order_bits) - 1
+        low_bits = value >> left & (1 << self.order_bits) - 1
+        return PictureHead(kind == IDR_SLICE, is_reference, slice_type % 5 == B_SLICE, low_bits)
+
+
+@lru_cache(maxsize=4096)
+def _slice_start(head: bytes) -> tuple[int, int] | None:
+    """The type of a slice, and how many bits hold it and its neighbours; None when there are more bits.
+
+    Two bytes nearly always hold them, and few pairs of bytes begin slices.
+    """
+    bits = _Bits(head)
+    try:
+        bits.number()  # first macroblock
+        slice_type = bits.number()
+        bits.number()  # picture parameters
+    except ValueError:
+        return None
+    return slice_type, bits.taken
 
 
 def read_sequence_head(record: bytes) -> SequenceHead | None:
@@ -122,8 +147,14 @@ def read_sequence_head(record: bytes) -> SequenceHead | None:
     if len(record) < 9 or record[0] != 1 or record[5] & 31 != 1:
         return None
     length = int.from_bytes(record[6:8], "big")
+    return _parsed(record[9 : 8 + length], (record[4] & 3) + 1)
+
+
+@lru_cache(maxsize=64)
+def _parsed(unit: bytes, length_bytes: int) -> SequenceHead | None:
+    """Read sequence parameters, without the byte that says what they are; None when they cannot be read here."""
     try:
-        return _sequence_head(record[9 : 8 + length], (record[4] & 3) + 1)
+        return _sequence_head(unit, length_bytes)
     except ValueError:
         return None
 
@@ -158,6 +189,7 @@ class OrderCheck:
 
     def __init__(self, head: SequenceHead) -> None:
         self._head = head
+        self._period = 1 << head.order_bits
         self._reference = 0
         self._sequence = 0
         self._seen: list[tuple[int, int, int]] = []
@@ -175,9 +207,9 @@ class OrderCheck:
             return False
         if picture.starts_sequence:
             self._sequence, self._reference = self._sequence + 1, 0
-        period = 1 << self._head.order_bits
         # Only low bits are stored: the count is the one nearest to that of the reference picture before.
-        order = self._reference + (picture.low_bits - self._reference + period // 2) % period - period // 2
+        half = self._period // 2
+        order = self._reference + (picture.low_bits - self._reference + half) % self._period - half
         if picture.is_reference:
             self._reference = order
         self._seen.append((pts, self._sequence, order))
@@ -187,3 +219,7 @@ class OrderCheck:
         """Whether the pictures taken in are shown in the order of their times, as far as their heads can be read."""
         seen = sorted(self._seen)
         return self._is_readable and all(before[1:] < after[1:] for before, after in itertools.pairwise(seen))
+
+    def forget(self, before: int) -> None:
+        """Forget the pictures shown before a time, once those taken in agree and any to come is shown after it."""
+        self._seen = [picture for picture in self._seen if picture[0] >= before]

@@ -57,11 +57,6 @@ class PacketIndex:
         return len(self.pts)
 
     @property
-    def is_avi(self) -> bool:
-        """Whether the container is AVI."""
-        return "avi" in self.formats
-
-    @property
     def trusted(self) -> bool:
         """Whether the packets tell the frames without a full decode."""
         return self.orderly and len(self) > 0 and bool(self.formats & TRUSTED_FORMATS)
@@ -99,19 +94,20 @@ def read_packet_index(container: InputContainer, stream: VideoStream) -> PacketI
         for number, packet in enumerate(container.demux(stream)):
             if packet.size == 0:
                 continue
-            if any(side.data_type in SETTINGS for side in packet.iter_sidedata()):
-                settings.append(number)
-            shown = gives_frame(packet)
-            if shown is not False and not packet.is_discard:
+            for side in packet.iter_sidedata():
+                if side.data_type in SETTINGS:
+                    settings.append(number)
+            shown, time, is_discard = gives_frame(packet), packet.pts, packet.is_discard
+            if shown is not False and not is_discard:
                 dts.append(packet.dts)
-            if packet.pts is None or packet.is_corrupt or shown is None:
+            if time is None or packet.is_corrupt or shown is None:
                 orderly = False
-                num_untimed += packet.pts is None
+                num_untimed += time is None
                 continue
             if packet.is_keyframe:
-                keys.append((packet.pts, packet.pts if packet.dts is None else packet.dts))
-            if shown and not packet.is_discard:
-                pts.append(packet.pts)
+                keys.append((time, time if packet.dts is None else packet.dts))
+            if shown and not is_discard:
+                pts.append(time)
     except FFmpegError:
         orderly = False
     times = np.sort(np.asarray(pts, dtype=np.int64))
@@ -140,12 +136,12 @@ def _frame_test(stream: VideoStream) -> Callable[[Packet[Any]], bool | None]:
     is_vp8 = stream.codec_context.name in ("vp8", "libvpx")
     length_bytes = _unit_length_bytes(stream)
 
-    def gives_frame(packet: Packet[Any]) -> bool | None:
-        if length_bytes and not _is_whole(packet, length_bytes):
-            return None
-        return not (is_vp8 and _is_hidden_vp8(packet))
+    def is_sound(packet: Packet[Any]) -> bool | None:
+        return True if _is_whole(packet, length_bytes) else None
 
-    return gives_frame
+    if length_bytes:
+        return is_sound
+    return (lambda packet: not _is_hidden_vp8(packet)) if is_vp8 else lambda packet: True
 
 
 def _is_hidden_vp8(packet: Packet[Any]) -> bool:

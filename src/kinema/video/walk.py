@@ -51,6 +51,7 @@ class Walk:
         cursor: The open file.
         clock: Knows when the frames that were read from the start on are shown.
         num_frames: The number of frames, once it is known.
+        damaged: Damaged frames were found earlier.
         num_damaged: Frames that were decoded in part only or have another one's time, and packets that gave no frame;
             known after ``count``.
     """
@@ -58,6 +59,7 @@ class Walk:
     def __init__(self, path: Path | StoredVideo, *, num_frames: int | None, damaged: bool, threads: int) -> None:
         self.path = path
         self.num_frames = num_frames
+        self.damaged = damaged
         self.num_damaged = 0
         self.cursor = FrameCursor(path, 1 if damaged else threads)
         context = self.cursor.stream.codec_context
@@ -202,6 +204,8 @@ class Walk:
             self._distrust()
         if item is None:
             self._next = self._frames.next if isinstance(self._frames, CheckedRun) else self._next
+            if self.cursor.threads != 1 and self._next != (self.num_frames or len(self.packet_index().clock)):
+                self._distrust()  # several threads lose whole frames around a damaged one
             return None
         position, frame = item
         if position == len(self.clock.ticks) and not isinstance(self._frames, CheckedRun):
