@@ -93,7 +93,7 @@ def test_a_run_and_its_checkpoint(finished: TrainResult, shapes: Manifest) -> No
 
 
 def test_the_command_line_says_what_to_do(finished: TrainResult, capsys: pytest.CaptureFixture[str]) -> None:
-    assert command(["train", "--resume", str(finished.path)]) == 1
+    assert command(["train", "--resume", str(finished.path), "--epochs", "9"]) == 1
     assert "kinema.train(model, resume=RUN)" in capsys.readouterr().err
 
 
