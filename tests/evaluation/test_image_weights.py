@@ -100,7 +100,7 @@ def test_command(videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     out = tmp_path / "f.npz"
     assert run(["features", f"{NAME}.imagenet", "--data", str(videos / "my.csv"), "--out", str(out)]) == 0
     printed = capsys.readouterr()
-    assert "2 videos x 1280 features" in printed.out
+    assert "2 videos x 1,280 features" in printed.out
     assert "8 frames, uniform, stride 1; short side 256 pixels, 1 crop of 224" in printed.err
     assert run(["evaluate", f"{NAME}.imagenet", "--data", str(videos / "my.csv")]) == 1
     assert "knows no action" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -77,6 +78,11 @@ class FileClock:
             self._offset += last + self._step - now
             now = last + self._step
         self.ticks.append(max(now, last))
+
+    def is_even(self, count: int) -> bool:
+        """Whether the first ``count`` frames were told, one step from each other but for rounding."""
+        pairs = itertools.pairwise(self.ticks[:count])
+        return count <= len(self.ticks) and all(abs(after - before - self._step) <= 1 for before, after in pairs)
 
     def seconds(self, ticks: np.ndarray, first: int) -> np.ndarray:
         """Seconds from the file's beginning.

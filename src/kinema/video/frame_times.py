@@ -42,8 +42,11 @@ class FrameTimes:
         walk, clock = self._walk, self._walk.clock
         if not clock.is_timed:
             return clock.spaced(positions)
-        index = walk.packet_index() if clock.by_place or walk.damaged else walk.known_index()
-        if index is not None and index.trusted and not walk.can_seek:
+        count = int(positions[-1]) + 1
+        needs_packets = clock.by_place or walk.damaged or not clock.is_even(count)
+        index = walk.packet_index() if needs_packets else walk.known_index()
+        is_unsettled = index is not None and index.trusted and not walk.can_seek
+        if is_unsettled and clock.ticks[:count] != index.clock[:count].tolist():
             walk.length()  # settles whether the packets have the number of frames that are decoded
         if index is None or not self._tells(index, int(positions[-1])):
             if positions[-1] >= len(clock.ticks):
