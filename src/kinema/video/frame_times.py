@@ -45,8 +45,8 @@ class FrameTimes:
         count = int(positions[-1]) + 1
         needs_packets = clock.by_place or walk.damaged or not clock.is_even(count)
         index = walk.packet_index() if needs_packets else walk.known_index()
-        is_unsettled = index is not None and index.trusted and not walk.can_seek
-        if is_unsettled and clock.ticks[:count] != index.clock[:count].tolist():
+        same = index is None or clock.ticks[:count] == index.clock[:count].tolist()
+        if index is not None and index.trusted and not (walk.can_seek or same):
             walk.length()  # settles whether the packets have the number of frames that are decoded
         if index is None or not self._tells(index, int(positions[-1])):
             if positions[-1] >= len(clock.ticks):
