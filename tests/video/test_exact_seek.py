@@ -8,6 +8,7 @@ import pytest
 from make_videos import numbered_frames, read_number, read_numbers, write_video
 from video_kinds import KINDS, shown_numbers
 
+from kinema.video import recent_frames
 from kinema.video.decoder import open_video
 
 SEEKING_KINDS = [
@@ -155,3 +156,21 @@ def test_numbers_survive_long_videos(tmp_path):
     with open_video(path) as video:
         indices = [1499, 249, 250, 251, 1000, 0]
         assert read_numbers(video.frames_at(indices).pixels) == indices
+
+
+@pytest.mark.parametrize("kept", [512 << 20, 4 * 48 * 64])
+def test_overlapping_requests_decode_a_file_without_seeking_once(tmp_path, monkeypatch, kept):
+    monkeypatch.setattr(recent_frames, "MAX_BYTES", kept)
+    path = write_video(tmp_path / "long.ts", numbered_frames(90), codec="mpeg2video", gop=12)
+    decoded = []
+    with open_video(path) as video:
+        assert len(video) == 90
+        cursor = video._walk.cursor
+        plain = cursor.decode
+        monkeypatch.setattr(cursor, "decode", lambda packet, **how: [decoded.append(1), plain(packet, **how)][1])
+        for first in range(0, 70, 10):
+            wanted = range(first, first + 20, 3)
+            assert read_numbers(video.frames_at(wanted).pixels) == list(wanted)
+        assert read_numbers(video.frames_at([5, 70]).pixels) == [5, 70]
+    if kept > 1 << 20:
+        assert len(decoded) < 300, "each window read the file from its start"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
 from av.packet import Packet
 from av.video.frame import VideoFrame
@@ -13,9 +13,19 @@ from kinema.video.cursor import FrameCursor
 from kinema.video.h264_order import OrderCheck, SequenceHead
 from kinema.video.packet_index import PacketIndex
 
+Answer = TypeVar("Answer")
+
 
 class IndexMismatchError(Exception):
     """The decoder gave another frame than announced, or a damaged one; the file is to be read from its start."""
+
+
+def retried(read: Callable[[], Answer]) -> Answer:
+    """Read; once more where what was decoded is not what had been announced."""
+    try:
+        return read()
+    except IndexMismatchError:
+        return read()
 
 
 class CheckedRun:

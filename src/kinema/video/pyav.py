@@ -9,12 +9,13 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation
 
 from kinema.errors import VideoError
+from kinema.video.checked_run import retried
 from kinema.video.decoder import Decoder
 from kinema.video.frame_times import FrameTimes
 from kinema.video.orientation import orientation_of
 from kinema.video.place import StoredVideo
 from kinema.video.scaling import Scaling
-from kinema.video.walk import Walk, retried
+from kinema.video.walk import Walk
 
 SCALER = Interpolation.BILINEAR | Interpolation.FULL_CHR_H_INT
 """FFmpeg's bilinear filter widens when it shrinks, so nothing aliases; colour is interpolated for every pixel."""

@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import NoReturn
 
 from av.error import FFmpegError
 from av.video.frame import VideoFrame
 
 from kinema.errors import VideoError
-from kinema.video.checked_run import CheckedRun, IndexMismatchError
+from kinema.video.checked_run import CheckedRun, IndexMismatchError, retried
 from kinema.video.clock import FileClock
 from kinema.video.cursor import FrameCursor
 from kinema.video.h264_order import read_sequence_head
 from kinema.video.packet_index import PacketIndex, read_packet_index
 from kinema.video.place import StoredVideo
+from kinema.video.recent_frames import RecentFrames
 
 MIN_SKIP = 4
 """Frames that a seek must save. Measured on 340 x 256 H.264: with 2, every third frame takes a quarter longer."""
-
-
-Answer = TypeVar("Answer")
-
-
-def retried(read: Callable[[], Answer]) -> Answer:
-    """Read; once more where what was decoded is not what had been announced."""
-    try:
-        return read()
-    except IndexMismatchError:
-        return read()
 
 
 class Walk:
@@ -70,6 +60,7 @@ class Walk:
         self._frames: Iterator[tuple[int, VideoFrame]] | None = None
         self._next = 0
         self._head: VideoFrame | None = None
+        self._recent = RecentFrames()
         self._wanted: list[int] = [0]
         self._num_requests = 0
 
@@ -77,6 +68,7 @@ class Walk:
         """Say which frames will be asked for, in ascending order, so that others need not be decoded."""
         self._wanted = positions
         self._num_requests += 1
+        self._recent.forget_before(positions[0])
         if isinstance(self._frames, CheckedRun):
             self._tell(self._frames)
 
@@ -87,6 +79,8 @@ class Walk:
             IndexMismatchError: When a seek led elsewhere; all frames of the current request are to be read again.
             VideoError: When the video ends before ``position``.
         """
+        if (kept := self._recent.get(position)) is not None:
+            return kept
         self._approach(position)
         while (item := self._advance()) is not None:
             if item[0] >= position:
@@ -178,6 +172,7 @@ class Walk:
     def close(self) -> None:
         """Release the file."""
         self._frames = self._head = None
+        self._recent.clear()
         self.cursor.close()
 
     def _first(self) -> VideoFrame:
@@ -213,6 +208,8 @@ class Walk:
         if self.cursor.threads != 1 and (frame.is_corrupt or self.cursor.num_rejected):
             self._distrust()  # several threads repair damage in other ways
         self._next = position + 1
+        if self._recent.active and position >= self._wanted[0] and not isinstance(self._frames, CheckedRun):
+            self._recent.add(position, frame)
         return item
 
     def _settle(self, run: CheckedRun, *, goes_on: bool) -> None:
@@ -234,6 +231,7 @@ class Walk:
         index = self.seek_index()
         if index is None:
             if self._frames is None or position < self._next:
+                self._recent.active = self._num_requests > 1
                 self._restart()
             return
         key = index.key_before(position)
@@ -269,6 +267,7 @@ class Walk:
         """Give up seeking in this file, and reading it by several threads."""
         self._can_seek = False
         self._frames = None
+        self._recent.clear()
         self.cursor.threads = 1
         raise IndexMismatchError
 
@@ -279,6 +278,7 @@ class Walk:
             self.cursor.open()
         self._frames = enumerate(self.cursor.frames())
         self._next = 0
+        self._recent.clear()
 
     def _tail_agrees(self, index: PacketIndex) -> bool:
         """Whether the last group of pictures decodes to the very end that the packets announce."""
