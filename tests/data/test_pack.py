@@ -5,6 +5,7 @@ import tarfile
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from make_videos import numbered_frames, read_numbers, write_video
@@ -61,10 +62,24 @@ def test_frames_keep_their_order_and_times_whatever_the_original_is(tmp_path: Pa
             assert len(after) == len(before) == record.num_frames, record.video_id
             wanted, got = before.frames_at(range(len(before))), after.frames_at(range(len(after)))
             assert read_numbers(got.pixels) == list(range(len(before))), record.video_id
-            np.testing.assert_allclose(got.times_sec, wanted.times_sec, atol=1e-3)
+            np.testing.assert_allclose(got.times_sec, wanted.times_sec, atol=1e-4)
             assert after.size == tuple(side - side % 2 for side in before.size)
             if "uneven" not in record.video_id:
                 assert (after.fps, record.fps) == (before.fps, before.fps)
+
+
+def test_a_frame_folder_has_the_rate_of_its_manifest(tmp_path: Path) -> None:
+    folder = tmp_path / "videos" / "a"
+    folder.mkdir(parents=True)
+    for number, frame in enumerate(numbered_frames(12)):
+        cv2.imwrite(str(folder / f"{number:03}.png"), frame)
+    made = packed(
+        Manifest.from_records([Record("v", str(folder), fps=10.0)], classes=[], root=tmp_path), tmp_path / "out"
+    )
+    record = Manifest.read(made.manifest or "")[0]
+    with open_video(record.path) as video:
+        assert record.fps == video.fps == 10.0
+        np.testing.assert_allclose(video.frame_times(), np.arange(12) / 10, atol=1e-4)
 
 
 def test_every_frame_is_near_a_key_frame_and_sound_is_gone(tmp_path: Path) -> None:

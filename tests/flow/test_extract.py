@@ -1,6 +1,7 @@
 """Extraction: every video once, whatever stops it, on any number of processes; bad videos and full disks."""
 
 import io
+import json
 import os
 import signal
 import subprocess
@@ -20,7 +21,7 @@ from kinema.data.manifest import Manifest, Record
 from kinema.errors import UserError
 from kinema.flow.extract import extract, store_path
 from kinema.flow.store import JPEG_QUALITY
-from kinema.video.flow_store import open_flow_store
+from kinema.video.flow_store import FlowDescription, open_flow_store
 
 OPTIONS = ["--method", "farneback", "--backend", "opencv"]
 
@@ -52,6 +53,22 @@ def test_a_data_set_becomes_a_manifest_of_stores(shapes: Manifest, flow_of_shape
         assert (made.size, made.kind, made.quality) == ((32, 32), "jpeg", JPEG_QUALITY)
         assert made.version
         assert made.source == shapes[0].video_id
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "video"])
+def test_fields_have_the_times_of_their_frames(tmp_path: Path, kind: str) -> None:
+    times = np.cumsum([0, 40, 70, 33, 110, 40, 200, 33])
+    (tmp_path / "videos" / "a").mkdir(parents=True)
+    video = tmp_path / "videos" / "a" / "uneven.mkv"
+    write_video(video, numbered_frames(8), times=times.tolist(), time_base=Fraction(1, 1000))
+    options = ["--kind", kind, "--step", "2", "--out", str(tmp_path / "flow")]
+    assert run(["flow", "extract", "--data", str(tmp_path / "videos"), *OPTIONS, *options]) == 0
+    (path,) = tmp_path.joinpath("flow").rglob("uneven*.flow.*")
+    with open_flow_store(path) as store:
+        np.testing.assert_allclose(store.frame_times(), times[[0, 2, 4]] / 1000, atol=1e-6)
+        old = json.loads(store.description.to_json())
+    del old["times_sec"]  # as stores were before they knew uneven times
+    assert FlowDescription.from_json(path, json.dumps(old)).times_sec == ()
 
 
 def test_motion_to_the_right_is_stored_above_the_middle(flow_of_shapes: Manifest) -> None:

@@ -157,7 +157,7 @@ def frame_range(record: Record, decoder: Decoder) -> range:
     """Find the frames of a manifest row: the whole video, or those shown in ``[start, end)`` seconds.
 
     Seconds count from the file's beginning, as a player shows them, and a frame belongs to the segment when its own
-    time lies in it; see ``Decoder.frame_times``. A folder of images has the manifest's frame rate.
+    time lies in it; see ``times_of``.
 
     Args:
         record: The row.
@@ -168,9 +168,7 @@ def frame_range(record: Record, decoder: Decoder) -> range:
     """
     if math.isnan(record.start) and math.isnan(record.end):
         return range(len(decoder))
-    times_sec = decoder.frame_times()
-    if record.fps > 0 and Path(record.path).is_dir():
-        times_sec = np.arange(len(decoder)) / record.fps
+    times_sec = times_of(record, decoder)
     if len(times_sec) > 1 and times_sec[-1] <= 0:
         raise VideoError(record.path, "start and end need the times of the frames, and the video does not say them")
     span = frames_between(times_sec, record.start, record.end)
@@ -181,3 +179,18 @@ def frame_range(record: Record, decoder: Decoder) -> range:
             f"shown from {times_sec[0]:.2f} to {times_sec[-1]:.2f} s",
         )
     return span
+
+
+def times_of(record: Record, decoder: Decoder) -> np.ndarray:
+    """When each frame of a video is shown, in seconds, axis ``t``: ``Decoder.frame_times``.
+
+    A folder of images has the manifest's frame rate.
+    """
+    if has_own_rate(record):
+        return np.arange(len(decoder)) / record.fps
+    return decoder.frame_times()
+
+
+def has_own_rate(record: Record) -> bool:
+    """Whether the manifest says the frame rate because the video, a folder of images, does not."""
+    return record.fps > 0 and Path(record.path).is_dir()

@@ -13,7 +13,7 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
-from kinema.data.dataset import frame_range, open_record
+from kinema.data.dataset import frame_range, has_own_rate, open_record, times_of
 from kinema.data.manifest import Record
 from kinema.errors import UserError, VideoError
 from kinema.video.clock import ROUNDING_SEC
@@ -115,7 +115,11 @@ def pack_video(
         options = {"movflags": "+faststart"} if isinstance(target, Path) else {}
         with av.open(where, "w", format="mp4", container_options=options) as output:
             output.metadata["comment"] = json.dumps(packing.describe(record))
-            _encode(decoder, span, output, packing, advance)
+            rate = Fraction((record.fps if has_own_rate(record) else decoder.fps) or ASSUMED_FPS).limit_denominator(
+                1001
+            )
+            times_sec = times_of(record, decoder)[span.start : span.stop]
+            _encode(decoder, span, output, packing, advance, rate=rate, times_sec=times_sec)
     return len(span)
 
 
@@ -171,9 +175,11 @@ def _encode(
     output: av.container.OutputContainer,
     packing: Packing,
     advance: Callable[[int], object],
+    *,
+    rate: Fraction,
+    times_sec: np.ndarray,
 ) -> None:
     """Encode the frames of a stretch at their times, counted from its first frame."""
-    rate = Fraction(decoder.fps or ASSUMED_FPS).limit_denominator(1001)
     refined = -(-TICKS // rate.numerator)  # ticks of the clock for one of the rate's own
     clock = Fraction(1, rate.numerator * refined)
     height, width = (side - side % 2 for side in decoder.scaling.target(decoder.size))
@@ -182,10 +188,9 @@ def _encode(
     context = stream.codec_context
     context.thread_count, context.time_base = 1, clock
     context.colorspace, context.color_range = Colorspace.ITU601, ColorRange.MPEG
-    first, last = None, -1
+    ticks = iter(_ticks(times_sec, rate, clock))
     for frames in decoder.iter_frames(span.start, span.stop, chunk=CHUNK):
-        first = frames.times_sec[0] if first is None else first
-        for pixels, time_sec in zip(frames.pixels, frames.times_sec - first, strict=True):
+        for pixels in frames.pixels:
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels[:height, :width]), format="rgb24")
             picture = picture.reformat(
                 format="yuv420p",
@@ -194,19 +199,22 @@ def _encode(
                 dst_color_range=ColorRange.MPEG,
                 threads=1,
             )
-            last = max(last + 1, _ticks(time_sec, rate, clock))
-            picture.pts, picture.time_base = last, clock
+            picture.pts, picture.time_base = next(ticks), clock
             output.mux(stream.encode(picture))
         advance(len(frames.pixels))
     output.mux(stream.encode(None))
 
 
-def _ticks(time_sec: float, rate: Fraction, clock: Fraction) -> int:
-    """A frame's time on the clock: exact for steady videos, whose containers may have rounded it to a millisecond."""
-    place = round(time_sec * rate)
-    if abs(time_sec - place / rate) < ROUNDING_SEC:
-        return int(place / rate / clock)
-    return round(time_sec / clock)
+def _ticks(times_sec: np.ndarray, rate: Fraction, clock: Fraction) -> list[int]:
+    """Times on the clock from the first one on: exact for steady videos, whose containers may have rounded them."""
+    since = times_sec - times_sec[0]
+    places = np.rint(since * float(rate))
+    if np.all(np.abs(since - places / float(rate)) < ROUNDING_SEC):
+        ticks = [int(place / rate / clock) for place in places.astype(int).tolist()]
+    else:
+        ticks = np.rint(since / float(clock)).astype(int).tolist()
+    later = np.arange(len(ticks))  # no two frames may have one time
+    return (np.maximum.accumulate(np.array(ticks, np.int64) - later) + later).tolist()
 
 
 def _options(packing: Packing) -> dict[str, str]:

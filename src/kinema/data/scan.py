@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 
+from kinema.data.dataset import has_own_rate
 from kinema.data.manifest import Manifest, Record
 from kinema.data.validate import LISTED
 from kinema.errors import MissingExtraError, StorageError, UserError, VideoError
@@ -85,7 +85,7 @@ def scan(manifest: Manifest, num_workers: int | None = None, *, progress: Progre
             bad.append(BadVideo(record.video_id, record.path, answer))
             continue
         rate, last_sec = answer.fps, answer.last_sec
-        if record.fps > 0 and Path(record.path).is_dir():
+        if has_own_rate(record):
             rate, last_sec = record.fps, (answer.num_frames - 1) / record.fps
         frames[row], fps[row], num_damaged[row] = answer.num_frames, rate, answer.num_damaged
         if record.start - TOLERANCE_SEC > last_sec:

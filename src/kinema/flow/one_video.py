@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from kinema.data.dataset import frame_range, open_record
+from kinema.data.dataset import frame_range, has_own_rate, open_record, times_of
 from kinema.errors import UserError, VideoError
 from kinema.flow.quantise import quantise
 from kinema.flow.store import JPEG_QUALITY, writing_store
@@ -101,8 +101,8 @@ def extract_video(
         if 0 < extraction.short_side < min(size):
             decoder.scaling = Scaling(short_side=extraction.short_side)
             size = decoder.scaling.target(size)
-        fps = decoder.fps / extraction.step
-        times_sec = _uneven(decoder.frame_times()[positions], fps)
+        fps = (record.fps if has_own_rate(record) else decoder.fps) / extraction.step
+        times_sec = _uneven(times_of(record, decoder)[positions], fps)
         description = replace(description, size=size, fps=fps, times_sec=times_sec)
         method = extraction.find_method()
         batch = CPU_BATCH if device == "cpu" else GPU_BATCH
