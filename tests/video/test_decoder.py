@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 import threading
+import weakref
 from pathlib import Path
 
 import av
@@ -147,6 +148,27 @@ def test_iter_frames_refuses_impossible_ranges(tmp_path):
 def resident_mib():
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs the /proc of Linux")
+def test_closing_frees_frames_without_waiting_for_the_garbage_collector(tmp_path):
+    path = write_video(tmp_path / "a.mp4", numbered_frames(25, 480, 640), gop=12, options={"bf": "2"})
+    gc.collect()
+    gc.disable()
+    try:
+        for number in range(30):
+            with open_video(path, num_frames=25, short_side=120) as video:
+                video.frames_at([3, 9, 20])
+                video.frames_at([5, 10, 24])
+                cursor = weakref.ref(video._walk.cursor)
+            del video
+            assert cursor() is None
+            if number == 5:
+                before_mib = resident_mib()
+    finally:
+        gc.enable()
+    # A frame takes 0.45 MiB; 24 times six of them and what their decoders hold would take more than 60.
+    assert resident_mib() - before_mib < 15
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs the /proc of Linux")

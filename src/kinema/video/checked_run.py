@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain
 from typing import Any, TypeVar
 
 from av.packet import Packet
@@ -63,13 +63,18 @@ class CheckedRun:
         self._dropped: set[int] = set()
         self._order = OrderCheck(h264) if h264 is not None else None
         self._last_fed = -1
-        self._frames: Iterator[tuple[int, VideoFrame]] = self._checked(packets)
+        # No generator of this object's own: it would keep the open file until Python looks for cycles.
+        self._packets = iter(packets)
+        self._ready: deque[tuple[int, VideoFrame]] = deque()
 
     def __iter__(self) -> Iterator[tuple[int, VideoFrame]]:
         return self
 
     def __next__(self) -> tuple[int, VideoFrame]:
-        return next(self._frames)
+        while not self._ready:
+            if not self._decode_on():
+                raise StopIteration
+        return self._ready.popleft()
 
     def settle(self, *, goes_on: bool) -> bool:
         """Prove that the frames given so far are right although others were dropped.
@@ -90,10 +95,9 @@ class CheckedRun:
         if not self._dropped or self._order is None:
             return True
         if goes_on:
-            ahead, last = [], self._last_fed  # more packets are fed meanwhile, whose frames are not waited for
-            while self.next <= last and (item := next(self._frames, None)) is not None:
-                ahead.append(item)
-            self._frames = chain(ahead, self._frames)
+            last = self._last_fed  # more packets are fed meanwhile, whose frames are not waited for
+            while self.next <= last and self._decode_on():
+                pass
         else:
             num_rejected = self._cursor.num_rejected
             held = self._cursor.drain()
@@ -105,27 +109,30 @@ class CheckedRun:
             self._order.forget(int(self._index.pts[self.next - 1]))
         return goes_on
 
-    def _checked(self, packets: Iterable[Packet[Any]]) -> Iterator[tuple[int, VideoFrame]]:
-        index, cursor = self._index, self._cursor
-        for packet in packets:
-            num_rejected = cursor.num_rejected
-            frames = cursor.decode(packet, drop=self._may_drop(packet))
-            if cursor.num_rejected > num_rejected and (packet.pts is None or packet.pts >= self._begin):
-                raise IndexMismatchError
-            for frame in frames:
-                if frame.pts is not None and frame.pts < self._begin:
-                    continue  # shown before the key frame but stored after it (open group of pictures)
-                position = index.position_of(frame.pts)
-                while self.next in self._dropped and position != self.next:
-                    self.next += 1
-                if position != self.next or frame.is_corrupt:
-                    raise IndexMismatchError
+    def _decode_on(self) -> bool:
+        """Decode the next packet; False at the end."""
+        packet = next(self._packets, None)
+        if packet is None:
+            while self.next in self._dropped:
                 self.next += 1
-                yield self.next - 1, frame
-        while self.next in self._dropped:
-            self.next += 1
-        if self.next != len(index):
+            if self.next != len(self._index):
+                raise IndexMismatchError
+            return False
+        num_rejected = self._cursor.num_rejected
+        frames = self._cursor.decode(packet, drop=self._may_drop(packet))
+        if self._cursor.num_rejected > num_rejected and (packet.pts is None or packet.pts >= self._begin):
             raise IndexMismatchError
+        for frame in frames:
+            if frame.pts is not None and frame.pts < self._begin:
+                continue  # shown before the key frame but stored after it (open group of pictures)
+            position = self._index.position_of(frame.pts)
+            while self.next in self._dropped and position != self.next:
+                self.next += 1
+            if position != self.next or frame.is_corrupt:
+                raise IndexMismatchError
+            self._ready.append((self.next, frame))
+            self.next += 1
+        return True
 
     def _may_drop(self, packet: Packet[Any]) -> bool:
         """Whether the decoder need not decode a packet."""

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from av.sidedata.sidedata import SideData
 from av.video.frame import VideoFrame
+from av.video.reformatter import Interpolation
 
 
 class Orientation(NamedTuple):
@@ -46,10 +47,27 @@ def orientation_of(frame: VideoFrame) -> Orientation:
     The matrix (a b u, c d v, x y w) shows the stored pixel (p, q), q downwards, at (a p + c q + x, b p + d q + y).
     Angles between quarter turns count as the nearest one.
     """
-    matrix = frame.side_data.get("DISPLAYMATRIX")
+    # PyAV ties a frame that was asked for side data to itself, so that its pixels stay in memory until Python looks for
+    # cycles. A copy of one pixel has the same side data.
+    small = frame.reformat(width=1, height=1, format="gray", interpolation=Interpolation.POINT, threads=1)
+    matrix = small.side_data.get("DISPLAYMATRIX")
     if not isinstance(matrix, SideData):
         return UPRIGHT
     a, b, _, c, d, *_ = np.frombuffer(bytes(matrix), np.int32).tolist()
     if abs(b) + abs(c) > abs(a) + abs(d):
         return Orientation(transposed=True, mirrored=c < 0, flipped=b < 0)
     return Orientation(mirrored=a < 0, flipped=d < 0)
+
+
+class Orientations:
+    """Reads how the frames of one file lie; anew where their angle changes."""
+
+    def __init__(self) -> None:
+        self._angle: int | None = None
+        self._orientation = UPRIGHT
+
+    def of(self, frame: VideoFrame) -> Orientation:
+        """How a frame lies; see ``orientation_of``."""
+        if frame.rotation != self._angle:
+            self._angle, self._orientation = frame.rotation, orientation_of(frame)
+        return self._orientation

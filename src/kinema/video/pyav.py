@@ -12,7 +12,7 @@ from kinema.errors import VideoError
 from kinema.video.checked_run import retried
 from kinema.video.decoder import Decoder
 from kinema.video.frame_times import FrameTimes
-from kinema.video.orientation import orientation_of
+from kinema.video.orientation import Orientations
 from kinema.video.place import StoredVideo
 from kinema.video.scaling import Scaling
 from kinema.video.walk import Walk
@@ -48,6 +48,7 @@ class PyAVDecoder(Decoder):
         self.scaling = scaling
         self._walk = Walk(path, num_frames=num_frames, damaged=damaged, threads=threads)
         self._times = FrameTimes(self._walk)
+        self._orientations = Orientations()
         container, stream = self._walk.cursor.container, self._walk.cursor.stream
         self._header_sec = float(stream.duration * (stream.time_base or 1)) if stream.duration else 0.0
         if not self._header_sec and container.duration:
@@ -68,7 +69,7 @@ class PyAVDecoder(Decoder):
     @property
     def size(self) -> tuple[int, int]:
         """See ``Decoder``."""
-        return orientation_of(self._walk.head()).size(self._coded_size)
+        return self._orientations.of(self._walk.head()).size(self._coded_size)
 
     @property
     def duration_sec(self) -> float:
@@ -114,7 +115,7 @@ class PyAVDecoder(Decoder):
 
     def _to_rgb(self, frame: VideoFrame) -> np.ndarray:
         """Convert, scale and set upright a decoded frame: ``h w c``, uint8, RGB."""
-        orientation = orientation_of(frame)
+        orientation = self._orientations.of(frame)
         height, width = orientation.size(self.scaling.target(orientation.size(self._coded_size)))
         # One scaling thread: with more, starting them costs more than they save on pictures of this size.
         scaler = SCALER | Interpolation.ACCURATE_RND if self.scaling.exact_color else SCALER

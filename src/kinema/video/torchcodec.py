@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from kinema.errors import missing_extra
-from kinema.video.orientation import orientation_of
 from kinema.video.place import StoredVideo
 from kinema.video.pyav import PyAVDecoder
 from kinema.video.scaling import Scaling
@@ -103,7 +102,7 @@ class TorchCodecDecoder(PyAVDecoder):
         """
         head = self._walk.head()
         depth = max(component.bits for component in head.format.components)
-        reader = None if depth > 8 or orientation_of(head).is_mirror_image else self._new_reader(None)
+        reader = None if depth > 8 or self._orientations.of(head).is_mirror_image else self._new_reader(None)
         if reader is None:
             return False
         scaling, self.scaling = self.scaling, Scaling()
