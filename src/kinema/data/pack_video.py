@@ -16,7 +16,7 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from kinema.data.dataset import frame_range, has_own_rate, open_record, times_of
 from kinema.data.manifest import Record
 from kinema.errors import UserError, VideoError
-from kinema.video.clock import ROUNDING_SEC
+from kinema.video.clock import ROUNDING_SEC, frame_rate
 from kinema.video.cursor import FrameCursor
 from kinema.video.decoder import Decoder
 from kinema.video.place import ffmpeg_name, find_place
@@ -114,11 +114,11 @@ def pack_video(
         where = target if not isinstance(target, Path) else ffmpeg_name(target)
         options = {"movflags": "+faststart"} if isinstance(target, Path) else {}
         with av.open(where, "w", format="mp4", container_options=options) as output:
-            output.metadata["comment"] = json.dumps(packing.describe(record))
-            rate = Fraction((record.fps if has_own_rate(record) else decoder.fps) or ASSUMED_FPS).limit_denominator(
-                1001
-            )
+            says = record.fps if has_own_rate(record) else decoder.fps
+            rate = Fraction(says or ASSUMED_FPS).limit_denominator(1001)
             times_sec = times_of(record, decoder)[span.start : span.stop]
+            made = {**packing.describe(record), "fps": frame_rate(times_sec, float(rate))}
+            output.metadata["comment"] = json.dumps(made)
             _encode(decoder, span, output, packing, advance, rate=rate, times_sec=times_sec)
     return len(span)
 
@@ -140,7 +140,10 @@ def read_packed(path: str | Path) -> Packed:
         cursor.close()
     if not num_frames:
         raise VideoError(path, "has no frames; pack it again")
-    return Packed(num_frames, float(rate or 0), made if isinstance(made, dict) else {})
+    made = made if isinstance(made, dict) else {}
+    # The header counts how long the last frame is shown, which in uneven videos is a guess.
+    measured = made.get("fps")
+    return Packed(num_frames, float(measured if isinstance(measured, float) else rate or 0), made)
 
 
 def refuse_difference(path: Path, packed: Packed, packing: Packing, record: Record) -> None:
