@@ -3,9 +3,10 @@
 import struct
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
-from make_videos import write_video
+from make_videos import numbered_frames, read_numbers, write_video
 
 from kinema.data.manifest import Manifest, Record
 from kinema.data.pack_video import Packing, pack_video
@@ -123,3 +124,12 @@ def test_turning_and_mirroring_are_told_apart():
     for transposed, mirrored, flipped in np.ndindex(2, 2, 2):
         orientation = Orientation(bool(transposed), bool(mirrored), bool(flipped))
         assert orientation.is_mirror_image == ((transposed + mirrored + flipped) % 2 == 1)
+
+
+@pytest.mark.parametrize("options", [{"x264-params": "tff=1", "flags": "+ilme+ildct"}, {"x264-params": "bff=1"}])
+def test_interlaced_pictures_are_read(tmp_path, options):
+    path = write_video(tmp_path / "fields.mp4", numbered_frames(12, 64, 64), options=options)
+    with av.open(str(path)) as container:
+        assert next(container.decode(video=0)).interlaced_frame
+    with open_video(path) as video:
+        assert read_numbers(video.frames_at([0, 5, 11]).pixels) == [0, 5, 11]

@@ -9,6 +9,9 @@ from av.sidedata.sidedata import SideData
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation
 
+SMALL = 8
+"""Sides of a small copy; interlaced pictures have no copy of one line."""
+
 
 class Orientation(NamedTuple):
     """One of the eight ways in which a stored picture can lie.
@@ -48,8 +51,8 @@ def orientation_of(frame: VideoFrame) -> Orientation:
     Angles between quarter turns count as the nearest one.
     """
     # PyAV ties a frame that was asked for side data to itself, so that its pixels stay in memory until Python looks for
-    # cycles. A copy of one pixel has the same side data.
-    small = frame.reformat(width=1, height=1, format="gray", interpolation=Interpolation.POINT, threads=1)
+    # cycles. A small copy has the same side data.
+    small = frame.reformat(width=SMALL, height=SMALL, format="gray", interpolation=Interpolation.POINT, threads=1)
     matrix = small.side_data.get("DISPLAYMATRIX")
     if not isinstance(matrix, SideData):
         return UPRIGHT
