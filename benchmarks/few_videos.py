@@ -37,6 +37,8 @@ WAYS: dict[str, dict[str, Any]] = {
     "frozen-2": STEPS | {"optim.frozen_stages": 2},
     "frozen-3": STEPS | {"optim.frozen_stages": 3},
     "from-probe": STEPS | {"optim.frozen_stages": 3},
+    "rate-third": STEPS | {"optim.lr": 7e-4},
+    "rate-triple": STEPS | {"optim.lr": 6e-3},
 }
 """Ways of training, as changes of the recipe ``finetune``; ``from-probe`` starts from the linear probe."""
 
