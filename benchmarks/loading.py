@@ -34,16 +34,16 @@ from decoding import write_clip
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms.v2 import functional
 
-from kinema.data.crop_boxes import Box, short_side_box
 from kinema.data.dataset import ClipDataset
 from kinema.data.loader import build_loader
 from kinema.data.manifest import Manifest, Record
 from kinema.data.pack import pack
 from kinema.data.pack_video import Packing
-from kinema.data.sampling import make_sampler
 from kinema.data.scan import scan
-from kinema.data.spec import DataSpec
 from kinema.data.transforms import make_augmentation
+from kinema.specs.crop_boxes import Box, short_side_box
+from kinema.specs.data import DataSpec
+from kinema.specs.sampling import make_sampler
 from kinema.video.decoder import open_video
 
 CLIPS_A_PASS = 128

@@ -24,13 +24,13 @@ from torch.nn import functional
 from kinema.data.loader import Batch, to_clip
 from kinema.data.synthetic import make_reversible_shapes
 from kinema.flow.stacks import network_input
+from kinema.specs.recipe import Recipe
 from kinema.training.assemble import assemble
 from kinema.training.display import Display
 from kinema.training.engine import Engine, Hardware
 from kinema.training.launch import launch
 from kinema.training.loop import train_epoch
 from kinema.training.parameters import build_optimizer, training_mode
-from kinema.training.recipe import Recipe
 from kinema.training.state import Run
 
 

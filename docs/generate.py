@@ -16,9 +16,10 @@ import paper_rows
 from kinema import cost
 from kinema.models.convert.families import FAMILIES, REFUSED_FAMILIES
 from kinema.models.convert.family import Network
-from kinema.models.names import ALIASES, ALONE, BACKBONES, MODULES, NO_TEMPORAL_POOLING, list_models, listed_on
+from kinema.models.names import ALONE, BACKBONES, MODULES, NO_TEMPORAL_POOLING, list_models, listed_on
 from kinema.models.published import PUBLISHED
 from kinema.recipes.overview import HEADINGS, recipe_lines
+from kinema.specs.aliases import ALIASES
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ["README.md", "docs/models.md", "docs/paper-tables.md", "docs/importing.md", "docs/recipes.md"]

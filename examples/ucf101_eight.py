@@ -6,8 +6,8 @@ Clips of 8 frames, 4 apart (1.1 to 1.3 seconds), because the classes differ by m
 
 from dataclasses import replace
 
-from kinema.data.spec import DataSpec
-from kinema.training.recipe import OptimSpec, Recipe, ScheduleSpec, TrainSpec
+from kinema.specs.data import DataSpec
+from kinema.specs.recipe import OptimSpec, Recipe, ScheduleSpec, TrainSpec
 
 
 def imagenet() -> Recipe:

@@ -13,7 +13,7 @@ from kinema.data.manifest import Manifest, Record
 from kinema.models import checkpoint_file
 from kinema.models.build import build_model
 from kinema.models.trained import TrainedModel
-from kinema.models.weights import Preprocessing
+from kinema.specs.preprocessing import Preprocessing
 
 CLASSES = ("run", "jump", "sit")
 PREPROCESSING = Preprocessing(frames=4, crop_size=32)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from kinema.former_names import install
+
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from kinema.evaluation.fusion import fuse
     from kinema.evaluation.predict import predict
     from kinema.evaluation.probe import probe
-    from kinema.evaluation.protocol import EvalProtocol
     from kinema.evaluation.run import evaluate
     from kinema.evaluation.scores import ScoreTable
     from kinema.evaluation.timeline import timeline
@@ -27,17 +28,20 @@ if TYPE_CHECKING:
     from kinema.models.register import register_backbone, register_module
     from kinema.models.trained import load
     from kinema.recipes import load_recipe
-    from kinema.training.recipe import Recipe
+    from kinema.specs.protocol import EvalProtocol
+    from kinema.specs.recipe import Recipe
     from kinema.training.run import train
     from kinema.training.runs import list_runs
     from kinema.video.decoder import open_video
 
+install()
+
 _HOMES = {
     "ActionModel": "models.action_model",
-    "EvalProtocol": "evaluation.protocol",
+    "EvalProtocol": "specs.protocol",
     "Manifest": "data.manifest",
     "ModelName": "models.names",
-    "Recipe": "training.recipe",
+    "Recipe": "specs.recipe",
     "ScoreTable": "evaluation.scores",
     "build_model": "models.build",
     "cost": "analyze.cost",

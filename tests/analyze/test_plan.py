@@ -19,8 +19,8 @@ from kinema.data.sources.table import SOURCES
 from kinema.data.synthetic import make_reversible_shapes
 from kinema.errors import UserError
 from kinema.models.build import build_model
+from kinema.specs.recipe import Recipe
 from kinema.training.find_recipe import load_recipe
-from kinema.training.recipe import Recipe
 
 LOAD = TrainingLoad(
     parameters=1_000_000, trained=1_000_000, buffers=0, macs=10**9, saved_bytes=10**8, moved_bytes=2 * 10**8

@@ -11,13 +11,13 @@ from kinema.cli.runs import runs
 from kinema.cli.train import train
 from kinema.data.synthetic import make_reversible_shapes
 from kinema.errors import UserError
+from kinema.specs.recipe import Recipe
 from kinema.training.overrides import Overrides
-from kinema.training.recipe import Recipe
 from kinema.training.status import note_end
 
 RECIPE_FILE = """
-from kinema.data.spec import DataSpec
-from kinema.training.recipe import Recipe, ScheduleSpec, TrainSpec
+from kinema.specs.data import DataSpec
+from kinema.specs.recipe import Recipe, ScheduleSpec, TrainSpec
 
 def tiny():
     return Recipe(

@@ -19,7 +19,7 @@ import torch
 import kinema
 from kinema.cli.main import run
 from kinema.models.convert.importer import Imported
-from kinema.models.weights import Preprocessing
+from kinema.specs.preprocessing import Preprocessing
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from make_videos import numbered_frames, write_video

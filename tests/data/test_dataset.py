@@ -12,10 +12,10 @@ from make_videos import numbered_frames, read_numbers, write_video
 from kinema.data.dataset import ClipDataset, frame_range
 from kinema.data.manifest import Manifest, Record
 from kinema.data.order import ClipKey
-from kinema.data.sampling import All, Dense, Uniform
-from kinema.data.spec import DataSpec
 from kinema.data.transforms import make_augmentation
 from kinema.errors import VideoError
+from kinema.specs.data import DataSpec
+from kinema.specs.sampling import All, Dense, Uniform
 from kinema.video.decoder import open_video
 
 CENTER = DataSpec(augmentation="center", crop_size=48, flip=False)

@@ -20,11 +20,11 @@ from kinema.data.loader import Batch, build_loader, collate, to_clip, to_device
 from kinema.data.manifest import Manifest, Record
 from kinema.data.order import EpochOrder, balance_weights
 from kinema.data.process_loader import Failure
-from kinema.data.sampling import Uniform
-from kinema.data.spec import DataSpec
 from kinema.data.transforms import make_augmentation
 from kinema.errors import UserError, VideoError
-from kinema.models.weights import Preprocessing
+from kinema.specs.data import DataSpec
+from kinema.specs.preprocessing import Preprocessing
+from kinema.specs.sampling import Uniform
 
 
 def order_of(num_samples: int = 23, *, epoch: int = 0, **changes) -> EpochOrder:

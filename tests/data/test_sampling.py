@@ -6,9 +6,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from kinema.data.sampling import All, Dense, RandomStarts, Steps, Uniform, make_sampler
-from kinema.data.spec import DataSpec
 from kinema.errors import UserError
+from kinema.specs.data import DataSpec
+from kinema.specs.sampling import All, Dense, RandomStarts, Steps, Uniform, make_sampler
 
 COUNTS = [1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 25, 31, 64, 100, 250, 299]
 SAMPLERS = [

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from kinema.data.color import jitter_color
-from kinema.data.crop_boxes import (
+from kinema.data.transforms import crop_resized, crops, make_augmentation, resize_frames
+from kinema.errors import UserError
+from kinema.specs.crop_boxes import (
     CROP_SETS,
     Box,
     fixed_box,
@@ -18,9 +20,7 @@ from kinema.data.crop_boxes import (
     short_side_box,
     useful_size,
 )
-from kinema.data.spec import AUGMENTATIONS, DataSpec
-from kinema.data.transforms import crop_resized, crops, make_augmentation, resize_frames
-from kinema.errors import UserError
+from kinema.specs.data import AUGMENTATIONS, DataSpec
 
 TWO_STREAM = DataSpec(augmentation="multi-scale", resize=(256, 340), positions=5, max_distort=1)
 

@@ -7,7 +7,8 @@ import pytest
 
 from kinema.errors import UserError
 from kinema.evaluation.fusion import fuse
-from kinema.evaluation.scores import ScoreTable, softmax
+from kinema.evaluation.scores import ScoreTable
+from kinema.specs.protocol import softmax
 
 CLASSES = ("run", "jump", "sit")
 

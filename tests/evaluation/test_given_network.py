@@ -12,7 +12,7 @@ from kinema.data.manifest import Manifest
 from kinema.errors import UserError
 from kinema.models.build import build_model
 from kinema.models.given import as_trained
-from kinema.models.weights import Preprocessing
+from kinema.specs.preprocessing import Preprocessing
 
 HOW = {"protocol": "uniform-2x3", "split": "all", "num_workers": 0}
 

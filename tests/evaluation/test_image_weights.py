@@ -13,7 +13,7 @@ from kinema.cli.main import run
 from kinema.errors import CheckpointError, UserError
 from kinema.models.build import build_model
 from kinema.models.trained import load
-from kinema.models.weights import Preprocessing
+from kinema.specs.preprocessing import Preprocessing
 
 NAME = "tsn-efficientnetlite0"
 

@@ -14,10 +14,10 @@ from kinema.data.manifest import Manifest, Record
 from kinema.errors import UserError, VideoError
 from kinema.evaluation.features import FeatureTable, features
 from kinema.evaluation.predict import find_videos, predict
-from kinema.evaluation.protocol import protocol
 from kinema.evaluation.run import evaluate
 from kinema.evaluation.timeline import Timeline, timeline, window_edges
 from kinema.evaluation.views import read_views
+from kinema.specs.protocol import protocol
 from kinema.video.decoder import open_video
 
 

@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from kinema.data.crop_boxes import CORNERS, CROP_SETS
-from kinema.data.sampling import All, Dense, RandomStarts, Steps, Uniform
 from kinema.errors import UserError
-from kinema.evaluation.protocol import EXAMPLES, FORMS, protocol
-from kinema.models.weights import Preprocessing
+from kinema.specs.crop_boxes import CORNERS, CROP_SETS
+from kinema.specs.preprocessing import Preprocessing
+from kinema.specs.protocol import EXAMPLES, FORMS, protocol
+from kinema.specs.sampling import All, Dense, RandomStarts, Steps, Uniform
 
 STANDARD = Preprocessing(frames=8, stride=4)
 SMALL = Preprocessing(frames=16, stride=2, crop_size=112)
@@ -98,6 +98,6 @@ def test_unknown_names_are_told_the_nearest(name: str, message: str) -> None:
 
 
 def test_protocols_load_no_torch() -> None:
-    code = "import sys, kinema.evaluation.protocol; print('torch' in sys.modules)"
+    code = "import sys, kinema.specs.protocol; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -7,7 +7,8 @@ import pytest
 
 from kinema.errors import UserError
 from kinema.evaluation import array_file
-from kinema.evaluation.scores import ScoreTable, softmax
+from kinema.evaluation.scores import ScoreTable
+from kinema.specs.protocol import softmax
 
 
 def table(num_videos=4, num_classes=3, **changes):

@@ -8,15 +8,15 @@ import pytest
 import torch
 from make_videos import numbered_frames, read_numbers, write_video
 
-from kinema.data.crop_boxes import CROP_SETS
 from kinema.data.dataset import ClipDataset
 from kinema.data.manifest import Manifest, Record
-from kinema.data.sampling import All, Dense, Uniform
-from kinema.data.spec import DataSpec
 from kinema.data.transforms import crops, make_augmentation
 from kinema.errors import UserError, VideoError
-from kinema.evaluation.protocol import EvalProtocol
 from kinema.evaluation.views import VideoViews, ViewDataset, build_view_loader, read_views
+from kinema.specs.crop_boxes import CROP_SETS
+from kinema.specs.data import DataSpec
+from kinema.specs.protocol import EvalProtocol
+from kinema.specs.sampling import All, Dense, Uniform
 from kinema.video.decoder import Decoder, open_video
 
 

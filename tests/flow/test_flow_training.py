@@ -9,18 +9,18 @@ import torch
 from flow_stores import write_store
 
 from kinema.data.manifest import Manifest, Record
-from kinema.data.spec import DataSpec
 from kinema.errors import UserError
-from kinema.evaluation.protocol import protocol
 from kinema.evaluation.run import evaluate
 from kinema.evaluation.views import ViewDataset
 from kinema.flow.methods import find_method
 from kinema.flow.quantise import quantise
 from kinema.flow.stacks import computed_fields, network_input
-from kinema.models.flow_input import FlowInput
 from kinema.models.trained import load
-from kinema.models.weights import Preprocessing
-from kinema.training.recipe import OptimSpec, Recipe, ScheduleSpec, TrainSpec
+from kinema.specs.data import DataSpec
+from kinema.specs.flow_input import FlowInput
+from kinema.specs.preprocessing import Preprocessing
+from kinema.specs.protocol import protocol
+from kinema.specs.recipe import OptimSpec, Recipe, ScheduleSpec, TrainSpec
 from kinema.training.run import train
 from kinema.video.decoder import open_video
 

@@ -10,15 +10,15 @@ from flow_stores import describe, write_store
 from kinema.data.dataset import ClipDataset, open_record
 from kinema.data.flow_view import negate_x, seen_as
 from kinema.data.manifest import Manifest, Record
-from kinema.data.sampling import Uniform
-from kinema.data.spec import DataSpec
 from kinema.data.transforms import make_augmentation
 from kinema.errors import UserError, VideoError
-from kinema.evaluation.protocol import EvalProtocol
 from kinema.evaluation.views import ViewDataset
 from kinema.flow.quantise import dequantise, quantise
 from kinema.flow.store import KINDS, refuse_difference, writing_store
-from kinema.models.flow_input import FlowInput
+from kinema.specs.data import DataSpec
+from kinema.specs.flow_input import FlowInput
+from kinema.specs.protocol import EvalProtocol
+from kinema.specs.sampling import Uniform
 from kinema.video.decoder import open_video
 from kinema.video.flow_store import FlowStore, open_flow_store
 

@@ -12,7 +12,22 @@ SOURCE = ROOT / "src" / "kinema"
 FILES = sorted(SOURCE.rglob("*.py"))
 
 # A layer may import itself and whatever stands before it.
-LAYERS = ["models", "video", "data", "flow", "evaluation", "training", "analyze", "detect", "report", "recipes", "cli"]
+LAYERS = [
+    *(
+        "specs",
+        "compute",
+        "models",
+        "weights",
+        "video",
+        "data",
+        "flow",
+        "derived",
+        "inference",
+        "evaluation",
+        "training",
+    ),
+    *("analyze", "planning", "detection", "study", "report", "recipes", "export", "serve", "demo", "cli"),
+]
 HEAVY = ["torch", "torchvision", "av", "cv2", "matplotlib", "lightning_fabric", "sklearn", "torchmetrics"]
 BANNED_WORDS = ["utils", "util", "helper", "helpers", "misc", "manager", "cfg"]
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 300, 60
@@ -53,6 +68,13 @@ def test_imports_point_one_way(path: Path) -> None:
     for module in imported_modules(ast.parse(path.read_text())):
         if module.startswith("kinema.") and layer_of(module):
             assert layer_of(module) in allowed, f"{path.name} of {own} imports {module}"
+
+
+def test_specs_need_no_torch() -> None:
+    for path in FILES:
+        if path.is_relative_to(SOURCE / "specs"):
+            packages = {module.split(".")[0] for module in imported_modules(ast.parse(path.read_text()))}
+            assert packages <= {*sys.stdlib_module_names, "numpy", "kinema"}, path
 
 
 @pytest.mark.parametrize("path", [p for p in FILES if p.is_relative_to(SOURCE / "models")], ids=lambda p: p.name)

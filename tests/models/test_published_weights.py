@@ -20,8 +20,8 @@ from kinema.models.convert.download import fetch
 from kinema.models.convert.families import FAMILIES, find_family
 from kinema.models.names import ModelName
 from kinema.models.published import PUBLISHED, PublishedWeights
-from kinema.models.weights import Preprocessing
 from kinema.recipes import load_recipe
+from kinema.specs.preprocessing import Preprocessing
 from kinema.training.initial import starting_model
 
 NAME = "tsn-resnettiny"

@@ -18,8 +18,8 @@ from kinema.models.backbones.resnet import RESNETS
 from kinema.models.temporal.base import TemporalModule
 from kinema.models.temporal.tam import Tam
 from kinema.models.trained import load
-from kinema.models.weights import Preprocessing
 from kinema.sendable import require_sendable
+from kinema.specs.preprocessing import Preprocessing
 
 
 @pytest.fixture(autouse=True)

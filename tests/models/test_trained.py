@@ -9,7 +9,7 @@ from kinema.errors import CheckpointError
 from kinema.models import checkpoint_file
 from kinema.models.build import build_model
 from kinema.models.trained import load, load_weights, weights_digest
-from kinema.models.weights import Preprocessing
+from kinema.specs.preprocessing import Preprocessing
 
 CLASSES = ("clap", "jump", "wave")
 

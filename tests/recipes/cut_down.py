@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kinema.models.names import ModelName
-from kinema.training.recipe import Recipe
+from kinema.specs.recipe import Recipe
 
 SIDE = 32
 REAL_SIDE = 64

@@ -10,18 +10,18 @@ import torch
 
 from kinema.analyze.set_sizes import KNOWN_SETS
 from kinema.cli.main import run
-from kinema.data.crop_boxes import multi_fiber_box
 from kinema.data.sources.table import SOURCES
 from kinema.errors import UserError
-from kinema.evaluation.protocol import protocol
 from kinema.models.build import build_model
 from kinema.models.names import ModelName
-from kinema.models.weights import Preprocessing
 from kinema.recipes.data_sets import DATA_SETS, data_set_of
 from kinema.recipes.overview import HEADINGS, num_steps, recipe_lines
+from kinema.specs.crop_boxes import multi_fiber_box
+from kinema.specs.preprocessing import Preprocessing
+from kinema.specs.protocol import protocol
+from kinema.specs.recipe import MUST_BE_GIVEN, Recipe
 from kinema.training.find_recipe import RECIPES, load_recipe
 from kinema.training.initial import num_channels, preprocessing_of
-from kinema.training.recipe import MUST_BE_GIVEN, Recipe
 from kinema.training.run import train
 from kinema.training.schedule import rate_scale
 

@@ -15,8 +15,8 @@ from kinema.evaluation.run import evaluate
 from kinema.models import checkpoint_file
 from kinema.models.trained import load
 from kinema.recipes.data_sets import data_set_of
+from kinema.specs.recipe import Recipe
 from kinema.training.find_recipe import RECIPES, load_recipe
-from kinema.training.recipe import Recipe
 from kinema.training.run import train
 
 Stores = dict[tuple[str, float], Manifest]

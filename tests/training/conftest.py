@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from kinema.data.manifest import Manifest
-from kinema.data.spec import DataSpec
 from kinema.data.synthetic import make_reversible_shapes
-from kinema.training.recipe import OptimSpec, Recipe, ScheduleSpec, TrainSpec
+from kinema.specs.data import DataSpec
+from kinema.specs.recipe import OptimSpec, Recipe, ScheduleSpec, TrainSpec
 
 
 @pytest.fixture(scope="session", autouse=True)

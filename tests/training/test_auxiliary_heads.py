@@ -11,8 +11,8 @@ from kinema.data.manifest import Manifest
 from kinema.models.action_model import TrainingScores
 from kinema.models.build import build_model
 from kinema.models.trained import load
+from kinema.specs.recipe import Recipe
 from kinema.training.objective import Objective, mix
-from kinema.training.recipe import Recipe
 from kinema.training.run import train
 
 WITH = {"aux": True}

@@ -3,8 +3,8 @@
 import pytest
 
 from kinema.errors import UserError
+from kinema.specs.recipe import OptimSpec, Recipe, TrainSpec
 from kinema.training.batch_size import batch_note, check_batch, with_batch
-from kinema.training.recipe import OptimSpec, Recipe, TrainSpec
 
 
 def recipe_of(optimizer: str) -> Recipe:

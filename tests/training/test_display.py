@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
+from kinema.specs.recipe import Recipe
 from kinema.training import display as display_module
 from kinema.training.display import Display, describe
-from kinema.training.recipe import Recipe
 
 ROW = {"epoch": 4, "train_loss": 1.25, "train_top1": 0.5, "clips_per_sec": 8.0, "wait_share": 0.25, "seconds": 3.0}
 

@@ -9,9 +9,9 @@ import torch
 
 from kinema.data.manifest import Manifest
 from kinema.models import checkpoint_file
+from kinema.specs.recipe import Recipe
 from kinema.training import loop
 from kinema.training.batches import RunOrder, steps_per_epoch
-from kinema.training.recipe import Recipe
 from kinema.training.run import train
 from kinema.training.state import Position
 from kinema.training.stopping import TrainingStopped

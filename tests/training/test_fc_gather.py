@@ -19,7 +19,8 @@ from kinema.models.backbones.plain import PlainConv, PlainPlan
 from kinema.models.build import build_model
 from kinema.models.fully_connected import FullyConnectedHead
 from kinema.models.temporal.tsn import Tsn
-from kinema.models.weights import Preprocessing
+from kinema.specs.preprocessing import Preprocessing
+from kinema.specs.recipe import Recipe
 from kinema.training.assemble import assemble
 from kinema.training.display import Display
 from kinema.training.engine import Engine, Hardware
@@ -27,7 +28,6 @@ from kinema.training.fc_gather import GatheredNetwork
 from kinema.training.initial import preprocessing_of
 from kinema.training.launch import launch
 from kinema.training.loop import fit, train_step
-from kinema.training.recipe import Recipe
 from kinema.training.state import Run, restore
 
 NUM_CLIPS = (3, 2)

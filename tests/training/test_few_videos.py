@@ -8,9 +8,9 @@ import pytest
 from kinema.cli.main import run as command
 from kinema.data.manifest import Manifest
 from kinema.models import checkpoint_file
+from kinema.specs.recipe import Recipe
 from kinema.training import loop
 from kinema.training.batches import steps_per_epoch, with_enough_steps
-from kinema.training.recipe import Recipe
 from kinema.training.run import train
 from kinema.training.runs import list_runs
 

@@ -15,9 +15,9 @@ import torch
 from test_resume import assert_same_state, timeless
 
 from kinema.data.manifest import Manifest
+from kinema.specs.recipe import Recipe
 from kinema.training import loop, validate
 from kinema.training.directory import read_metrics
-from kinema.training.recipe import Recipe
 from kinema.training.run import train
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")

@@ -9,7 +9,7 @@ from test_resume import assert_same_state, record_steps, timeless
 from kinema.data.manifest import Manifest
 from kinema.errors import UserError
 from kinema.models import checkpoint_file
-from kinema.training.recipe import Recipe
+from kinema.specs.recipe import Recipe
 from kinema.training.resuming import rate_note
 from kinema.training.run import train
 from kinema.training.runs import list_runs

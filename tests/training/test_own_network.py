@@ -20,9 +20,9 @@ from kinema.errors import CheckpointError, UserError
 from kinema.models import checkpoint_file
 from kinema.models.build import build_model
 from kinema.models.trained import load
+from kinema.specs.recipe import Recipe
 from kinema.training import loop
 from kinema.training.initial import starting_model
-from kinema.training.recipe import Recipe
 from kinema.training.run import TrainResult, train
 from kinema.training.stopping import TrainingStopped
 

@@ -11,12 +11,12 @@ from torch.nn import functional
 
 from kinema.errors import UserError
 from kinema.models.build import build_model
+from kinema.specs.recipe import OptimSpec, Recipe
 from kinema.training.assemble import _with_synchronised_norms
 from kinema.training.average import WeightAverage
 from kinema.training.memory import automatic_batch, largest_fitting
 from kinema.training.objective import Objective, mix
 from kinema.training.parameters import build_optimizer, freeze, parameter_groups, set_rate, training_mode
-from kinema.training.recipe import OptimSpec, Recipe
 
 
 def tiny_model() -> nn.Module:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from kinema.errors import UserError
+from kinema.specs.recipe import OptimSpec, Recipe, ScheduleSpec, TrainSpec
 from kinema.training.find_recipe import RECIPES, load_recipe
 from kinema.training.overrides import OVERRIDABLE, Overrides, given_fields
-from kinema.training.recipe import OptimSpec, Recipe, ScheduleSpec, TrainSpec
 
 
 def test_json_gives_the_same_recipe_back() -> None:

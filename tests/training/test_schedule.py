@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from kinema.training.recipe import ScheduleSpec
+from kinema.specs.recipe import ScheduleSpec
 from kinema.training.schedule import rate_scale
 
 

@@ -11,8 +11,8 @@ from kinema.data.manifest import Manifest
 from kinema.errors import CheckpointError, UserError
 from kinema.models import checkpoint_file
 from kinema.models.trained import load
+from kinema.specs.recipe import Recipe
 from kinema.training import loop
-from kinema.training.recipe import Recipe
 from kinema.training.run import TrainResult, train
 from kinema.training.runs import list_runs
 

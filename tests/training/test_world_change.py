@@ -12,12 +12,12 @@ from kinema.data.loader import Batch
 from kinema.data.manifest import Manifest
 from kinema.errors import UserError
 from kinema.models import checkpoint_file
+from kinema.specs.recipe import Recipe
 from kinema.training import loop
 from kinema.training.assemble import assemble
 from kinema.training.display import Display
 from kinema.training.engine import Engine, Hardware
 from kinema.training.launch import launch
-from kinema.training.recipe import Recipe
 from kinema.training.state import Run, restore
 
 PLAIN = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kinema.analyze.devices import Device
 from kinema.analyze.training_load import TrainingLoad
-from kinema.training.recipe import Recipe
+from kinema.specs.recipe import Recipe
 
 PASSES = 3.0
 """Arithmetic of a training step in forward passes: the backward pass computes two products where that has one."""

@@ -11,9 +11,9 @@ from typing import Any
 
 from kinema.analyze.limits import PASSES, WEIGHT_BYTES, device_batch, width
 from kinema.analyze.training_load import TrainingLoad
-from kinema.data.spec import DataSpec
+from kinema.specs.data import DataSpec
+from kinema.specs.recipe import OptimSpec, Recipe
 from kinema.training.batches import steps_per_epoch, with_enough_steps
-from kinema.training.recipe import OptimSpec, Recipe
 
 PEAK = 1.5
 """Highest measured peak of activations over what is counted here, see docs/planning.md."""

@@ -7,7 +7,7 @@ from kinema.analyze.limits import PASSES, device_batch, limited_by, moved_bytes,
 from kinema.analyze.plan import Decoding, Speed, Videos
 from kinema.analyze.training_load import TrainingLoad
 from kinema.data.manifest import Manifest
-from kinema.training.recipe import Recipe
+from kinema.specs.recipe import Recipe
 
 DECODE_MS = {"uniform": 5.0, "dense": 1.5, "all": 1.5}
 """Milliseconds of one core for each frame of a clip, decoding to augmentation, where nothing is measured.

@@ -11,7 +11,7 @@ from kinema.analyze.plan import Videos
 from kinema.analyze.set_sizes import find_set
 from kinema.data.manifest import Manifest
 from kinema.errors import UserError
-from kinema.training.recipe import Recipe
+from kinema.specs.recipe import Recipe
 from kinema.training.videos import HELD_OUT, videos_to_use
 
 NUM_FILES = 200

@@ -15,12 +15,12 @@ from kinema.analyze.plan_speed import decoding_of, measured_speed, table_speed
 from kinema.analyze.plan_videos import find_videos
 from kinema.analyze.training_load import training_load
 from kinema.data.manifest import Manifest
-from kinema.data.sampling import All
 from kinema.errors import UserError
-from kinema.evaluation.protocol import protocol
-from kinema.models.weights import Preprocessing
+from kinema.specs.preprocessing import Preprocessing
+from kinema.specs.protocol import protocol
+from kinema.specs.recipe import Recipe
+from kinema.specs.sampling import All
 from kinema.training.initial import preprocessing_of
-from kinema.training.recipe import Recipe
 
 FEW_CLIPS = 4
 """Below so many clips a device is likely to wait for its orders; a guess."""

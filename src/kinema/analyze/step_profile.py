@@ -15,8 +15,9 @@ import torch
 from kinema.data.dataset import ClipDataset
 from kinema.data.loader import Batch
 from kinema.data.manifest import Manifest, Record
-from kinema.data.sampling import make_sampler
 from kinema.data.transforms import make_augmentation
+from kinema.specs.recipe import Recipe
+from kinema.specs.sampling import make_sampler
 from kinema.training.assemble import assemble
 from kinema.training.display import Display
 from kinema.training.engine import Engine, Hardware
@@ -24,7 +25,6 @@ from kinema.training.launch import launch
 from kinema.training.loop import train_step
 from kinema.training.memory import largest_fitting
 from kinema.training.parameters import training_mode
-from kinema.training.recipe import Recipe
 from kinema.training.state import Run
 
 NUM_STEPS = 5

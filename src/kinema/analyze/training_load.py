@@ -14,9 +14,9 @@ from kinema.analyze.cost import cost
 from kinema.models.action_model import ActionModel, TrainingScores
 from kinema.models.build import build_model
 from kinema.models.names import ModelName
+from kinema.specs.recipe import Recipe
 from kinema.training.initial import num_channels
 from kinema.training.parameters import freeze, training_mode
-from kinema.training.recipe import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)

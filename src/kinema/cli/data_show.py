@@ -12,7 +12,7 @@ from kinema.wording import counted
 if TYPE_CHECKING:
     from kinema.data.contact_sheet import SheetRow
     from kinema.data.manifest import Manifest
-    from kinema.training.recipe import Recipe
+    from kinema.specs.recipe import Recipe
 
 
 def show(
@@ -68,8 +68,8 @@ def show(
 def _training_rows(manifest: Manifest, recipe: Recipe, count: int, seed: int) -> list[SheetRow]:
     from kinema.data.contact_sheet import spread_labels, training_rows
     from kinema.data.dataset import ClipDataset
-    from kinema.data.sampling import make_sampler
     from kinema.data.transforms import make_augmentation
+    from kinema.specs.sampling import make_sampler
 
     dataset = ClipDataset(
         manifest,
@@ -83,9 +83,9 @@ def _training_rows(manifest: Manifest, recipe: Recipe, count: int, seed: int) ->
 
 def _test_rows(manifest: Manifest, recipe: Recipe, name: str, count: int) -> list[SheetRow]:
     from kinema.data.contact_sheet import SheetRow, spread_labels
-    from kinema.evaluation.protocol import protocol
     from kinema.evaluation.views import ViewDataset
-    from kinema.models.weights import Preprocessing
+    from kinema.specs.preprocessing import Preprocessing
+    from kinema.specs.protocol import protocol
     from kinema.training.initial import preprocessing_of
 
     resolved = protocol(name, preprocessing_of(recipe.data, Preprocessing()))

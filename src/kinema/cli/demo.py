@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kinema.report.order_report import Contender
     from kinema.report.reversal import OrderScores
     from kinema.shapes import Pixels
-    from kinema.training.recipe import Recipe
+    from kinema.specs.recipe import Recipe
 
 NETWORKS = ("tsm", "tsn")
 

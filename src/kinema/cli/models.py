@@ -28,7 +28,8 @@ def models(
         tags: List published weights instead: model.tag, frames, published accuracy and where the file is.
         json: Print JSON lines instead of a table.
     """
-    from kinema.models.names import ALIASES, BACKBONES, MODULES, ModelName, list_models
+    from kinema.models.names import BACKBONES, MODULES, ModelName, list_models
+    from kinema.specs.aliases import ALIASES
 
     names = list_models(pattern)
     if not names and any(letter in pattern for letter in "*?["):
@@ -53,9 +54,16 @@ def models(
             print(json_module.dumps(cost(name, frames=frames, size=size).to_dict()))
         return
 
+    _print_counts(names, frames=frames, size=size)
+
+
+def _print_counts(names: list[str], *, frames: int, size: int) -> None:
+    """Print a table of what models cost."""
     from rich.console import Console
     from rich.progress import track
     from rich.table import Table
+
+    from kinema.analyze.cost import cost
 
     table = Table(title=f"Models: one clip of {frames} x {size} x {size}, 400 classes")
     table.add_column("name", no_wrap=True)

@@ -15,7 +15,7 @@ from kinema.training.overrides import Overrides, given_fields
 if TYPE_CHECKING:
     from kinema.analyze.plan import Stage
     from kinema.analyze.planning import Plan
-    from kinema.training.recipe import Recipe
+    from kinema.specs.recipe import Recipe
 
 
 def plan(

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from kinema.recipes.overview import Line
-    from kinema.training.recipe import Recipe
+    from kinema.specs.recipe import Recipe
 
 
 NARROW = ("name", "model", "score")
@@ -75,8 +75,8 @@ def _show(recipe: Recipe, frames: int | None) -> None:
 
     from kinema.recipes.data_sets import data_set_of
     from kinema.recipes.overview import num_steps, score_text, start_text
+    from kinema.specs.recipe import MUST_BE_GIVEN
     from kinema.training.find_recipe import RECIPES
-    from kinema.training.recipe import MUST_BE_GIVEN
 
     data = data_set_of(recipe.name) if recipe.name in RECIPES else ""
     more = "" if frames is None else f" --frames {frames}"

@@ -17,7 +17,7 @@ from kinema.errors import UserError
 from kinema.training.overrides import Overrides, given_fields
 
 if TYPE_CHECKING:
-    from kinema.training.recipe import Recipe
+    from kinema.specs.recipe import Recipe
     from kinema.training.run import TrainResult
     from kinema.training.run_series import SeriesResult, Where
 

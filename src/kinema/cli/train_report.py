@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from kinema.training.recipe import Recipe
+    from kinema.specs.recipe import Recipe
     from kinema.training.run import TrainResult
     from kinema.training.run_series import SeriesResult
 

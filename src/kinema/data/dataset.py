@@ -13,15 +13,15 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from kinema.data.crop_boxes import Size
 from kinema.data.flow_view import seen_as
 from kinema.data.manifest import Manifest, Record
 from kinema.data.order import ClipKey
-from kinema.data.sampling import Sampler
 from kinema.data.transforms import Augmentation
 from kinema.errors import VideoError
-from kinema.models.flow_input import FlowInput
 from kinema.shapes import Clip, FrameIndices
+from kinema.specs.crop_boxes import Size
+from kinema.specs.flow_input import FlowInput
+from kinema.specs.sampling import Sampler
 from kinema.video.clock import frames_between
 from kinema.video.decoder import Decoder, announce_backend, open_video
 from kinema.video.scaling import Scaling

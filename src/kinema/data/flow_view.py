@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from kinema.errors import UserError
-from kinema.models.flow_input import FlowInput
 from kinema.shapes import Pixels
+from kinema.specs.flow_input import FlowInput
 from kinema.video.decoder import Decoder
 from kinema.video.flow_store import FlowStore
 from kinema.video.stacked import StackedDecoder

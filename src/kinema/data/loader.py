@@ -14,7 +14,7 @@ from kinema.errors import UserError
 from kinema.shapes import Clip
 
 if TYPE_CHECKING:
-    from kinema.models.weights import Preprocessing
+    from kinema.specs.preprocessing import Preprocessing
 
 
 class Batch(NamedTuple):

@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 
 from kinema.data.color import jitter_color
-from kinema.data.crop_boxes import BOXES, Box, Size, named_crop, resized, useful_size
 from kinema.data.flow_view import negate_x
-from kinema.data.spec import DataSpec
 from kinema.shapes import Pixels
+from kinema.specs.crop_boxes import BOXES, Box, Size, named_crop, resized, useful_size
+from kinema.specs.data import DataSpec
 
 
 @dataclass(frozen=True)

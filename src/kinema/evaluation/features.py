@@ -17,15 +17,15 @@ from kinema.errors import UserError
 from kinema.evaluation.array_file import read_arrays, write_arrays
 from kinema.evaluation.batching import ComputedViews
 from kinema.evaluation.processes import Process, joined_process
-from kinema.evaluation.protocol import EvalProtocol
-from kinema.evaluation.protocol import protocol as find_protocol
 from kinema.evaluation.run import load_on, origin, progress_bar, select_split
 from kinema.evaluation.sharing import NUM_WORKERS, compute_on, evaluating, reduce_videos
 from kinema.evaluation.views import ViewDataset
 from kinema.models.given import Network, as_trained, last_map
 from kinema.models.trained import TrainedModel
-from kinema.models.weights import Preprocessing
 from kinema.shapes import Clip
+from kinema.specs.preprocessing import Preprocessing
+from kinema.specs.protocol import EvalProtocol
+from kinema.specs.protocol import protocol as find_protocol
 
 CONTENT = "kinema features"
 FORMAT = 1

@@ -15,14 +15,14 @@ from kinema.data.validate import some_of
 from kinema.errors import UserError, VideoError
 from kinema.evaluation.batching import BadVideo, compute_views
 from kinema.evaluation.processes import ScoringProcess, find_device
-from kinema.evaluation.protocol import protocol as find_protocol
 from kinema.evaluation.run import load_on
-from kinema.evaluation.scores import softmax
 from kinema.evaluation.sharing import compute_on, evaluating, numbered
 from kinema.evaluation.views import VideoViews, ViewDataset, build_view_loader
 from kinema.models.given import Network, as_trained, class_scores
 from kinema.models.trained import TrainedModel
-from kinema.models.weights import Preprocessing
+from kinema.specs.preprocessing import Preprocessing
+from kinema.specs.protocol import protocol as find_protocol
+from kinema.specs.protocol import softmax
 from kinema.video.place import is_remote
 from kinema.wording import counted
 

@@ -25,7 +25,6 @@ from kinema.evaluation.logistic import (
     cross_validate,
 )
 from kinema.evaluation.processes import Process, joined_process
-from kinema.evaluation.protocol import protocol as find_protocol
 from kinema.evaluation.run import load_on, origin, select_split
 from kinema.evaluation.scores import ScoreTable
 from kinema.evaluation.sharing import NUM_WORKERS
@@ -33,6 +32,7 @@ from kinema.files import write_text
 from kinema.models import checkpoint_file
 from kinema.models.classifier import classifier_passed_over, weights_with_classifier
 from kinema.models.trained import TrainedModel, weights_digest
+from kinema.specs.protocol import protocol as find_protocol
 
 CHECKPOINT, ABOUT = "best.ckpt", "probe.json"
 """What a probe leaves in its folder: an ordinary checkpoint, and how the strength was chosen."""

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple, TypeAlias, TypedDict, Unpack, overload
 from kinema.data.manifest import Manifest
 from kinema.errors import UserError
 from kinema.evaluation.processes import Process, joined_process, run_in_processes
-from kinema.evaluation.protocol import protocol as find_protocol
 from kinema.evaluation.scores import ScoreTable
 from kinema.evaluation.scoring import score_dataset
 from kinema.evaluation.sharing import NUM_WORKERS
@@ -21,7 +20,8 @@ from kinema.evaluation.views import ViewDataset
 from kinema.launched import launched_from_outside
 from kinema.models.given import Network, as_trained, name_of
 from kinema.models.trained import TrainedModel, load, require_classes
-from kinema.models.weights import Preprocessing
+from kinema.specs.preprocessing import Preprocessing
+from kinema.specs.protocol import protocol as find_protocol
 
 Data: TypeAlias = str | Path | Manifest
 
@@ -98,7 +98,7 @@ def evaluate(
         data: A manifest, its CSV, or a folder of class folders; or a list of these, such as official splits.
         classes: For such a network, names in the order of its logits; by default the classes of the data.
         preprocessing: For such a network, see ``kinema.models.given.as_trained``.
-        protocol: Name, see ``kinema.evaluation.protocol.protocol``; frames and crop come from the checkpoint.
+        protocol: Name, see ``kinema.specs.protocol.protocol``; frames and crop come from the checkpoint.
         reverse: Play every clip backwards.
         split: ``train``, ``val``, ``all``, or ``test``; ``val`` stands in for absent test videos, and a note says so.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.

@@ -13,6 +13,7 @@ from kinema.data.validate import some_of
 from kinema.errors import UserError, one_of
 from kinema.evaluation import metrics
 from kinema.evaluation.array_file import read_arrays, write_arrays
+from kinema.specs.protocol import softmax
 
 KINDS = ("logits", "probabilities", "margins", "z-scores")
 CONTENT = "kinema scores"
@@ -203,10 +204,3 @@ class ScoreTable:
             )
         except KeyError as error:
             raise UserError(f"{path}: the score table lacks {error}.") from error
-
-
-def softmax(scores: np.ndarray) -> np.ndarray:
-    """Probabilities along the last axis, float32."""
-    wide = scores.astype(np.float64)
-    wide = np.exp(wide - wide.max(axis=-1, keepdims=True))
-    return (wide / wide.sum(axis=-1, keepdims=True)).astype(np.float32)

@@ -14,13 +14,14 @@ from kinema.errors import UserError
 from kinema.evaluation.batching import ComputedViews
 from kinema.evaluation.metrics import ranks
 from kinema.evaluation.processes import Process, ScoringProcess
-from kinema.evaluation.scores import ScoreTable, softmax
+from kinema.evaluation.scores import ScoreTable
 from kinema.evaluation.sharing import NUM_WORKERS, Reduce, compute_on, evaluating, reduce_videos
 from kinema.evaluation.views import ViewDataset
 from kinema.models.given import class_scores
+from kinema.specs.protocol import softmax
 
 if TYPE_CHECKING:
-    from kinema.models.weights import Preprocessing
+    from kinema.specs.preprocessing import Preprocessing
 
 
 def score_dataset(

@@ -20,7 +20,7 @@ from kinema.shapes import Clip
 from kinema.wording import counted
 
 if TYPE_CHECKING:
-    from kinema.models.weights import Preprocessing
+    from kinema.specs.preprocessing import Preprocessing
 
 NUM_WORKERS = 2
 """Processes that decode, by default."""

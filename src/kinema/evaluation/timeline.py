@@ -16,12 +16,12 @@ from kinema.errors import UserError, VideoError
 from kinema.evaluation.batching import BadVideo, compute_views
 from kinema.evaluation.predict import probabilities_of
 from kinema.evaluation.processes import ScoringProcess, find_device
-from kinema.evaluation.protocol import protocol as find_protocol
 from kinema.evaluation.run import load_on
 from kinema.evaluation.sharing import compute_on, evaluating
 from kinema.evaluation.views import VideoViews, read_views
 from kinema.models.given import Network, as_trained, class_scores
-from kinema.models.weights import Preprocessing
+from kinema.specs.preprocessing import Preprocessing
+from kinema.specs.protocol import protocol as find_protocol
 from kinema.video.decoder import open_video
 
 

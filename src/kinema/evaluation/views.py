@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, get_worker_info
 
-from kinema.data.crop_boxes import CropView, named_crop, resized
 from kinema.data.dataset import frame_range, named, open_record
 from kinema.data.flow_view import negate_x
 from kinema.data.manifest import Manifest
 from kinema.data.process_loader import Failure, ProcessLoader, process_loader
 from kinema.errors import UserError, VideoError
-from kinema.evaluation.protocol import EvalProtocol
 from kinema.shapes import Clip, FrameIndices
+from kinema.specs.crop_boxes import CropView, named_crop, resized
+from kinema.specs.protocol import EvalProtocol
 from kinema.video.decoder import Decoder, announce_backend
 from kinema.video.scaling import Scaling
 

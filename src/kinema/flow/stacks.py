@@ -8,11 +8,11 @@ import torch
 
 from kinema.data.loader import to_clip
 from kinema.flow.quantise import quantise
-from kinema.models.flow_input import FlowInput
 from kinema.shapes import Clip
+from kinema.specs.flow_input import FlowInput
 
 if TYPE_CHECKING:
-    from kinema.models.weights import Preprocessing
+    from kinema.specs.preprocessing import Preprocessing
 
 MAX_PAIRS = 256
 """Pairs of frames that flow is computed of at once."""
@@ -35,7 +35,7 @@ def network_input(
     Returns:
         Axes ``b c t h w``; for flow c = x1, y1, x2, y2, ….
     """
-    flow = FlowInput.of(preprocessing)
+    flow = preprocessing.flow_input
     if flow is not None and flow.computed:
         clips = computed_fields(clips, flow, device)
     clip = to_clip(clips, preprocessing, device, dtype)

@@ -13,8 +13,8 @@ from kinema.models.head import Head, LinearHead
 from kinema.models.layers import to_layout
 from kinema.models.placement import placed_units
 from kinema.models.temporal.base import PlacedModule, TemporalModule
-from kinema.models.weights import Preprocessing
 from kinema.shapes import Clip, Features, Logits
+from kinema.specs.preprocessing import Preprocessing
 
 
 class TrainingScores(NamedTuple):

@@ -21,7 +21,6 @@ from kinema.models.backbones.mobilenetv2 import MOBILE_NETS
 from kinema.models.backbones.resnet import RESNETS
 from kinema.models.backbones.vgg import VGGS
 from kinema.models.backbones.vresnet import VRESNETS
-from kinema.models.flow_input import FlowInput
 from kinema.models.inflate import INFLATIONS, load_weights
 from kinema.models.names import NO_IMAGE_WEIGHTS, ModelName
 from kinema.models.published import PublishedWeights
@@ -43,7 +42,9 @@ from kinema.models.temporal.stack import Stack
 from kinema.models.temporal.tam import Tam
 from kinema.models.temporal.tsm import Tsm
 from kinema.models.temporal.tsn import Tsn
-from kinema.models.weights import TAGS, Preprocessing, imagenet_record, read_imagenet, read_state_dict
+from kinema.models.weights import TAGS, imagenet_record, read_imagenet, read_state_dict
+from kinema.specs.flow_input import FlowInput
+from kinema.specs.preprocessing import Preprocessing
 
 MODULES: Final[dict[str, type[TemporalModule]]] = {
     "tsn": Tsn,

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from kinema.errors import UserError
 from kinema.models.action_model import ActionModel
 from kinema.models.trained import VIDEO_FRAMES, TrainedModel, weights_digest
-from kinema.models.weights import TAGS, Preprocessing
+from kinema.models.weights import TAGS
 from kinema.shapes import Clip
+from kinema.specs.preprocessing import Preprocessing
 
 Network: TypeAlias = str | Path | TrainedModel | nn.Module
 """A checkpoint file, a run directory, weights by ``model.tag``, what ``kinema.load`` returned, or a network itself."""

@@ -12,6 +12,7 @@ from typing import Final
 
 from kinema.errors import UserError, unknown_name
 from kinema.models.placement import check_placement
+from kinema.specs.aliases import ALIASES
 
 MODULES: Final[dict[str, str]] = {
     "tsn": "no module: frames meet only in the average of their scores",
@@ -113,16 +114,6 @@ REFUSED: Final[tuple[tuple[str, str, str], ...]] = (
     ("slowfast", "resnet152", "no setting of its kernels was published for it"),
 )
 """Pairs that make no sense: patterns of a module and of a backbone (``*`` and ``?``), and the reason."""
-
-ALIASES: Final[Mapping[str, str]] = {
-    "i2d": "i3d@top0-inceptioni3d",
-    "fast-s3d": "s3d@top2-inceptioni3d",
-    "f-r2d": "tsn-vresnet18",
-    "f-r2d-vresnet34": "tsn-vresnet34",
-    **{f"mc{x}-vresnet{depth}": f"r3d@bottom{x - 1}-vresnet{depth}" for depth in (18, 34) for x in (2, 3, 4, 5)},
-    **{f"rmc{x}-vresnet{depth}": f"r3d@top{6 - x}-vresnet{depth}" for depth in (18, 34) for x in (2, 3, 4, 5)},
-}
-"""Other names of models, each with the name it stands for."""
 
 REFUSED_STACKS: Final[tuple[tuple[str, str, str], ...]] = tuple(
     ("r2d", mixing, "behind the stem of r2d there is one time step, so no frames are left to mix")

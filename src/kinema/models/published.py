@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from kinema.models.convert.inputs import FACEBOOK, HOWTO100M, IG65M, IMAGENET_8, KINETICS_112, KINETICS_224
-from kinema.models.weights import Preprocessing
+from kinema.specs.preprocessing import Preprocessing
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,8 @@ from kinema.models.inflate import added_parts
 from kinema.models.names import ModelName
 from kinema.models.published import PublishedWeights
 from kinema.models.tags import find_tagged, imagenet_tagged, model_tags
-from kinema.models.weights import Preprocessing, imagenet_record
+from kinema.models.weights import imagenet_record
+from kinema.specs.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,7 +5,7 @@ ImageNet kernels are copied to each frame, not divided. The authors' code decays
 and drops half of the features in front of the classifier.
 
 Differs from the paper: uniform sampling can show the last frames of a video, which the authors' code leaves out, and
-short videos repeat frames evenly (see ``kinema.data.sampling.Uniform``); TAM starts as the identity, where the authors
+short videos repeat frames evenly (see ``kinema.specs.sampling.Uniform``); TAM starts as the identity, where the authors
 draw its taps at random (``--options '{"tam_init": "kaiming"}'`` does too); batch norm of several devices is that of a
 device's own clips unless a recipe says otherwise, so its size depends on the number of devices; the cosine falls with
 every step, where the authors' code changes the rate once an epoch; ten uniform clips of a test are shifted by -4 to 5
@@ -16,8 +16,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from kinema.data.spec import DataSpec
-from kinema.evaluation.protocol import DEEP_ANALYSIS
 from kinema.recipes.mini_accuracy import (
     MINI_KINETICS,
     MINI_MIT,
@@ -26,7 +24,9 @@ from kinema.recipes.mini_accuracy import (
     TABLES_SSV2,
     clip_scores,
 )
-from kinema.training.recipe import MUST_BE_GIVEN, OptimSpec, Recipe, ScheduleSpec, TrainSpec
+from kinema.specs.data import DataSpec
+from kinema.specs.protocol import DEEP_ANALYSIS
+from kinema.specs.recipe import MUST_BE_GIVEN, OptimSpec, Recipe, ScheduleSpec, TrainSpec
 
 FIRST_FRAMES = 8
 """Frames of the stage that starts from ImageNet; every longer one starts from the stage before it."""

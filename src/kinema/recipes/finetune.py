@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from kinema.data.spec import DataSpec
-from kinema.training.recipe import OptimSpec, Recipe, ScheduleSpec, TrainSpec
+from kinema.specs.data import DataSpec
+from kinema.specs.recipe import OptimSpec, Recipe, ScheduleSpec, TrainSpec
 
 
 def finetune() -> Recipe:

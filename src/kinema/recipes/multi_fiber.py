@@ -17,10 +17,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from kinema.data.spec import DataSpec
-from kinema.evaluation.protocol import MULTI_FIBER
 from kinema.recipes.model_scores import scores_of
-from kinema.training.recipe import MUST_BE_GIVEN, OptimSpec, Recipe, ScheduleSpec, TrainSpec
+from kinema.specs.data import DataSpec
+from kinema.specs.protocol import MULTI_FIBER
+from kinema.specs.recipe import MUST_BE_GIVEN, OptimSpec, Recipe, ScheduleSpec, TrainSpec
 
 BATCH = 1024
 IMAGENET_STEPS = 1250

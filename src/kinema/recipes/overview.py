@@ -6,8 +6,8 @@ import re
 from typing import NamedTuple
 
 from kinema.recipes.data_sets import data_set_of
+from kinema.specs.recipe import MUST_BE_GIVEN, Recipe
 from kinema.training.find_recipe import RECIPES, load_recipe
-from kinema.training.recipe import MUST_BE_GIVEN, Recipe
 
 
 class Line(NamedTuple):

@@ -16,11 +16,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from kinema.data.spec import DataSpec
-from kinema.evaluation.protocol import R2PLUS1D
 from kinema.recipes.model_scores import scores_of, table_scores
 from kinema.recipes.r2plus1d_scores import DEEP, FUSED, TABLE_2, kinetics_scores, split_scores, sports1m_scores
-from kinema.training.recipe import MUST_BE_GIVEN, OptimSpec, Recipe, ScheduleSpec, TrainSpec
+from kinema.specs.data import DataSpec
+from kinema.specs.protocol import R2PLUS1D
+from kinema.specs.recipe import MUST_BE_GIVEN, OptimSpec, Recipe, ScheduleSpec, TrainSpec
 
 EPOCH = 1_000_000
 """Clips of an epoch on Kinetics and Sports-1M."""

@@ -19,10 +19,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from kinema.data.spec import DataSpec
-from kinema.evaluation.protocol import S3DG
 from kinema.recipes.model_scores import scores_of, table_scores
-from kinema.training.recipe import MUST_BE_GIVEN, OptimSpec, Recipe, ScheduleSpec, TrainSpec
+from kinema.specs.data import DataSpec
+from kinema.specs.protocol import S3DG
+from kinema.specs.recipe import MUST_BE_GIVEN, OptimSpec, Recipe, ScheduleSpec, TrainSpec
 
 STEPS = 1000
 """Steps that make one epoch of these recipes."""

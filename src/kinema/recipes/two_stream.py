@@ -20,10 +20,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from kinema.data.spec import DataSpec
-from kinema.evaluation.protocol import TWO_STREAM
 from kinema.recipes.model_scores import scores_of, table_scores
-from kinema.training.recipe import MUST_BE_GIVEN, OptimSpec, Recipe, ScheduleSpec, TrainSpec
+from kinema.specs.data import DataSpec
+from kinema.specs.protocol import TWO_STREAM
+from kinema.specs.recipe import MUST_BE_GIVEN, OptimSpec, Recipe, ScheduleSpec, TrainSpec
 
 ITERATIONS = 1000
 """Steps that make one epoch of these recipes."""

@@ -25,9 +25,9 @@ from kinema.wording import counted
 if TYPE_CHECKING:
     from kinema.data.manifest import Manifest
     from kinema.models.action_model import ActionModel
+    from kinema.specs.recipe import Recipe
     from kinema.training.display import Display
     from kinema.training.engine import Engine
-    from kinema.training.recipe import Recipe
 
 
 def assemble(

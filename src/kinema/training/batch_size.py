@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kinema.errors import UserError
-from kinema.training.recipe import Recipe
+from kinema.specs.recipe import Recipe
 
 
 def check_batch(batch: int | str | None) -> None:

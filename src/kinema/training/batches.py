@@ -11,13 +11,13 @@ import numpy as np
 from kinema.data.dataset import ClipDataset
 from kinema.data.loader import build_loader
 from kinema.data.order import ClipKey, EndlessOrder, EpochOrder, balance_weights
-from kinema.data.sampling import make_sampler
 from kinema.data.transforms import make_augmentation
+from kinema.specs.sampling import make_sampler
 
 if TYPE_CHECKING:
     from kinema.data.loader import Batch
     from kinema.data.manifest import Manifest
-    from kinema.training.recipe import Recipe
+    from kinema.specs.recipe import Recipe
     from kinema.training.state import Position, Run
 
 

@@ -17,8 +17,8 @@ from torch import nn
 
 from kinema.errors import UserError, one_of
 from kinema.launched import processes_from_outside, require_cores
+from kinema.specs.recipe import PRECISIONS
 from kinema.training.fc_gather import GatheredNetwork
-from kinema.training.recipe import PRECISIONS
 
 if TYPE_CHECKING:
     from kinema.models.action_model import ActionModel

@@ -8,7 +8,7 @@ import inspect
 from pathlib import Path
 
 from kinema.errors import UserError, unknown_name
-from kinema.training.recipe import Recipe
+from kinema.specs.recipe import Recipe
 
 RECIPES = {
     "finetune": "kinema.recipes.finetune:finetune",

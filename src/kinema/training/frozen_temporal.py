@@ -20,7 +20,7 @@ from kinema.models.temporal.tsm import Shift
 
 if TYPE_CHECKING:
     from kinema.models.action_model import ActionModel
-    from kinema.training.recipe import Recipe
+    from kinema.specs.recipe import Recipe
 
 OPTION = "train_temporal"
 _TRIAL_SIZE = 64

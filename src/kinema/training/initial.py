@@ -12,18 +12,19 @@ import torch
 from kinema.errors import CheckpointError, UserError
 from kinema.models import checkpoint_file
 from kinema.models.build import build_model, load_file
-from kinema.models.flow_input import FlowInput
 from kinema.models.inflate import INFLATIONS, adapt_input
 from kinema.models.inflate import load_weights as load_inflated
 from kinema.models.tags import find_tagged, find_weights, model_tags, tags_of
 from kinema.models.trained import checkpoint_path, load_weights
-from kinema.models.weights import TAGS, Preprocessing
-from kinema.training.recipe import MUST_BE_GIVEN
+from kinema.models.weights import TAGS
+from kinema.specs.flow_input import FlowInput
+from kinema.specs.preprocessing import Preprocessing
+from kinema.specs.recipe import MUST_BE_GIVEN
 
 if TYPE_CHECKING:
-    from kinema.data.spec import DataSpec
     from kinema.models.action_model import ActionModel
-    from kinema.training.recipe import Recipe
+    from kinema.specs.data import DataSpec
+    from kinema.specs.recipe import Recipe
 
 RANDOM = "random"
 """What a user gives for weights in order to start without any, whatever the recipe says."""

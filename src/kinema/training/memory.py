@@ -18,8 +18,8 @@ from kinema.training.parameters import NORMS
 if TYPE_CHECKING:
     from kinema.data.loader import Batch
     from kinema.models.action_model import ActionModel
+    from kinema.specs.recipe import Recipe
     from kinema.training.engine import Engine
-    from kinema.training.recipe import Recipe
     from kinema.training.state import Run
 
 MAX_AUTO_BATCH = 256

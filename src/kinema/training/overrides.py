@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import tyro
 
 from kinema.errors import UserError
-from kinema.training.recipe import Recipe
+from kinema.specs.recipe import Recipe
 
 OVERRIDABLE = (
     "seed",

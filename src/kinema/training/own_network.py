@@ -18,7 +18,7 @@ from kinema.models.weights import TAGS
 from kinema.training.initial import RANDOM, num_channels
 
 if TYPE_CHECKING:
-    from kinema.training.recipe import Recipe
+    from kinema.specs.recipe import Recipe
 
 OwnNetwork: TypeAlias = ActionModel | Callable[[int], ActionModel]
 """A network, or a function from the number of classes to one."""

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from kinema.errors import UserError
+from kinema.specs.recipe import OptimSpec, Recipe
 from kinema.training.frozen_temporal import learning_parts
-from kinema.training.recipe import OptimSpec, Recipe
 
 if TYPE_CHECKING:
     from kinema.models.action_model import ActionModel

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from kinema.wording import counted
 
 if TYPE_CHECKING:
-    from kinema.training.recipe import Recipe
+    from kinema.specs.recipe import Recipe
     from kinema.training.state import Position
 
 

@@ -17,6 +17,7 @@ from kinema.evaluation.run import progress_bar
 from kinema.launched import is_first_process
 from kinema.models import checkpoint_file
 from kinema.models.names import ModelName
+from kinema.specs.recipe import Recipe
 from kinema.training.assemble import assemble
 from kinema.training.batch_size import batch_note, check_batch, with_batch
 from kinema.training.directory import LAST, VIDEOS, describe_run, free_folder, new_folder, removed_if_empty
@@ -27,7 +28,6 @@ from kinema.training.find_recipe import load_recipe
 from kinema.training.initial import with_initial
 from kinema.training.launch import Starting, launch, starts_processes
 from kinema.training.own_network import OwnNetwork, copy_of, own_network, resumed_network, with_own
-from kinema.training.recipe import Recipe
 from kinema.training.result import TrainResult
 from kinema.training.resuming import Standing, go_on_longer, note_kill, where_it_stands, with_epochs
 from kinema.training.state import Run, restore

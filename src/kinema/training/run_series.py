@@ -13,8 +13,8 @@ from kinema.errors import UserError
 from kinema.evaluation.run import evaluate
 from kinema.evaluation.scores import ScoreTable
 from kinema.launched import is_first_process, processes_from_outside
+from kinema.specs.recipe import Recipe
 from kinema.training.directory import LAST, new_folder
-from kinema.training.recipe import Recipe
 from kinema.training.result import TrainResult
 from kinema.training.resuming import where_it_stands
 from kinema.training.run import train

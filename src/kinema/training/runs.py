@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from kinema.errors import UserError
+from kinema.specs.recipe import Recipe
 from kinema.training.directory import ABOUT, RECIPE, read_about, read_metrics, standing
-from kinema.training.recipe import Recipe
 from kinema.training.status import read_status
 
 NO_SETTINGS = ("model", "citation", "paper_scores")

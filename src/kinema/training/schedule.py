@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import math
 
-from kinema.training.recipe import ScheduleSpec
+from kinema.specs.recipe import ScheduleSpec
 
 
 def rate_scale(schedule: ScheduleSpec, epoch: float) -> float:

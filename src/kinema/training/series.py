@@ -17,10 +17,10 @@ from kinema.data.manifest_writer import write_manifests
 from kinema.errors import UserError
 from kinema.files import write_text
 from kinema.models.names import ModelName
+from kinema.specs.recipe import Recipe
 from kinema.training.batch_size import check_batch
 from kinema.training.directory import SERIES
 from kinema.training.initial import with_initial
-from kinema.training.recipe import Recipe
 from kinema.training.videos import videos_to_use
 
 MANIFESTS = "manifests"

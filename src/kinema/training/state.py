@@ -21,11 +21,11 @@ from kinema.wording import counted
 if TYPE_CHECKING:
     from kinema.data.manifest import Manifest
     from kinema.models.action_model import ActionModel
-    from kinema.models.weights import Preprocessing
+    from kinema.specs.preprocessing import Preprocessing
+    from kinema.specs.recipe import Recipe
     from kinema.training.display import Display
     from kinema.training.engine import Engine
     from kinema.training.objective import Objective
-    from kinema.training.recipe import Recipe
     from kinema.training.stopping import StopRequest
 
 

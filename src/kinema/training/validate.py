@@ -9,9 +9,9 @@ import torch
 from torch.nn import functional
 
 from kinema.evaluation.metrics import FEW_CLASSES
-from kinema.evaluation.protocol import protocol
 from kinema.evaluation.scoring import score_dataset
 from kinema.evaluation.views import ViewDataset
+from kinema.specs.protocol import protocol
 
 if TYPE_CHECKING:
     from kinema.training.state import Run

@@ -16,7 +16,7 @@ from kinema.errors import UserError, VideoError
 
 if TYPE_CHECKING:
     from kinema.data.manifest import Manifest
-    from kinema.training.recipe import Recipe
+    from kinema.specs.recipe import Recipe
 
 MOST_COMPARED = 20_000
 """Files of larger data sets are not compared with one another before training; ``kinema data scan`` does that."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kinema.models.action_model import ActionModel
     from kinema.models.convert.choosing import Choice
     from kinema.models.convert.family import Description
-    from kinema.models.weights import Preprocessing
+    from kinema.specs.preprocessing import Preprocessing
 
 _IMAGENET_CLASSES = 1000
 _TRIAL_SIZE = 64

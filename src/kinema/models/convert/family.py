@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from torch import Tensor
 
 from kinema.models.action_model import ActionModel
-from kinema.models.weights import Preprocessing
+from kinema.specs.preprocessing import Preprocessing
 
 KeyMap: TypeAlias = Callable[[ActionModel], Mapping[str, str | tuple[str, ...]]]
 """From a model to the foreign key of each of its tensors; several keys are flattened and stacked on a new first axis.

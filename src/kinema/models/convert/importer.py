@@ -20,7 +20,7 @@ from kinema.models.convert.reading import parts_of, read_foreign
 from kinema.models.published import PublishedWeights
 from kinema.models.tags import published_as
 from kinema.models.tensor_values import refuse_bad_values
-from kinema.models.weights import Preprocessing
+from kinema.specs.preprocessing import Preprocessing
 
 
 @dataclass(frozen=True)

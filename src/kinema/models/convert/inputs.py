@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from kinema.models.weights import Preprocessing
+from kinema.specs.preprocessing import Preprocessing
 
 KINETICS_112: Final = Preprocessing(
     mean=(0.43216, 0.394666, 0.37645),

@@ -22,9 +22,9 @@ from typing import Protocol
 
 import numpy as np
 
-from kinema.data.spec import SAMPLINGS
 from kinema.errors import UserError, unknown_name
 from kinema.shapes import FrameIndices
+from kinema.specs.data import SAMPLINGS
 
 
 class Sampler(Protocol):

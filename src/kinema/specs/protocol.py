@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from kinema.data.crop_boxes import CROP_SETS
-from kinema.data.sampling import All, Dense, RandomStarts, Sampler, Steps, Uniform, make_sampler
+import numpy as np
+
 from kinema.errors import UserError, unknown_name
-from kinema.models.flow_input import FlowInput
-
-if TYPE_CHECKING:
-    from kinema.models.weights import Preprocessing
+from kinema.specs.crop_boxes import CROP_SETS
+from kinema.specs.flow_input import FlowInput
+from kinema.specs.preprocessing import Preprocessing
+from kinema.specs.sampling import All, Dense, RandomStarts, Sampler, Steps, Uniform, make_sampler
 
 DEEP_ANALYSIS = "Deep Analysis of CNN-based Spatio-temporal Representations for Action Recognition, arXiv 2010.11757"
 R2PLUS1D = "A Closer Look at Spatiotemporal Convolutions for Action Recognition, arXiv 1711.11248"
@@ -34,7 +34,7 @@ class EvalProtocol:
         sampler: Chooses the frames of each clip.
         resize: Size before the crops: ``(s,)`` short side, ``(h, w)`` exact, ``()`` short side equals the crop.
         crop_size: Side of the square crops, in pixels.
-        crops: Names of the crops of every clip, see ``kinema.data.crop_boxes.CROP_SETS``.
+        crops: Names of the crops of every clip, see ``kinema.specs.crop_boxes.CROP_SETS``.
         averages: ``logits`` or ``probabilities``; the two give different accuracies.
         citation: Where the protocol comes from.
         flow: What a flow network sees in place of each frame; None for RGB.
@@ -48,6 +48,30 @@ class EvalProtocol:
     averages: str = "logits"
     citation: str = ""
     flow: FlowInput | None = None
+
+    def average(self, rows: np.ndarray) -> np.ndarray:
+        """Average the scores of a video's views.
+
+        Args:
+            rows: Logits of the network, axes ``... views classes``, clip after clip.
+
+        Returns:
+            What ``averages`` names, float32, axes ``... classes``.
+        """
+        scores = softmax(rows) if self.averages == "probabilities" else rows
+        return scores.mean(axis=-2, dtype=np.float64).astype(np.float32)
+
+    def probabilities(self, rows: np.ndarray) -> np.ndarray:
+        """Average the logits of a video's views (axes ``views classes``) into probabilities, axis ``classes``."""
+        average = self.average(rows)
+        return average if self.averages == "probabilities" else softmax(average)
+
+
+def softmax(scores: np.ndarray) -> np.ndarray:
+    """Probabilities along the last axis, float32."""
+    wide = scores.astype(np.float64)
+    wide = np.exp(wide - wide.max(axis=-1, keepdims=True))
+    return (wide / wide.sum(axis=-1, keepdims=True)).astype(np.float32)
 
 
 class _Form(NamedTuple):
@@ -77,7 +101,7 @@ def protocol(name: str, preprocessing: Preprocessing) -> EvalProtocol:
         match = re.fullmatch(form.pattern, name)
         if match:
             built = form.build(name, tuple(int(number) for number in match.groups(default="0")), preprocessing)
-            return replace(built, flow=FlowInput.of(preprocessing))
+            return replace(built, flow=preprocessing.flow_input)
     raise unknown_name("protocol", name, EXAMPLES, f"Forms: {', '.join(FORMS)}.")
 
 

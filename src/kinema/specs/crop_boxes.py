@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kinema.data.spec import DataSpec
 from kinema.errors import UserError, unknown_name
+from kinema.specs.data import DataSpec
 
 Size = tuple[int, int]
 """Height and width in pixels."""

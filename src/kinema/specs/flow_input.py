@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kinema.errors import UserError
-
-if TYPE_CHECKING:
-    from kinema.models.weights import Preprocessing
 
 METHODS = ("tvl1", "farneback")
 """Algorithms by their names."""
@@ -69,15 +66,6 @@ class FlowInput:
         if flow.computed and flow.method == "any":
             raise UserError(f"flow {name!r}: say which method computes it: {' or '.join(METHODS)}")
         return flow
-
-    @staticmethod
-    def of(preprocessing: Preprocessing) -> FlowInput | None:
-        """What a trained network wants; None for an RGB network."""
-        if preprocessing.modality != "flow":
-            return None
-        if preprocessing.flow:
-            return FlowInput.parse(preprocessing.flow)
-        return FlowInput(method="any", bound=0.0, num_fields=len(preprocessing.mean) // 2)
 
     @staticmethod
     def normalisation(num_channels: int) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kinema.errors import UserError, one_of
-from kinema.models.flow_input import FlowInput
+from kinema.specs.flow_input import FlowInput
 
 SAMPLINGS = ("uniform", "dense", "all")
 AUGMENTATIONS = ("short-side", "fixed", "multi-scale", "multi-fiber", "center")

@@ -8,9 +8,9 @@ import typing
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from kinema.data.spec import DataSpec
 from kinema.errors import UserError, one_of, unknown_name
-from kinema.models.names import ALIASES
+from kinema.specs.aliases import ALIASES
+from kinema.specs.data import DataSpec
 
 Spec = TypeVar("Spec")
 
