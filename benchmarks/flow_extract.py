@@ -22,11 +22,12 @@ import cv2
 import torch
 
 from kinema.data.manifest import Record
-from kinema.flow import methods, one_video
+from kinema.derived import video_flow as one_video
+from kinema.derived.video_flow import Extraction, extract_video
+from kinema.flow import methods
 from kinema.flow.methods import FlowMethod
-from kinema.flow.one_video import Extraction, extract_video
-from kinema.flow.store import KINDS
 from kinema.video.decoder import FLOW_SUFFIXES, open_video
+from kinema.video.flow_writer import KINDS
 
 METHODS = (("tvl1", "torch"), ("tvl1", "opencv"), ("farneback", "opencv"))
 

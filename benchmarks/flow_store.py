@@ -16,10 +16,10 @@ import numpy as np
 import torch
 
 from kinema.data.manifest import Record
+from kinema.derived.video_flow import Extraction, extract_video
 from kinema.flow.methods import find_method
-from kinema.flow.one_video import Extraction, extract_video
-from kinema.flow.store import KINDS
 from kinema.video.decoder import FLOW_SUFFIXES, open_video
+from kinema.video.flow_writer import KINDS
 
 STACK, CLIP = 10, 64
 

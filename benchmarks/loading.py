@@ -37,10 +37,10 @@ from torchvision.transforms.v2 import functional
 from kinema.data.dataset import ClipDataset
 from kinema.data.loader import build_loader
 from kinema.data.manifest import Manifest, Record
-from kinema.data.pack import pack
-from kinema.data.pack_video import Packing
 from kinema.data.scan import scan
 from kinema.data.transforms import make_augmentation
+from kinema.derived.pack import pack
+from kinema.derived.pack_video import Packing
 from kinema.specs.crop_boxes import Box, short_side_box
 from kinema.specs.data import DataSpec
 from kinema.specs.sampling import make_sampler

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 
 from kinema import build_model, cost
-from kinema.analyze.cost import Cost
+from kinema.models.cost import Cost
 
 
 class Row(NamedTuple):

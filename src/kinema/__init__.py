@@ -13,7 +13,6 @@ from kinema.former_names import install
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from kinema.analyze.cost import cost
     from kinema.data.manifest import Manifest
     from kinema.evaluation.features import features
     from kinema.evaluation.fusion import fuse
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from kinema.evaluation.timeline import timeline
     from kinema.models.action_model import ActionModel
     from kinema.models.build import build_model
+    from kinema.models.cost import cost
     from kinema.models.names import ModelName, list_models
     from kinema.models.register import register_backbone, register_module
     from kinema.models.trained import load
@@ -44,7 +44,7 @@ _HOMES = {
     "Recipe": "specs.recipe",
     "ScoreTable": "evaluation.scores",
     "build_model": "models.build",
-    "cost": "analyze.cost",
+    "cost": "models.cost",
     "evaluate": "evaluation.run",
     "features": "evaluation.features",
     "fuse": "evaluation.fusion",

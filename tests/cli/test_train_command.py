@@ -9,7 +9,7 @@ import torch
 
 from kinema.cli.runs import runs
 from kinema.cli.train import train
-from kinema.data.synthetic import make_reversible_shapes
+from kinema.demo.synthetic import make_reversible_shapes
 from kinema.errors import UserError
 from kinema.specs.recipe import Recipe
 from kinema.training.overrides import Overrides

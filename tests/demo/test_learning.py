@@ -6,7 +6,7 @@ import pytest
 
 from kinema.cli.demo import run_demo
 from kinema.data.manifest import Manifest
-from kinema.recipes.demo import demo as demo_recipe
+from kinema.demo.recipe import demo as demo_recipe
 
 
 def small_recipe(num_epochs):

@@ -7,13 +7,13 @@ import cv2
 import numpy as np
 import pytest
 
-from kinema.data.synthetic import CLASSES
+from kinema.demo.order_report import Contender, explanation, write_report
+from kinema.demo.reversal import OrderScores, order_scores
+from kinema.demo.synthetic import CLASSES
 from kinema.errors import UserError
 from kinema.report.curves import plot_training, read_metrics
 from kinema.report.markdown import markdown_table, percent
-from kinema.report.order_report import Contender, explanation, write_report
 from kinema.report.plots import plot_bars, plot_class_accuracy, plot_confusion, plot_frames
-from kinema.report.reversal import OrderScores, order_scores
 from kinema.report.style import COLOURS
 
 OPPOSITE = [index ^ 1 for index in range(len(CLASSES))]

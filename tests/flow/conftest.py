@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from kinema.data.manifest import Manifest
-from kinema.data.synthetic import make_reversible_shapes
-from kinema.flow.extract import extract
+from kinema.demo.synthetic import make_reversible_shapes
+from kinema.derived.extract_flow import extract
 
 
 @pytest.fixture(scope="session", autouse=True)

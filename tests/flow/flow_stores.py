@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from kinema.flow.store import writing_store
 from kinema.video.decoder import FLOW_SUFFIXES
 from kinema.video.flow_store import FlowDescription
+from kinema.video.flow_writer import writing_store
 
 
 def describe(kind: str, size: tuple[int, int], *, bound: float = 20.0, method: str = "tvl1") -> FlowDescription:

@@ -16,12 +16,12 @@ import pytest
 from make_videos import numbered_frames, write_video
 
 from kinema.cli.main import run
-from kinema.data.derive import Advance
 from kinema.data.manifest import Manifest, Record
+from kinema.derived.derive import Advance
+from kinema.derived.extract_flow import extract, store_path
 from kinema.errors import UserError
-from kinema.flow.extract import extract, store_path
-from kinema.flow.store import JPEG_QUALITY
 from kinema.video.flow_store import FlowDescription, open_flow_store
+from kinema.video.flow_writer import JPEG_QUALITY
 
 OPTIONS = ["--method", "farneback", "--backend", "opencv"]
 
@@ -252,7 +252,7 @@ def test_a_killed_worker_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         os.kill(os.getpid(), signal.SIGKILL)
         return 0
 
-    monkeypatch.setattr("kinema.flow.extract.extract_video", killed)
+    monkeypatch.setattr("kinema.derived.extract_flow.extract_video", killed)
     with pytest.raises(UserError, match="killed by signal 9; what is finished is kept"):
         extract(videos, tmp_path / "out", method="farneback", backend="opencv", num_workers=1)
 

@@ -9,8 +9,8 @@ from matplotlib.image import imread
 
 from kinema.cli.main import run
 from kinema.data.manifest import Manifest
-from kinema.flow.colour_wheel import flow_colours, wheel
-from kinema.flow.picture import full_colour
+from kinema.report.colour_wheel import flow_colours, wheel
+from kinema.report.flow_picture import full_colour
 from kinema.video.decoder import open_video
 
 

@@ -14,13 +14,13 @@ from kinema.data.transforms import make_augmentation
 from kinema.errors import UserError, VideoError
 from kinema.evaluation.views import ViewDataset
 from kinema.flow.quantise import dequantise, quantise
-from kinema.flow.store import KINDS, refuse_difference, writing_store
 from kinema.specs.data import DataSpec
 from kinema.specs.flow_input import FlowInput
 from kinema.specs.protocol import EvalProtocol
 from kinema.specs.sampling import Uniform
 from kinema.video.decoder import open_video
 from kinema.video.flow_store import FlowStore, open_flow_store
+from kinema.video.flow_writer import KINDS, refuse_difference, writing_store
 
 LARGEST_JPEG_ERROR = 12
 

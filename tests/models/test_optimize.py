@@ -10,12 +10,12 @@ import torch
 from noisy_models import noisy_model, random_clips
 from torch import Tensor, nn
 
-from kinema.analyze.cost import cost
 from kinema.errors import UserError
 from kinema.models import optimize
 from kinema.models.action_model import ActionModel
 from kinema.models.backbones.resnet import RESNETS
 from kinema.models.conv_forms import FORMS, ChosenConv, fastest_form
+from kinema.models.cost import cost
 from kinema.models.layers import ClipBatchNorm, ClipConv3d, ClipMaxPool, FrameConv2d
 from kinema.models.optimize import OptimizedModel, optimize_for_inference
 from kinema.models.pool_forms import ShiftedMaxPool

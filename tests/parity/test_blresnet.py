@@ -5,10 +5,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kinema.analyze.cost import cost
 from kinema.errors import UserError
 from kinema.models.action_model import ActionModel
 from kinema.models.build import build_model
+from kinema.models.cost import cost
 from kinema.models.inflate import load_weights
 
 CLOSE = {"rtol": 1e-9, "atol": 1e-9}

@@ -11,11 +11,11 @@ from noisy_models import noisy
 from published_networks import read_reference
 from torch import nn
 
-from kinema.analyze.cost import cost
 from kinema.errors import CheckpointError, UserError
 from kinema.models.action_model import ActionModel
 from kinema.models.build import build_model
 from kinema.models.convert import kinetics_i3d, s3d_ports, torchvision_s3d
+from kinema.models.cost import cost
 from kinema.models.inflate import load_weights
 
 CLOSE = {"rtol": 1e-9, "atol": 1e-9}

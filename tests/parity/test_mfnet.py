@@ -9,11 +9,11 @@ from noisy_models import noisy_model, random_clips
 from published_networks import read_reference
 from torch import Tensor
 
-from kinema.analyze.cost import cost
 from kinema.errors import CheckpointError, UserError
 from kinema.models.backbones.multi_fiber import MultiFiberUnit, NormConv
 from kinema.models.build import build_model
 from kinema.models.convert.mfnet import foreign_keys
+from kinema.models.cost import cost
 from kinema.models.inflate import load_weights
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from kinema.analyze.cost import cost
 from kinema.models.action_model import ActionModel
 from kinema.models.build import build_model
+from kinema.models.cost import cost
 
 # Parameters with 87 classes and multiply-adds of one clip of 8 x 224 x 224, as released with the deep analysis
 # (repository IBM/action-recognition-pytorch, benchmark_mini.md). The 192 released rows are these 24 at 8, 16, 32 and

@@ -10,13 +10,13 @@ import torch.nn.functional as F
 from published_networks import read_reference
 from torch import Tensor, nn
 
-from kinema.analyze.cost import cost
 from kinema.errors import UserError
 from kinema.models.action_model import ActionModel
 from kinema.models.backbones.inception import InceptionV1Plan
 from kinema.models.backbones.resnet import RESNETS
 from kinema.models.build import build_model
 from kinema.models.convert.slowfast import caffe2_keys, pyslowfast_keys, pytorchvideo_keys
+from kinema.models.cost import cost
 from kinema.models.inflate import load_weights
 from kinema.models.pathways import Lateral, Pathways, SlowFrames, average_over_spans, slow_frames
 from kinema.models.slowfast import SlowFast

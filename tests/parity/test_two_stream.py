@@ -7,10 +7,10 @@ import torchvision
 from noisy_models import noisy_model
 from torch import Tensor, nn
 
-from kinema.analyze.cost import cost
 from kinema.models.action_model import ActionModel
 from kinema.models.backbones.inception import MODULES
 from kinema.models.build import build_model
+from kinema.models.cost import cost
 from kinema.models.response_norm import ClipResponseNorm
 
 CLOSE = {"rtol": 1e-9, "atol": 1e-9}

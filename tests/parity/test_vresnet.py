@@ -12,11 +12,11 @@ from noisy_models import NUM_CLASSES, noisy, noisy_model
 from published_networks import read_reference
 from torch import Tensor, nn
 
-from kinema.analyze.cost import cost
 from kinema.errors import UserError
 from kinema.models.action_model import ActionModel
 from kinema.models.build import build_model
 from kinema.models.convert import torchvision_video, vmz
+from kinema.models.cost import cost
 from kinema.models.inflate import load_weights
 from kinema.models.sites import ConvSpec
 from kinema.models.temporal.r2d import R2d

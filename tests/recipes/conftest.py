@@ -9,8 +9,8 @@ import torch
 from make_videos import numbered_frames, write_video
 
 from kinema.data.manifest import Manifest, Record
-from kinema.flow.store import writing_store
 from kinema.video.flow_store import FlowDescription
+from kinema.video.flow_writer import writing_store
 
 NUM_FIELDS = 12
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from kinema.analyze.set_sizes import KNOWN_SETS
 from kinema.cli.main import run
 from kinema.data.sources.table import SOURCES
 from kinema.errors import UserError
 from kinema.models.build import build_model
 from kinema.models.names import ModelName
+from kinema.planning.set_sizes import KNOWN_SETS
 from kinema.recipes.data_sets import DATA_SETS, data_set_of
 from kinema.recipes.overview import HEADINGS, num_steps, recipe_lines
 from kinema.specs.crop_boxes import multi_fiber_box

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from kinema.data.manifest import Manifest
-from kinema.data.synthetic import make_reversible_shapes
+from kinema.demo.synthetic import make_reversible_shapes
 from kinema.specs.data import DataSpec
 from kinema.specs.recipe import OptimSpec, Recipe, ScheduleSpec, TrainSpec
 

@@ -11,7 +11,7 @@ from kinema.cli.video_bar import video_bar
 from kinema.wording import counted
 
 if TYPE_CHECKING:
-    from kinema.data.pack import PackResult
+    from kinema.derived.pack import PackResult
 
 
 def pack(
@@ -42,8 +42,8 @@ def pack(
         num_workers: Processes; one for each core when not given, 0 works in one.
     """
     from kinema.data.manifest import Manifest
-    from kinema.data.pack import pack as pack_all
-    from kinema.data.pack_video import Packing
+    from kinema.derived.pack import pack as pack_all
+    from kinema.derived.pack_video import Packing
 
     packing = Packing(short_side=short_side, key_every=key_every, crf=crf)
     manifest = Manifest.open(data)

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from kinema.data.manifest import Manifest
-    from kinema.report.order_report import Contender
-    from kinema.report.reversal import OrderScores
+    from kinema.demo.order_report import Contender
+    from kinema.demo.reversal import OrderScores
     from kinema.shapes import Pixels
     from kinema.specs.recipe import Recipe
 
@@ -32,7 +32,7 @@ def demo(out: Path = Path("kinema-demo"), seed: int = 0) -> None:
     """
     from dataclasses import replace
 
-    from kinema.recipes.demo import demo as demo_recipe
+    from kinema.demo.recipe import demo as demo_recipe
 
     run_demo(out, recipe=replace(demo_recipe(), seed=seed))
 
@@ -53,7 +53,7 @@ def run_demo(out: Path, *, recipe: Recipe, num_videos: int = 480, size: int = 64
 
     from rich.console import Console
 
-    from kinema.report.order_report import write_report
+    from kinema.demo.order_report import write_report
 
     start = time.perf_counter()
     notes = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -89,7 +89,7 @@ def _few_threads() -> Iterator[None]:
 def _write_videos(out: Path, notes: Console, *, num_videos: int, size: int, seed: int) -> Manifest:
     from rich.progress import Progress
 
-    from kinema.data.synthetic import make_reversible_shapes
+    from kinema.demo.synthetic import make_reversible_shapes
 
     with Progress(console=notes, transient=True) as progress:
         task = progress.add_task("writing videos", total=num_videos)
@@ -106,8 +106,8 @@ def _write_videos(out: Path, notes: Console, *, num_videos: int, size: int, seed
 
 
 def _train_and_score(network: str, manifest: Manifest, out: Path, recipe: Recipe, notes: Console) -> Contender:
+    from kinema.demo.order_report import Contender
     from kinema.evaluation.run import evaluate
-    from kinema.report.order_report import Contender
     from kinema.training.run import train
 
     folder = _free_folder(out / "runs", network)
@@ -156,8 +156,8 @@ def _print_results(out: Path, scores: dict[str, OrderScores], commands: list[str
     from rich.console import Console
     from rich.table import Table
 
+    from kinema.demo.order_report import COLUMNS, GUESSING, explanation, table_cells
     from kinema.report.markdown import percent
-    from kinema.report.order_report import COLUMNS, GUESSING, explanation, table_cells
 
     table = Table(title="Accuracy on test videos of scenes that were not trained on", title_justify="left")
     table.add_column("network")

@@ -11,7 +11,7 @@ from kinema.cli.video_bar import video_bar
 from kinema.wording import counted
 
 if TYPE_CHECKING:
-    from kinema.flow.extract import ExtractionResult
+    from kinema.derived.extract_flow import ExtractionResult
 
 
 def extract(
@@ -45,7 +45,7 @@ def extract(
         device: auto (all GPUs there are), cpu, cuda or cuda:N.
     """
     from kinema.data.manifest import Manifest
-    from kinema.flow.extract import extract as extract_all
+    from kinema.derived.extract_flow import extract as extract_all
 
     manifest = Manifest.open(data)
     with video_bar(manifest, "flow", step=step) as advance:

@@ -47,7 +47,7 @@ def show(
         raise UserError(f"--out must end in .png or .mp4; given {out}.")
     from kinema.evaluation.processes import find_device
     from kinema.flow.methods import find_method
-    from kinema.flow.picture import flow_of, save_picture, save_video
+    from kinema.report.flow_picture import flow_of, save_picture, save_video
 
     is_picture = out.suffix.lower() == ".png"
     fields = flow_of(

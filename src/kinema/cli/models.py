@@ -45,7 +45,7 @@ def models(
         _print_tags(names, as_json=json)
         return
 
-    from kinema.analyze.cost import cost
+    from kinema.models.cost import cost
 
     if json:
         import json as json_module
@@ -63,7 +63,7 @@ def _print_counts(names: list[str], *, frames: int, size: int) -> None:
     from rich.progress import track
     from rich.table import Table
 
-    from kinema.analyze.cost import cost
+    from kinema.models.cost import cost
 
     table = Table(title=f"Models: one clip of {frames} x {size} x {size}, 400 classes")
     table.add_column("name", no_wrap=True)

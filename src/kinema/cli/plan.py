@@ -13,8 +13,8 @@ from kinema.errors import UserError
 from kinema.training.overrides import Overrides, given_fields
 
 if TYPE_CHECKING:
-    from kinema.analyze.plan import Stage
-    from kinema.analyze.planning import Plan
+    from kinema.planning.estimate import Stage
+    from kinema.planning.plan import Plan
     from kinema.specs.recipe import Recipe
 
 
@@ -61,7 +61,7 @@ def plan(
     changes = given_fields(overrides) | ({"train.batch_size": batch} if batch else {})
     stages = _stages(recipe, model, frames, changes)
 
-    from kinema.analyze.planning import make_plan
+    from kinema.planning.plan import make_plan
 
     made = make_plan(
         stages,

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kinema.data.derive import Advance
     from kinema.data.manifest import Manifest
+    from kinema.derived.derive import Advance
 
 
 @contextmanager

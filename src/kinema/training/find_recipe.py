@@ -13,7 +13,7 @@ from kinema.specs.recipe import Recipe
 RECIPES = {
     "finetune": "kinema.recipes.finetune:finetune",
     "scratch": "kinema.recipes.scratch:scratch",
-    "demo": "kinema.recipes.demo:demo",
+    "demo": "kinema.demo.recipe:demo",
     "two-stream-spatial": "kinema.recipes.two_stream:two_stream_spatial",
     "two-stream-temporal": "kinema.recipes.two_stream:two_stream_temporal",
     "two-stream-spatial-googlenet": "kinema.recipes.two_stream:two_stream_spatial_googlenet",

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from kinema.analyze.cost import cost
 from kinema.models.action_model import ActionModel, TrainingScores
 from kinema.models.build import build_model
+from kinema.models.cost import cost
 from kinema.models.names import ModelName
 from kinema.specs.recipe import Recipe
 from kinema.training.initial import num_channels

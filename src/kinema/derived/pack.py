@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from kinema.data.derive import Advance, Done, bad_videos, cores_to_use, derive
-from kinema.data.derived_manifest import file_name, manifest_name, refuse_other_data_set, write_derived_manifest
 from kinema.data.manifest import Manifest, Record
-from kinema.data.pack_video import Packing, pack_video, read_packed, refuse_difference
 from kinema.data.processes import Send
 from kinema.data.scan import BadVideo
-from kinema.data.shards import VIDEO_SUFFIX, ShardTask, archived_videos, plan_shards
+from kinema.derived.derive import Advance, Done, bad_videos, cores_to_use, derive
+from kinema.derived.derived_manifest import file_name, manifest_name, refuse_other_data_set, write_derived_manifest
+from kinema.derived.pack_video import Packing, pack_video, read_packed, refuse_difference
+from kinema.derived.shards import VIDEO_SUFFIX, ShardTask, archived_videos, plan_shards
 from kinema.errors import UserError, VideoError
 from kinema.files import whole_file
 from kinema.launched import share_from_outside

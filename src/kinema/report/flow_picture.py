@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 
 from kinema.errors import VideoError
 from kinema.files import whole_file
-from kinema.flow.colour_wheel import flow_colours, wheel
 from kinema.flow.methods import FlowMethod
+from kinema.report.colour_wheel import flow_colours, wheel
 from kinema.shapes import Pixels
 from kinema.video.decoder import open_video
 

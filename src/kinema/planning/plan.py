@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kinema.analyze.devices import find_device
-from kinema.analyze.limits import EFFICIENCY, PASSES, device_batch
-from kinema.analyze.plan import Stage, Videos, flow_store_gb, plan_stage
-from kinema.analyze.plan_speed import decoding_of, measured_speed, table_speed
-from kinema.analyze.plan_videos import find_videos
-from kinema.analyze.training_load import training_load
 from kinema.data.manifest import Manifest
 from kinema.errors import UserError
+from kinema.planning.devices import find_device
+from kinema.planning.estimate import Stage, Videos, flow_store_gb, plan_stage
+from kinema.planning.limits import EFFICIENCY, PASSES, device_batch
+from kinema.planning.speed import decoding_of, measured_speed, table_speed
+from kinema.planning.training_load import training_load
+from kinema.planning.videos import find_videos
 from kinema.specs.preprocessing import Preprocessing
 from kinema.specs.protocol import protocol
 from kinema.specs.recipe import Recipe
@@ -89,7 +89,7 @@ def make_plan(
 
     Args:
         recipes: The runs in order, each with its model filled in: one, or the stages of progressive training.
-        gpu: ``this``, to measure the machine it runs on, or a device of ``kinema.analyze.devices.DEVICES``.
+        gpu: ``this``, to measure the machine it runs on, or a device of ``kinema.planning.devices.DEVICES``.
         devices: Of a node.
         nodes: Machines.
         data: Manifest or folder; decoding is measured on it.

@@ -13,9 +13,9 @@ import torch
 from kinema.data.dataset import frame_range, has_own_rate, open_record, times_of
 from kinema.errors import UserError, VideoError
 from kinema.flow.quantise import quantise
-from kinema.flow.store import JPEG_QUALITY, writing_store
 from kinema.video.clock import ROUNDING_SEC
 from kinema.video.flow_store import FlowDescription
+from kinema.video.flow_writer import JPEG_QUALITY, writing_store
 from kinema.video.scaling import Scaling
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ CPU_BATCH, GPU_BATCH = 8, 64
 
 @dataclass(frozen=True, kw_only=True)
 class Extraction:
-    """What is extracted from every video; see ``kinema.flow.extract.extract``."""
+    """What is extracted from every video; see ``kinema.derived.extract_flow.extract``."""
 
     method: str
     backend: str

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from kinema.analyze.plan import Videos
-from kinema.analyze.set_sizes import find_set
 from kinema.data.manifest import Manifest
 from kinema.errors import UserError
+from kinema.planning.estimate import Videos
+from kinema.planning.set_sizes import find_set
 from kinema.specs.recipe import Recipe
 from kinema.training.videos import HELD_OUT, videos_to_use
 

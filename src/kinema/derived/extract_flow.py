@@ -9,18 +9,18 @@ from pathlib import Path
 
 import torch
 
-from kinema.data.derive import Advance, Done, bad_videos, cores_to_use, derive
-from kinema.data.derived_manifest import file_name, manifest_name, refuse_other_data_set, write_derived_manifest
 from kinema.data.manifest import Manifest, Record
 from kinema.data.processes import Send
 from kinema.data.scan import BadVideo
+from kinema.derived.derive import Advance, Done, bad_videos, cores_to_use, derive
+from kinema.derived.derived_manifest import file_name, manifest_name, refuse_other_data_set, write_derived_manifest
+from kinema.derived.video_flow import Extraction, extract_video
 from kinema.errors import UserError, VideoError, one_of
 from kinema.flow.methods import find_method
-from kinema.flow.one_video import Extraction, extract_video
-from kinema.flow.store import KINDS, refuse_difference
 from kinema.launched import local_ranks_from_outside, share_from_outside
 from kinema.video.decoder import FLOW_SUFFIXES
 from kinema.video.flow_store import open_flow_store
+from kinema.video.flow_writer import KINDS, refuse_difference
 
 MAX_GPU_WORKERS = 8
 """Processes that share the GPUs by default; each holds a CUDA context of some hundred MiB."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from kinema.analyze.devices import Device
-from kinema.analyze.limits import PASSES, device_batch, limited_by, moved_bytes, with_loading
-from kinema.analyze.plan import Decoding, Speed, Videos
-from kinema.analyze.training_load import TrainingLoad
 from kinema.data.manifest import Manifest
+from kinema.planning.devices import Device
+from kinema.planning.estimate import Decoding, Speed, Videos
+from kinema.planning.limits import PASSES, device_batch, limited_by, moved_bytes, with_loading
+from kinema.planning.training_load import TrainingLoad
 from kinema.specs.recipe import Recipe
 
 DECODE_MS = {"uniform": 5.0, "dense": 1.5, "all": 1.5}
@@ -30,7 +30,7 @@ def decoding_of(recipe: Recipe, manifest: Manifest | None, *, decode_ms: float) 
     if decode_ms:
         return Decoding(sec_per_clip=decode_ms / 1000, told=f"decoding: {decode_ms:g} ms of a core a clip, as given")
     if manifest is not None:
-        from kinema.analyze.step_profile import measure_decoding
+        from kinema.planning.step_profile import measure_decoding
 
         sec = measure_decoding(recipe, manifest)
         told = f"decoding: {1000 * sec:.1f} ms of a core a clip, measured here on {manifest.name}"
@@ -44,7 +44,7 @@ def decoding_of(recipe: Recipe, manifest: Manifest | None, *, decode_ms: float) 
 
 
 def table_speed(recipe: Recipe, load: TrainingLoad, device: Device, *, world: int, efficiency: float) -> Speed:
-    """Estimate the speed of a device of the table; see ``kinema.analyze.limits.limited_by``."""
+    """Estimate the speed of a device of the table; see ``kinema.planning.limits.limited_by``."""
     sec, limit = limited_by(recipe, load, device, world=world, efficiency=efficiency)
     share = device_batch(recipe, world)
     flops, moved = 2 * PASSES * load.macs / 1e9, moved_bytes(recipe, load, device_batch=share) / 1e9
@@ -70,7 +70,7 @@ def measured_speed(recipe: Recipe, load: TrainingLoad, videos: Videos, *, world:
         world: Devices of the plan, which share the recipe's batch.
         decode_sec: Seconds that one core takes to decode and augment a clip.
     """
-    from kinema.analyze.step_profile import host_memory_gb, measure_step, num_cores
+    from kinema.planning.step_profile import host_memory_gb, measure_step, num_cores
 
     share = device_batch(recipe, world)
     fitting = int(host_memory_gb() * 1e9 / 2 / max(load.saved_bytes, 1)) or share

@@ -1,6 +1,6 @@
 """The arithmetic of a plan: from a recipe, a set of videos and a speed to clips, steps, hours and bytes.
 
-Everything here is an estimate. ``kinema.analyze.planning`` finds the numbers that go in.
+Everything here is an estimate. ``kinema.planning.plan`` finds the numbers that go in.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from kinema.analyze.limits import PASSES, WEIGHT_BYTES, device_batch, width
-from kinema.analyze.training_load import TrainingLoad
+from kinema.planning.limits import PASSES, WEIGHT_BYTES, device_batch, width
+from kinema.planning.training_load import TrainingLoad
 from kinema.specs.data import DataSpec
 from kinema.specs.recipe import OptimSpec, Recipe
 from kinema.training.batches import steps_per_epoch, with_enough_steps

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kinema.data.manifest import Manifest
-from kinema.data.synthetic import CLASSES, NO_FLIP, PAIRS, make_reversible_shapes, opposite, render_scene
+from kinema.demo.synthetic import CLASSES, NO_FLIP, PAIRS, make_reversible_shapes, opposite, render_scene
 from kinema.errors import UserError
 
 

@@ -12,8 +12,8 @@ from make_videos import numbered_frames, read_numbers, write_video
 
 from kinema.cli.main import run
 from kinema.data.manifest import Manifest, Record
-from kinema.data.pack import PackResult, pack
-from kinema.data.pack_video import Packing, read_packed, scaled_size
+from kinema.derived.pack import PackResult, pack
+from kinema.derived.pack_video import Packing, read_packed, scaled_size
 from kinema.errors import UserError
 from kinema.video.decoder import open_video
 from kinema.video.packet_index import read_packet_index

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from kinema.analyze.devices import Device
-from kinema.analyze.training_load import TrainingLoad
+from kinema.planning.devices import Device
+from kinema.planning.training_load import TrainingLoad
 from kinema.specs.recipe import Recipe
 
 PASSES = 3.0

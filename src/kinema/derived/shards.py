@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from kinema.data.derive import Advance, Done
-from kinema.data.derived_manifest import file_name
 from kinema.data.manifest import Manifest, Record
-from kinema.data.pack_video import Packing, pack_video, read_packed, refuse_difference
 from kinema.data.processes import Send
+from kinema.derived.derive import Advance, Done
+from kinema.derived.derived_manifest import file_name
+from kinema.derived.pack_video import Packing, pack_video, read_packed, refuse_difference
 from kinema.errors import UserError, VideoError
 from kinema.files import whole_file, write_text
 from kinema.video.archive import INDEX_SUFFIX, ArchiveIndex, index_text

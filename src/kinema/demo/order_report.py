@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from kinema.data.synthetic import CLASSES, PAIRS, opposite
+from kinema.demo.reversal import OrderScores, order_scores
+from kinema.demo.synthetic import CLASSES, PAIRS, opposite
 from kinema.files import write_text
 from kinema.report.curves import plot_training
 from kinema.report.markdown import markdown_table, percent
 from kinema.report.plots import plot_bars, plot_confusion, plot_frames
-from kinema.report.reversal import OrderScores, order_scores
 
 if TYPE_CHECKING:
     from kinema.evaluation.scores import ScoreTable

@@ -7,18 +7,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from kinema.analyze.devices import DEVICES, find_device
-from kinema.analyze.limits import limited_by, with_loading
-from kinema.analyze.plan import Decoding, Speed, Videos, memory, plan_stage
-from kinema.analyze.planning import make_plan
-from kinema.analyze.set_sizes import KNOWN_SETS
-from kinema.analyze.step_profile import measure_step
-from kinema.analyze.training_load import TrainingLoad, training_load
 from kinema.cli.main import run
 from kinema.data.sources.table import SOURCES
-from kinema.data.synthetic import make_reversible_shapes
+from kinema.demo.synthetic import make_reversible_shapes
 from kinema.errors import UserError
 from kinema.models.build import build_model
+from kinema.planning.devices import DEVICES, find_device
+from kinema.planning.estimate import Decoding, Speed, Videos, memory, plan_stage
+from kinema.planning.limits import limited_by, with_loading
+from kinema.planning.plan import make_plan
+from kinema.planning.set_sizes import KNOWN_SETS
+from kinema.planning.step_profile import measure_step
+from kinema.planning.training_load import TrainingLoad, training_load
 from kinema.specs.recipe import Recipe
 from kinema.training.find_recipe import load_recipe
 

@@ -1,0 +1,1 @@
+"""What training will take, before it is run: clips, hours, cores, memory and storage."""
