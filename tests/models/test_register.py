@@ -12,13 +12,13 @@ from own_parts import AddedDifference, Difference, forgotten_afterwards
 
 import kinema
 from kinema.cli.main import run
+from kinema.compute.sendable import require_sendable
 from kinema.errors import CheckpointError, UserError
 from kinema.models import checkpoint_file
 from kinema.models.backbones.resnet import RESNETS
 from kinema.models.temporal.base import TemporalModule
 from kinema.models.temporal.tam import Tam
 from kinema.models.trained import load
-from kinema.sendable import require_sendable
 from kinema.specs.preprocessing import Preprocessing
 
 

@@ -60,7 +60,7 @@ def evaluate(
     """
     check_trained(checkpoint, data, verb="evaluate", option="--data")
     check_confusion(confusion)
-    from kinema.launched import is_first_process
+    from kinema.compute.environment import is_first_process
 
     with loading():
         from kinema.evaluation.run import evaluate as evaluate_all

@@ -45,9 +45,9 @@ def features(
         skip_bad: Leave out videos that cannot be read, instead of stopping.
     """
     check_trained(checkpoint, [data], verb="features", option="--data")
+    from kinema.compute.environment import is_first_process
     from kinema.errors import UserError
     from kinema.evaluation.features import features as compute
-    from kinema.launched import is_first_process
 
     if out.suffix != ".npz":
         raise UserError(f"--out is {out}; features are written as .npz, so name it {out.with_suffix('.npz').name}.")

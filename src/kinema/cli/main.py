@@ -37,9 +37,9 @@ from kinema.cli.recipes import recipes
 from kinema.cli.runs import runs
 from kinema.cli.scores import average, import_scores, show_scores
 from kinema.cli.train import train
+from kinema.compute.environment import is_first_process
+from kinema.compute.signals import Processes
 from kinema.errors import UserError
-from kinema.launched import is_first_process
-from kinema.signals import Processes
 
 DESCRIPTION = (
     "Train, evaluate, compare and run convolutional networks that recognise actions in video. kinema --version prints "

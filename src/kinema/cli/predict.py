@@ -12,6 +12,7 @@ from tyro.conf import Positional
 from kinema.cli.answers import AnswerFile, picture_names, print_answer
 from kinema.cli.argument_kinds import check_trained
 from kinema.cli.waiting import loading
+from kinema.compute.progress import progress_bar
 from kinema.errors import UserError, VideoError
 from kinema.wording import counted
 
@@ -65,7 +66,7 @@ def predict(
     with loading():
         from kinema.evaluation.predict import find_videos, predictions
         from kinema.evaluation.processes import ScoringProcess, find_device
-        from kinema.evaluation.run import load_on, progress_bar
+        from kinema.evaluation.run import load_on
 
     paths = find_videos(videos)
     process = ScoringProcess(find_device(device), precision=precision)

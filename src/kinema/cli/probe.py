@@ -53,8 +53,8 @@ def probe(
         skip_bad: Leave out videos that cannot be read, instead of stopping.
     """
     check_trained(model, [data], verb="probe", option="--data")
+    from kinema.compute.environment import is_first_process
     from kinema.evaluation.probe import probe as fit
-    from kinema.launched import is_first_process
     from kinema.training.directory import new_folder, removed_if_empty
 
     where: dict[str, Any] = {"device": device, "precision": precision, "backend": backend, "num_workers": num_workers}

@@ -72,7 +72,7 @@ def train(
     wish.check()
 
     from kinema.cli.train_report import report
-    from kinema.launched import is_first_process
+    from kinema.compute.environment import is_first_process
 
     with loading():
         from kinema.training.run_series import Where

@@ -23,7 +23,7 @@ def video_bar(manifest: Manifest, word: str, *, step: int = 1) -> Iterator[Calla
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from kinema.launched import share_from_outside
+    from kinema.compute.environment import share_from_outside
 
     rank, world = share_from_outside()
     counts = manifest.columns.num_frames[manifest.rows][rank::world]

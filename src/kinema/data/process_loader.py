@@ -14,12 +14,12 @@ import cv2
 import torch
 from torch.utils.data import DataLoader, Dataset, default_collate, get_worker_info
 
-from kinema.allocation import keep_freed_memory
+from kinema.compute.allocation import keep_freed_memory
+from kinema.compute.signals import SIGNALS, signals_held
 from kinema.data import worker_watch
 from kinema.data.batch_memory import BatchMemory
 from kinema.data.worker_watch import WorkerWatch, workers_besides
 from kinema.errors import UserError
-from kinema.signals import SIGNALS, signals_held
 
 _END = object()
 

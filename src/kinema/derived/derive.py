@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from kinema.compute.environment import local_ranks_from_outside
+from kinema.compute.task_pool import Task, each_in_processes
 from kinema.data.manifest import Record
-from kinema.data.processes import Task, each_in_processes
 from kinema.data.scan import BadVideo
 from kinema.errors import UserError
-from kinema.launched import local_ranks_from_outside
 from kinema.video.decoder import announce_backend
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import torch
 
+from kinema.compute.environment import local_ranks_from_outside, share_from_outside
+from kinema.compute.task_pool import Send
 from kinema.data.manifest import Manifest, Record
-from kinema.data.processes import Send
 from kinema.data.scan import BadVideo
 from kinema.derived.derive import Advance, Done, bad_videos, cores_to_use, derive
 from kinema.derived.derived_manifest import file_name, manifest_name, refuse_other_data_set, write_derived_manifest
 from kinema.derived.video_flow import Extraction, extract_video
 from kinema.errors import UserError, VideoError, one_of
 from kinema.flow.methods import find_method
-from kinema.launched import local_ranks_from_outside, share_from_outside
 from kinema.video.decoder import FLOW_SUFFIXES
 from kinema.video.flow_store import open_flow_store
 from kinema.video.flow_writer import KINDS, refuse_difference

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from kinema.compute.environment import share_from_outside
+from kinema.compute.task_pool import Send
 from kinema.data.manifest import Manifest, Record
-from kinema.data.processes import Send
 from kinema.data.scan import BadVideo
 from kinema.derived.derive import Advance, Done, bad_videos, cores_to_use, derive
 from kinema.derived.derived_manifest import file_name, manifest_name, refuse_other_data_set, write_derived_manifest
@@ -16,7 +17,6 @@ from kinema.derived.pack_video import Packing, pack_video, read_packed, refuse_d
 from kinema.derived.shards import VIDEO_SUFFIX, ShardTask, archived_videos, plan_shards
 from kinema.errors import UserError, VideoError
 from kinema.files import whole_file
-from kinema.launched import share_from_outside
 from kinema.video.place import is_remote
 
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from kinema.compute.task_pool import Send
 from kinema.data.manifest import Manifest, Record
-from kinema.data.processes import Send
 from kinema.derived.derive import Advance, Done
 from kinema.derived.derived_manifest import file_name
 from kinema.derived.pack_video import Packing, pack_video, read_packed, refuse_difference
@@ -59,7 +59,7 @@ class ShardTask:
     packing: Packing
 
     def __call__(self, number: int, worker: int, send: Send) -> None:
-        """Write archive ``number``, unless it is there; see ``kinema.data.processes``."""
+        """Write archive ``number``, unless it is there; see ``kinema.compute.task_pool``."""
         first = sum(len(shard.rows) for shard in self.shards[:number])
         numbers = range(first, first + len(self.shards[number].rows))
         archive = self.out / FOLDER / self.shards[number].name

@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from torch import nn
 
+from kinema.compute.progress import progress_bar
 from kinema.data.manifest import Manifest
 from kinema.errors import UserError
 from kinema.evaluation.array_file import read_arrays, write_arrays
 from kinema.evaluation.batching import ComputedViews
 from kinema.evaluation.processes import Process, joined_process
-from kinema.evaluation.run import load_on, origin, progress_bar, select_split
+from kinema.evaluation.run import load_on, origin, select_split
 from kinema.evaluation.sharing import NUM_WORKERS, compute_on, evaluating, reduce_videos
 from kinema.evaluation.views import ViewDataset
 from kinema.models.given import Network, as_trained, last_map

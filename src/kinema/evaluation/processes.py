@@ -16,11 +16,11 @@ import torch
 import torch.distributed
 import torch.multiprocessing
 
-from kinema.allocation import freed_memory_kept
+from kinema.compute.allocation import freed_memory_kept
+from kinema.compute.environment import launched_from_outside, require_cores
+from kinema.compute.sendable import require_sendable
 from kinema.errors import UserError, one_of
-from kinema.launched import launched_from_outside, require_cores
 from kinema.models.register import Registered, register_all, registered
-from kinema.sendable import require_sendable
 
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 """What ``precision`` may be, and the type of numbers inside the network; scores are averaged in wider ones."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, TypedDict, Unpack, overload
 
+from kinema.compute.environment import launched_from_outside
+from kinema.compute.progress import progress_bar
 from kinema.data.manifest import Manifest
 from kinema.errors import UserError
 from kinema.evaluation.processes import Process, joined_process, run_in_processes
@@ -17,7 +18,6 @@ from kinema.evaluation.scores import ScoreTable
 from kinema.evaluation.scoring import score_dataset
 from kinema.evaluation.sharing import NUM_WORKERS
 from kinema.evaluation.views import ViewDataset
-from kinema.launched import launched_from_outside
 from kinema.models.given import Network, as_trained, name_of
 from kinema.models.trained import TrainedModel, load, require_classes
 from kinema.specs.preprocessing import Preprocessing
@@ -212,19 +212,3 @@ def origin(trained: TrainedModel, manifest: Manifest, split: str) -> dict[str, A
         "manifest_sha256": manifest.digest(),
         "kinema_version": __version__,
     }
-
-
-@contextmanager
-def progress_bar(total: int, title: str, *, shown: bool) -> Iterator[Callable[..., None]]:
-    """Show a bar on standard error inside the block; gives the function that moves it, by one video or by a number."""
-    if not shown:
-        yield lambda count=1: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(title, total=total)
-        yield lambda count=1: bar.advance(task, count)

@@ -15,8 +15,8 @@ from lightning_fabric import Fabric
 from lightning_fabric.plugins import MixedPrecision
 from torch import nn
 
+from kinema.compute.environment import processes_from_outside, require_cores
 from kinema.errors import UserError, one_of
-from kinema.launched import processes_from_outside, require_cores
 from kinema.specs.recipe import PRECISIONS
 from kinema.training.fc_gather import GatheredNetwork
 

@@ -21,14 +21,14 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 import torch.multiprocessing
 
-from kinema.allocation import freed_memory_kept
+from kinema.compute.allocation import freed_memory_kept
+from kinema.compute.environment import processes_from_outside
+from kinema.compute.sendable import require_sendable
+from kinema.compute.signals import Impatience, Processes, end_at_once, signals_going_to, signals_held
+from kinema.compute.start_display import show_start
 from kinema.errors import UserError
-from kinema.launched import processes_from_outside
 from kinema.models.register import Registered, register_all, registered
-from kinema.sendable import require_sendable
-from kinema.signals import Impatience, Processes, end_at_once, signals_going_to, signals_held
 from kinema.training.engine import Hardware, join, require_device, silence_notices
-from kinema.training.start_display import show_start
 from kinema.training.stopping import say_ended, say_stopping, signal_name
 
 Value = TypeVar("Value")

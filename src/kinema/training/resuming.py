@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from kinema.compute.environment import is_first_process
 from kinema.errors import UserError
 from kinema.files import write_text
-from kinema.launched import is_first_process
 from kinema.models import checkpoint_file
 from kinema.specs.recipe import Recipe
 from kinema.training.directory import ABOUT, LAST, RECIPE, VIDEOS, read_about

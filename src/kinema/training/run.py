@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from kinema.compute.environment import is_first_process
+from kinema.compute.progress import progress_bar
 from kinema.data.manifest import Manifest
 from kinema.data.scan import BadVideo, without
 from kinema.errors import UserError
-from kinema.evaluation.run import progress_bar
-from kinema.launched import is_first_process
 from kinema.models import checkpoint_file
 from kinema.models.names import ModelName
 from kinema.specs.recipe import Recipe

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from kinema.compute.environment import is_first_process, processes_from_outside
 from kinema.data.manifest import Manifest
 from kinema.errors import UserError
 from kinema.evaluation.run import evaluate
 from kinema.evaluation.scores import ScoreTable
-from kinema.launched import is_first_process, processes_from_outside
 from kinema.specs.recipe import Recipe
 from kinema.training.directory import LAST, new_folder
 from kinema.training.result import TrainResult

@@ -9,8 +9,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 
-from kinema.launched import processes_from_outside
-from kinema.signals import ECHO_SEC, FORWARDED_ECHO_SEC, Impatience, Processes, end_at_once, signals_going_to
+from kinema.compute.environment import processes_from_outside
+from kinema.compute.signals import ECHO_SEC, FORWARDED_ECHO_SEC, Impatience, Processes, end_at_once, signals_going_to
 from kinema.training.directory import LAST, SERIES
 
 

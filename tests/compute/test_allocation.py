@@ -11,7 +11,7 @@ COUNT = """
 import resource, sys
 from contextlib import nullcontext
 import torch
-from kinema.allocation import freed_memory_kept
+from kinema.compute.allocation import freed_memory_kept
 
 def faults(rounds):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

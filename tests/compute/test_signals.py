@@ -8,13 +8,13 @@ import time
 
 import pytest
 
-from kinema.signals import Impatience
+from kinema.compute.signals import Impatience
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="Windows has no such signals")
 
 BUSY = """
 import hashlib, os, signal, sys
-from kinema.signals import Impatience, end_at_once, signals_going_to
+from kinema.compute.signals import Impatience, end_at_once, signals_going_to
 heard = Impatience(lambda number: os.write(1, b"first\\n"), end_at_once)
 with heard.listening(), signals_going_to(lambda number, frame: None):
     os.write(1, b"busy\\n")
