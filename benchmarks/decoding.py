@@ -21,7 +21,7 @@ import av
 import cv2
 import numpy as np
 
-from kinema.video.decoder import open_video
+from kinema.video.open import open_video
 
 NUM_FRAMES, HEIGHT, WIDTH, FPS = 300, 256, 340, 30
 VIDEO_SUFFIXES = {".mp4", ".avi", ".mkv", ".webm"}

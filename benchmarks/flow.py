@@ -18,7 +18,7 @@ import torch
 
 from kinema.errors import VideoError
 from kinema.flow.methods import FlowMethod, find_method
-from kinema.video.decoder import open_video
+from kinema.video.open import open_video
 
 VIDEO_SUFFIXES = {".mp4", ".avi", ".mkv", ".webm", ".mov"}
 

@@ -26,8 +26,9 @@ from kinema.derived import video_flow as one_video
 from kinema.derived.video_flow import Extraction, extract_video
 from kinema.flow import methods
 from kinema.flow.methods import FlowMethod
-from kinema.video.decoder import FLOW_SUFFIXES, open_video
+from kinema.video.decoder import FLOW_SUFFIXES
 from kinema.video.flow_writer import KINDS
+from kinema.video.open import open_video
 
 METHODS = (("tvl1", "torch"), ("tvl1", "opencv"), ("farneback", "opencv"))
 

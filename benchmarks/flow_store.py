@@ -18,8 +18,9 @@ import torch
 from kinema.data.manifest import Record
 from kinema.derived.video_flow import Extraction, extract_video
 from kinema.flow.methods import find_method
-from kinema.video.decoder import FLOW_SUFFIXES, open_video
+from kinema.video.decoder import FLOW_SUFFIXES
 from kinema.video.flow_writer import KINDS
+from kinema.video.open import open_video
 
 STACK, CLIP = 10, 64
 

@@ -44,7 +44,7 @@ from kinema.derived.pack_video import Packing
 from kinema.specs.crop_boxes import Box, short_side_box
 from kinema.specs.data import DataSpec
 from kinema.specs.sampling import make_sampler
-from kinema.video.decoder import open_video
+from kinema.video.open import open_video
 
 CLIPS_A_PASS = 128
 """Read by two workers, so that starting them, some 0.3 s of processor time, counts little."""

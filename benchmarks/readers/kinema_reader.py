@@ -19,7 +19,7 @@ def kinema(backend: str) -> Read:
 
     def read(path: Path, indices: list[int], marks: Callable[[np.ndarray], Seen]) -> Answer:
         from kinema.errors import VideoError
-        from kinema.video.decoder import open_video
+        from kinema.video.open import open_video
 
         answer = Answer()
         with open_video(path, backend=backend) as video:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from kinema.specs.recipe import Recipe
     from kinema.training.run import train
     from kinema.training.runs import list_runs
-    from kinema.video.decoder import open_video
+    from kinema.video.open import open_video
 
 install()
 
@@ -52,7 +52,7 @@ _HOMES = {
     "list_runs": "training.runs",
     "load": "models.trained",
     "load_recipe": "recipes",
-    "open_video": "video.decoder",
+    "open_video": "video.open",
     "predict": "evaluation.predict",
     "probe": "evaluation.probe",
     "register_backbone": "models.register",

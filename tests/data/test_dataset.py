@@ -16,7 +16,7 @@ from kinema.data.transforms import make_augmentation
 from kinema.errors import VideoError
 from kinema.specs.data import DataSpec
 from kinema.specs.sampling import All, Dense, Uniform
-from kinema.video.decoder import open_video
+from kinema.video.open import open_video
 
 CENTER = DataSpec(augmentation="center", crop_size=48, flip=False)
 RANDOM = DataSpec(crop_size=32, short_side=(32, 48))

@@ -10,7 +10,7 @@ from kinema.cli.data import scan as scan_command
 from kinema.data.manifest import Manifest, Record
 from kinema.data.scan import bad_videos_error, check, scan, without
 from kinema.errors import UserError
-from kinema.video import decoder as decoder_module
+from kinema.video import open as open_module
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ ALL = ("ten.mp4", "empty.mp4", "seven.avi", "text.mp4", "frames", "sound.mp4", "
 
 
 def test_the_backend_is_named_once_by_however_many_threads(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
-    decoder_module._file_backend.cache_clear()
+    open_module._file_backend.cache_clear()
     with caplog.at_level("INFO", logger="kinema"):
         check(manifest_of(folder, *ALL), num_workers=8)
     assert [record.message.partition(" PyAV")[0] for record in caplog.records] == ["video files are read with"]

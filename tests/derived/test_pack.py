@@ -15,7 +15,7 @@ from kinema.data.manifest import Manifest, Record
 from kinema.derived.pack import PackResult, pack
 from kinema.derived.pack_video import Packing, read_packed, scaled_size
 from kinema.errors import UserError
-from kinema.video.decoder import open_video
+from kinema.video.open import open_video
 from kinema.video.packet_index import read_packet_index
 
 

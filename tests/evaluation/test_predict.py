@@ -18,7 +18,7 @@ from kinema.evaluation.run import evaluate
 from kinema.evaluation.timeline import Timeline, timeline, window_edges
 from kinema.evaluation.views import read_views
 from kinema.specs.protocol import protocol
-from kinema.video.decoder import open_video
+from kinema.video.open import open_video
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,8 @@ from kinema.specs.crop_boxes import CROP_SETS
 from kinema.specs.data import DataSpec
 from kinema.specs.protocol import EvalProtocol
 from kinema.specs.sampling import All, Dense, Uniform
-from kinema.video.decoder import Decoder, open_video
+from kinema.video.decoder import Decoder
+from kinema.video.open import open_video
 
 
 @pytest.fixture(scope="module")

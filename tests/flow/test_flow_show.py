@@ -11,7 +11,7 @@ from kinema.cli.main import run
 from kinema.data.manifest import Manifest
 from kinema.report.colour_wheel import flow_colours, wheel
 from kinema.report.flow_picture import full_colour
-from kinema.video.decoder import open_video
+from kinema.video.open import open_video
 
 
 def test_colours_name_directions() -> None:

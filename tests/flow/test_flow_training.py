@@ -22,7 +22,7 @@ from kinema.specs.preprocessing import Preprocessing
 from kinema.specs.protocol import protocol
 from kinema.specs.recipe import OptimSpec, Recipe, ScheduleSpec, TrainSpec
 from kinema.training.run import train
-from kinema.video.decoder import open_video
+from kinema.video.open import open_video
 
 
 def recipe_for(flow: str, *, model: str = "tsn-resnettiny", frames: int = 1, epochs: int = 1) -> Recipe:

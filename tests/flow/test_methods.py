@@ -15,7 +15,7 @@ from kinema.flow.median import median_by_exchanges, median_filter
 from kinema.flow.methods import find_method, grey
 from kinema.flow.parameters import FarnebackParameters, TvL1Parameters
 from kinema.flow.tvl1 import resized
-from kinema.video.decoder import open_video
+from kinema.video.open import open_video
 
 HEIGHT, WIDTH = 60, 80
 

@@ -18,9 +18,9 @@ from kinema.specs.data import DataSpec
 from kinema.specs.flow_input import FlowInput
 from kinema.specs.protocol import EvalProtocol
 from kinema.specs.sampling import Uniform
-from kinema.video.decoder import open_video
 from kinema.video.flow_store import FlowStore, open_flow_store
 from kinema.video.flow_writer import KINDS, refuse_difference, writing_store
+from kinema.video.open import open_video
 
 LARGEST_JPEG_ERROR = 12
 

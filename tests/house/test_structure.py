@@ -2,8 +2,8 @@
 
 from structure import circles, graph, package_arrows, predict_path
 
-MAX_CIRCLES = 8
-MAX_STOPS, MAX_FILES = 25, 15
+MAX_CIRCLES = 5
+MAX_STOPS, MAX_FILES = 24, 15
 
 
 def test_few_circles_and_none_across_packages() -> None:

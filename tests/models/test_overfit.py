@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kinema.models.action_model import TrainingScores
 from kinema.models.build import build_model
-from kinema.video.decoder import open_video
+from kinema.video.open import open_video
 
 STEPS = 60
 NORMED = {"lr": 0.02, "size": 64, "frames": 8}

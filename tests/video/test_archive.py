@@ -23,8 +23,8 @@ from kinema.errors import MissingExtraError, StorageError, UserError, VideoError
 from kinema.evaluation.sharing import numbered
 from kinema.video import remote
 from kinema.video.archive import index_text
-from kinema.video.decoder import open_video
-from kinema.video.place import split_archive
+from kinema.video.location import split_archive
+from kinema.video.open import open_video
 
 LONG = "deep/" * 12 + "n" * 90 + ".mp4"
 

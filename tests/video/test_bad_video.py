@@ -11,7 +11,7 @@ from make_videos import numbered_frames, read_number, read_numbers, write_audio_
 
 from kinema.errors import MissingExtraError, UserError, VideoError
 from kinema.video.cursor import FrameCursor
-from kinema.video.decoder import open_video
+from kinema.video.open import open_video
 
 
 def skipping_decode(path):

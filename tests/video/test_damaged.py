@@ -10,7 +10,7 @@ from kinema.cli.main import run
 from kinema.data.dataset import open_record
 from kinema.data.manifest import Manifest, Record
 from kinema.data.scan import scan
-from kinema.video.decoder import open_video
+from kinema.video.open import open_video
 
 NUM_FRAMES = 61
 

@@ -15,9 +15,9 @@ import pytest
 from make_videos import numbered_frames, read_number, read_numbers, write_video
 
 from kinema.errors import UserError
-from kinema.video import decoder as decoder_module
-from kinema.video.decoder import open_video
+from kinema.video import open as open_module
 from kinema.video.frames import Frames
+from kinema.video.open import open_video
 from kinema.video.scaling import Scaling
 
 
@@ -121,7 +121,7 @@ def test_counting_in_the_middle_of_reading_changes_nothing(tmp_path):
 
 def test_auto_says_once_which_backend_reads(tmp_path, caplog):
     path = write_video(tmp_path / "a.mp4", numbered_frames(3))
-    decoder_module._file_backend.cache_clear()
+    open_module._file_backend.cache_clear()
     with caplog.at_level(logging.INFO, logger="kinema"):
         for _ in range(3):
             open_video(path).close()
@@ -130,7 +130,7 @@ def test_auto_says_once_which_backend_reads(tmp_path, caplog):
 
 def test_a_broken_pyav_is_reported_plainly(tmp_path, monkeypatch):
     path = write_video(tmp_path / "a.mp4", numbered_frames(3))
-    decoder_module._file_backend.cache_clear()
+    open_module._file_backend.cache_clear()
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "av", None)
         with pytest.raises(UserError, match="PyAV, which reads video files, does not load"):

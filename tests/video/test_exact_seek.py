@@ -9,7 +9,7 @@ from make_videos import numbered_frames, read_number, read_numbers, write_video
 from video_kinds import KINDS, shown_numbers
 
 from kinema.video import recent_frames
-from kinema.video.decoder import open_video
+from kinema.video.open import open_video
 
 SEEKING_KINDS = [
     "h264-closed-gop",

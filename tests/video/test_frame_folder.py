@@ -8,8 +8,8 @@ import pytest
 from make_videos import numbered_frames, read_numbers
 
 from kinema.errors import VideoError
-from kinema.video.decoder import open_video
 from kinema.video.frame_folder import FrameFolderDecoder, ImageDecoder
+from kinema.video.open import open_video
 from kinema.video.scaling import Scaling
 
 

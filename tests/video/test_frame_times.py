@@ -14,7 +14,7 @@ from kinema.data.manifest import Manifest, Record
 from kinema.data.scan import scan
 from kinema.errors import VideoError
 from kinema.video.clock import FileClock, frame_rate, frames_between
-from kinema.video.decoder import open_video
+from kinema.video.open import open_video
 
 FRAMES = numbered_frames(100)
 B_FRAMES = {"gop": 25, "options": {"bf": "2"}}

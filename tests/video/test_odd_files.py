@@ -8,7 +8,7 @@ import pytest
 from av.bitstream import BitStreamFilterContext
 from make_videos import numbered_frames, read_numbers, write_video
 
-from kinema.video.decoder import open_video
+from kinema.video.open import open_video
 
 BACKENDS = ["pyav", "torchcodec"]
 

@@ -14,7 +14,7 @@ from kinema.derived.video_flow import Extraction, extract_video
 from kinema.evaluation.views import ViewDataset
 from kinema.specs.preprocessing import Preprocessing
 from kinema.specs.protocol import protocol
-from kinema.video.decoder import open_video
+from kinema.video.open import open_video
 from kinema.video.orientation import Orientation
 
 MATRICES = {

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kinema.errors import VideoError
-from kinema.video.decoder import open_video
+from kinema.video.open import open_video
 
 OTHER_COUNTS = {
     "corrupted.mp4": 49,  # the header announces 50, the decoder rejects one packet

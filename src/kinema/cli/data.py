@@ -131,7 +131,7 @@ def _scan_with_progress(manifest: Manifest, num_workers: int | None) -> Scanned:
     )
 
     from kinema.data.scan import scan as scan_manifest
-    from kinema.video.decoder import announce_backend
+    from kinema.video.open import announce_backend
 
     if len(manifest):
         announce_backend(manifest[0].path)

@@ -129,7 +129,7 @@ def _free_folder(parent: Path, name: str) -> Path:
 
 
 def _example_clips(manifest: Manifest) -> dict[str, Pixels]:
-    from kinema.video.decoder import open_video
+    from kinema.video.open import open_video
 
     clips = {}
     for record in manifest.select(split="test"):

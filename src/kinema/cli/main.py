@@ -9,7 +9,6 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout, suppress
-from typing import Any
 
 import tyro
 from tyro.extras import SubcommandApp
@@ -81,7 +80,7 @@ def build_app(*, is_overview: bool = False) -> SubcommandApp:
     for target, verbs in ((app, VERBS), (data, DATA_VERBS), (flow, FLOW_VERBS), (scores, SCORES_VERBS)):
         for name, function in verbs.items():
             text = first_paragraph(function) if is_overview else None
-            target.command(name=name, help=text)(_later(readable(function)))
+            target.command(name=name, help=text)(readable(function))
     app.command(data, name="data", help="Make, check, look at and split data sets.")
     app.command(flow, name="flow", help="Compute, store and look at optical flow.")
     app.command(scores, name="scores", help="Look at saved scores, average them over splits, import others'.")
@@ -125,18 +124,6 @@ def run(args: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     return 0
-
-
-def _later(verb: Callable[..., None]) -> Callable[..., Callable[[], None]]:
-    """Make the verb only say what it would do, so that reading a command line and obeying it are two steps."""
-
-    @functools.wraps(verb)
-    def bound(*args: Any, **kwargs: Any) -> Callable[[], None]:
-        return functools.partial(verb, *args, **kwargs)
-
-    bound.__dict__["__signature__"] = verb.__dict__["__signature__"]
-    del bound.__dict__["__wrapped__"]
-    return bound
 
 
 def _read(words: Sequence[str]) -> Callable[[], None]:

@@ -20,11 +20,12 @@ _PLACES = ("data", "out", "resume")
 """Options that hold a path although their type is text."""
 
 
-def readable(verb: Callable[..., None]) -> Callable[..., None]:
-    """Give a verb the same function with annotations and a docstring from which tyro makes a clearer help page.
+def readable(verb: Callable[..., None]) -> Callable[..., Callable[[], None]]:
+    """Give a verb a twin from whose annotations and docstring tyro makes a clearer help page.
 
-    Positional arguments are shown by name instead of type, optional values without ``{None}|``, and nothing is said
-    about defaults that only mean "not given". Options that the verb annotates itself stay as they are.
+    The twin does nothing but return the call that was asked for, so that reading a command line and obeying it are two
+    steps. Positional arguments are shown by name instead of type, optional values without ``{None}|``, and nothing
+    is said about defaults that only mean "not given". Options that the verb annotates itself stay as they are.
 
     Args:
         verb: Function of a verb, with an ``Args`` section in its docstring.
@@ -33,8 +34,8 @@ def readable(verb: Callable[..., None]) -> Callable[..., None]:
     texts = _argument_help(verb)
 
     @functools.wraps(verb)
-    def shown(*args: Any, **kwargs: Any) -> None:
-        verb(*args, **kwargs)
+    def shown(*args: Any, **kwargs: Any) -> Callable[[], None]:
+        return functools.partial(verb, *args, **kwargs)
 
     parameters = [
         parameter.replace(annotation=_annotation(parameter, hints[name], texts[name]))

@@ -23,7 +23,8 @@ from kinema.specs.crop_boxes import Size
 from kinema.specs.flow_input import FlowInput
 from kinema.specs.sampling import Sampler
 from kinema.video.clock import frames_between
-from kinema.video.decoder import Decoder, announce_backend, open_video
+from kinema.video.decoder import Decoder
+from kinema.video.open import announce_backend, open_video
 from kinema.video.scaling import Scaling
 
 

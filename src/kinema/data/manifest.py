@@ -17,7 +17,7 @@ import numpy as np
 
 from kinema.data.columns import SPLITS, Array, Columns, TextColumn
 from kinema.errors import UserError, unknown_name
-from kinema.video.place import below
+from kinema.video.location import below
 
 NAN = float("nan")
 

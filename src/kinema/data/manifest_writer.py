@@ -25,7 +25,7 @@ from kinema.data.manifest_csv import REQUIRED
 from kinema.data.validate import some_of
 from kinema.errors import UserError
 from kinema.files import whole_file
-from kinema.video.place import is_remote
+from kinema.video.location import is_remote
 
 log = logging.getLogger("kinema")
 

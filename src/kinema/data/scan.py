@@ -14,7 +14,7 @@ from kinema.data.manifest import Manifest, Record
 from kinema.data.validate import LISTED
 from kinema.errors import MissingExtraError, StorageError, UserError, VideoError
 from kinema.video.clock import TOLERANCE_SEC
-from kinema.video.decoder import announce_backend, open_video
+from kinema.video.open import announce_backend, open_video
 
 Answer = TypeVar("Answer")
 Progress = Callable[[int], None]

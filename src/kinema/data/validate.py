@@ -12,7 +12,8 @@ import numpy as np
 
 from kinema.data.table_text import HOW_TO_UTF8, not_utf8
 from kinema.errors import UserError
-from kinema.video.place import below, is_remote, missing_places
+from kinema.video.location import below, is_remote
+from kinema.video.storage import missing_videos
 
 if TYPE_CHECKING:
     from kinema.data.manifest import Manifest
@@ -87,7 +88,7 @@ def missing_files(manifest: Manifest) -> list[str]:
         StorageError: Remote storage does not answer.
         MissingExtraError: A package for the protocol is missing.
     """
-    return missing_places(below(manifest.root, path) for path in manifest.columns.path.take(manifest.rows))
+    return missing_videos(below(manifest.root, path) for path in manifest.columns.path.take(manifest.rows))
 
 
 def _where(manifest: Manifest) -> str:

@@ -14,7 +14,7 @@ from kinema.compute.task_pool import Task, each_in_processes
 from kinema.data.manifest import Record
 from kinema.data.scan import BadVideo
 from kinema.errors import UserError
-from kinema.video.decoder import announce_backend
+from kinema.video.open import announce_backend
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 

@@ -17,7 +17,7 @@ from kinema.derived.pack_video import Packing, pack_video, read_packed, refuse_d
 from kinema.derived.shards import VIDEO_SUFFIX, ShardTask, archived_videos, plan_shards
 from kinema.errors import UserError, VideoError
 from kinema.files import whole_file
-from kinema.video.place import is_remote
+from kinema.video.location import is_remote
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,9 @@ from kinema.errors import UserError, VideoError
 from kinema.video.clock import ROUNDING_SEC, frame_rate
 from kinema.video.cursor import FrameCursor
 from kinema.video.decoder import Decoder
-from kinema.video.place import ffmpeg_name, find_place
+from kinema.video.location import ffmpeg_name
 from kinema.video.scaling import Scaling
+from kinema.video.storage import find_video
 
 CHUNK = 16
 """Frames decoded at once; few stay in the processor's cache."""
@@ -129,7 +130,7 @@ def read_packed(path: str | Path) -> Packed:
     Raises:
         VideoError: The file is missing, damaged or empty.
     """
-    cursor = FrameCursor(find_place(path), 1)
+    cursor = FrameCursor(find_video(path), 1)
     try:
         rate, num_frames = cursor.stream.average_rate, cursor.stream.frames
         try:

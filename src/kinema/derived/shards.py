@@ -23,7 +23,7 @@ from kinema.derived.pack_video import Packing, pack_video, read_packed, refuse_d
 from kinema.errors import UserError, VideoError
 from kinema.files import whole_file, write_text
 from kinema.video.archive import INDEX_SUFFIX, ArchiveIndex, index_text
-from kinema.video.place import ARCHIVE_SUFFIX
+from kinema.video.location import ARCHIVE_SUFFIX
 
 FOLDER = "shards"
 BAD_SUFFIX = ".bad"

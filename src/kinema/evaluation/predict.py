@@ -23,7 +23,7 @@ from kinema.models.trained import TrainedModel
 from kinema.specs.preprocessing import Preprocessing
 from kinema.specs.protocol import protocol as find_protocol
 from kinema.specs.protocol import softmax
-from kinema.video.place import is_remote
+from kinema.video.location import is_remote
 from kinema.wording import counted
 
 Videos = str | Path | Sequence[str | Path]

@@ -22,7 +22,7 @@ from kinema.evaluation.views import VideoViews, read_views
 from kinema.models.given import Network, as_trained, class_scores
 from kinema.specs.preprocessing import Preprocessing
 from kinema.specs.protocol import protocol as find_protocol
-from kinema.video.decoder import open_video
+from kinema.video.open import open_video
 
 
 class Segment(NamedTuple):

@@ -18,7 +18,8 @@ from kinema.errors import UserError, VideoError
 from kinema.shapes import Clip, FrameIndices
 from kinema.specs.crop_boxes import CropView, named_crop, resized
 from kinema.specs.protocol import EvalProtocol
-from kinema.video.decoder import Decoder, announce_backend
+from kinema.video.decoder import Decoder
+from kinema.video.open import announce_backend
 from kinema.video.scaling import Scaling
 
 MAX_BYTES = 2 << 30

@@ -18,7 +18,7 @@ from kinema.files import whole_file
 from kinema.flow.methods import FlowMethod
 from kinema.report.colour_wheel import flow_colours, wheel
 from kinema.shapes import Pixels
-from kinema.video.decoder import open_video
+from kinema.video.open import open_video
 
 MARGIN, GAP, TITLE, CAPTION, WHEEL = 16, 6, 34, 18, 132
 """Pixels of the PNG: border, between pictures, line of the title, line of frame numbers, side of the legend."""

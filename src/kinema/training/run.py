@@ -34,7 +34,7 @@ from kinema.training.state import Run, restore
 from kinema.training.status import note_end, read_status
 from kinema.training.stopping import TrainingStopped
 from kinema.training.videos import doubts_before_training, unusable_videos, videos_to_use
-from kinema.video.decoder import announce_backend
+from kinema.video.open import announce_backend
 from kinema.wording import counted
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
 from kinema.errors import VideoError, nearest
-from kinema.video.place import StoredVideo
+from kinema.video.location import StoredVideo
 
 INDEX_SUFFIX = ".index"
 HEADER = "kinema archive index 1"

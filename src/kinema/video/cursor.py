@@ -17,7 +17,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from kinema.errors import VideoError
-from kinema.video.place import StoredVideo, ffmpeg_name
+from kinema.video.location import StoredVideo, ffmpeg_name
 
 _log = logging.getLogger("kinema")
 

@@ -12,8 +12,8 @@ from kinema.errors import VideoError
 from kinema.video.checked_run import retried
 from kinema.video.decoder import Decoder
 from kinema.video.frame_times import FrameTimes
+from kinema.video.location import StoredVideo
 from kinema.video.orientation import Orientations
-from kinema.video.place import StoredVideo
 from kinema.video.scaling import Scaling
 from kinema.video.walk import Walk
 

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, TypeVar
 from kinema.errors import MissingExtraError, StorageError, UserError, VideoError, missing_extra, one_of
 from kinema.files import whole_file
 from kinema.video.archive import BLOCK, INDEX_SUFFIX, INDEXES_KEPT, ArchiveIndex, Entry, check_header
-from kinema.video.place import StoredVideo, split_archive
+from kinema.video.location import StoredVideo, split_archive
 
 CACHE_VARIABLE = "KINEMA_CACHE"
 TRIES, PAUSE_SEC = 3, 1.0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from kinema.errors import missing_extra
-from kinema.video.place import StoredVideo
+from kinema.video.location import StoredVideo
 from kinema.video.pyav import PyAVDecoder
 from kinema.video.scaling import Scaling
 

@@ -15,8 +15,8 @@ from kinema.video.checked_run import CheckedRun, IndexMismatchError, retried
 from kinema.video.clock import FileClock
 from kinema.video.cursor import FrameCursor
 from kinema.video.h264_order import read_sequence_head
+from kinema.video.location import StoredVideo
 from kinema.video.packet_index import PacketIndex, read_packet_index
-from kinema.video.place import StoredVideo
 from kinema.video.recent_frames import RecentFrames
 
 MIN_SKIP = 4

@@ -13,7 +13,8 @@ from kinema.data.sources.listing import Entry
 from kinema.data.table_text import HOW_TO_UTF8, not_utf8, readable
 from kinema.data.validate import nearby_folder, some_of
 from kinema.errors import UserError
-from kinema.video.place import below, is_remote, missing_places
+from kinema.video.location import below, is_remote
+from kinema.video.storage import missing_videos
 
 
 class VideoPlaces:
@@ -34,7 +35,7 @@ class VideoPlaces:
     def find(self, path: str) -> str | None:
         """Return the path for the manifest, relative to ``root`` or absolute; None when there is no such video."""
         for text in dict.fromkeys((path, path.replace("\\", "/"))):
-            if is_remote(text) or (text and not missing_places([below(self.root, text)])):
+            if is_remote(text) or (text and not missing_videos([below(self.root, text)])):
                 return text
         if self._index is None or not path:
             return None
