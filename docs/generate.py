@@ -14,9 +14,10 @@ from pathlib import Path
 import paper_rows
 
 from kinema import cost
+from kinema.models.catalogue import BACKBONES, MODULES
 from kinema.models.convert.families import FAMILIES, REFUSED_FAMILIES
 from kinema.models.convert.family import Network
-from kinema.models.names import ALONE, BACKBONES, MODULES, NO_TEMPORAL_POOLING, list_models, listed_on
+from kinema.models.names import list_models, listed_on
 from kinema.models.published import PUBLISHED
 from kinema.recipes.overview import HEADINGS, recipe_lines
 from kinema.specs.aliases import ALIASES
@@ -49,7 +50,7 @@ def model_table(suffix: str = "") -> str:
     for module in MODULES:
         cells = []
         for backbone in SHOWN:
-            if module not in listed_on(backbone) or (suffix and module in ALONE):
+            if module not in listed_on(backbone, temporal_pooling=bool(suffix)):
                 cells.append("")
                 continue
             found = cost(f"{module}-{backbone}{suffix}", frames=8, size=224)
@@ -61,12 +62,13 @@ def model_table(suffix: str = "") -> str:
 
 def module_list() -> str:
     """Every module with its line."""
-    return markdown_table(["module", "what it is"], [[f"`{k}`", v] for k, v in MODULES.items()], text_columns=(0, 1))
+    rows = [[f"`{name}`", card.summary] for name, card in MODULES.items()]
+    return markdown_table(["module", "what it is"], rows, text_columns=(0, 1))
 
 
 def backbone_list() -> str:
     """Every backbone with its line, and why it has no form with ``-tp`` where it has none."""
-    rows = [[f"`{name}`", line, NO_TEMPORAL_POOLING.get(name, "")] for name, line in BACKBONES.items()]
+    rows = [[f"`{name}`", card.summary, card.no_temporal_pooling] for name, card in BACKBONES.items()]
     return markdown_table(["backbone", "what it is", "no `-tp`, because"], rows, text_columns=(0, 1, 2))
 
 

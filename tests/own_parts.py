@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from kinema.models import build, names, register
+from kinema.models import catalogue
 from kinema.models.action_model import ActionModel
 from kinema.models.backbones.base import Backbone
 from kinema.models.backbones.resnet import RESNETS
@@ -48,14 +48,7 @@ class AddedDifference(nn.Module):
 @contextmanager
 def forgotten_afterwards() -> Iterator[None]:
     """Undo, at the end of the block, what it registered."""
-    tables = (
-        names.MODULES,
-        names.BACKBONES,
-        names.NO_TEMPORAL_POOLING,
-        build.MODULES,
-        build.BACKBONES,
-        register._registered,
-    )
+    tables = (catalogue.MODULES, catalogue.BACKBONES)
     before = [dict(table) for table in tables]
     try:
         yield

@@ -6,11 +6,11 @@ from torch import nn
 
 from kinema.errors import UserError
 from kinema.models.action_model import ActionModel
+from kinema.models.backbones.base import BackbonePlan
 from kinema.models.backbones.resnet import RESNETS
-from kinema.models.build import BACKBONES, MODULES, build_model
+from kinema.models.build import build_model
+from kinema.models.catalogue import BACKBONES, MODULES
 from kinema.models.layers import ClipConv3d
-from kinema.models.names import BACKBONES as BACKBONE_NAMES
-from kinema.models.names import MODULES as MODULE_NAMES
 from kinema.models.sites import Site
 from kinema.models.temporal.base import TemporalModule
 from kinema.models.temporal.nonlocal_block import NonLocalBlock
@@ -27,9 +27,11 @@ def meta(name: str, **arguments: object) -> ActionModel:
         return build_model(name, num_classes=3, **arguments)
 
 
-def test_tables_of_names_and_of_parts_agree() -> None:
-    assert list(MODULES) == list(MODULE_NAMES)
-    assert list(BACKBONES) == list(BACKBONE_NAMES)
+def test_every_row_of_the_catalogue_has_a_home() -> None:
+    for name, module in MODULES.items():
+        assert issubclass(module.load(), TemporalModule), name
+    for name, backbone in BACKBONES.items():
+        assert isinstance(backbone.load(name), BackbonePlan), name
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,13 @@
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
 from kinema.errors import UserError
-from kinema.models import names
+from kinema.models import catalogue, names
+from kinema.models.cards import BackboneCard, ModuleCard
 from kinema.models.names import ModelName, list_models
 from kinema.models.placement import placed_units
 
@@ -63,6 +65,25 @@ def test_wrong_names_are_explained(text: str, told: str) -> None:
     with pytest.raises(UserError) as raised:
         ModelName.parse(text)
     assert told in str(raised.value)
+
+
+def test_the_names_of_version_0_1_are_listed_in_their_order() -> None:
+    earlier = (Path(__file__).resolve().parents[1] / "golden" / "models.txt").read_text().split()
+    assert [name for name in list_models() if name in set(earlier)] == earlier
+
+
+def test_a_row_that_refuses_something_is_listed_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a row refuses must not break the list of everything else."""
+    module = ModuleCard(summary="", home="", refuses={"vgg*": "why"}, no_temporal_pooling="why")
+    backbone = BackboneCard(summary="", home="", refuses={"tam": "why"})
+    monkeypatch.setitem(catalogue.MODULES, "newmodule", module)
+    monkeypatch.setitem(catalogue.BACKBONES, "newbackbone", backbone)
+    assert list_models("newmodule-resnet18*") == ["newmodule-resnet18"]
+    assert list_models("newmodule-vgg*") == []
+    assert {"tsm-newbackbone-tp", "newmodule-newbackbone"} <= set(list_models("*-newbackbone*"))
+    assert list_models("tam-newbackbone*") == []
+    with pytest.raises(UserError, match="newmodule does not go with vgg16: why"):
+        ModelName.parse("newmodule-vgg16")
 
 
 def test_listing_by_pattern() -> None:

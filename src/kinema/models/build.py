@@ -1,86 +1,23 @@
-"""From a name to a network: the only place that reads the tables of modules and backbones."""
+"""From a name to a network: the only place that loads what the rows of the catalogue name."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from kinema.errors import CheckpointError, UserError, unknown_name
+from kinema.models import catalogue
 from kinema.models.action_model import ActionModel
-from kinema.models.backbones.base import BackbonePlan
-from kinema.models.backbones.blresnet import BLResNetPlan
-from kinema.models.backbones.clarifai import CLARIFAINET
-from kinema.models.backbones.efficientnet import EfficientNetLitePlan
-from kinema.models.backbones.googlenet import GoogLeNetPlan
-from kinema.models.backbones.inception import InceptionV1Plan
-from kinema.models.backbones.inceptioni3d import InceptionI3dPlan
-from kinema.models.backbones.mfnet import MULTI_FIBER_NETS
-from kinema.models.backbones.mobilenetv2 import MOBILE_NETS
-from kinema.models.backbones.resnet import RESNETS
-from kinema.models.backbones.vgg import VGGS
-from kinema.models.backbones.vresnet import VRESNETS
 from kinema.models.inflate import INFLATIONS, load_weights
-from kinema.models.names import NO_IMAGE_WEIGHTS, ModelName
+from kinema.models.names import ModelName
 from kinema.models.published import PublishedWeights
-from kinema.models.slowfast import SlowFast
 from kinema.models.tags import find_tagged, find_weights, tags_of
-from kinema.models.temporal.base import TemporalModule
-from kinema.models.temporal.conv1d import Conv1d
-from kinema.models.temporal.gate import Gate
-from kinema.models.temporal.i3d import I3d
-from kinema.models.temporal.nonlocal_block import NonLocal
-from kinema.models.temporal.r2d import R2d
-from kinema.models.temporal.r2plus1d import R2plus1d
-from kinema.models.temporal.r3d import R3d
-from kinema.models.temporal.s3d import S3d, S3d2
-from kinema.models.temporal.s3dg import S3dg
-from kinema.models.temporal.slow import Slow
-from kinema.models.temporal.squeeze_excitation import SqueezeExcitation
 from kinema.models.temporal.stack import Stack
-from kinema.models.temporal.tam import Tam
-from kinema.models.temporal.tsm import Tsm
-from kinema.models.temporal.tsn import Tsn
 from kinema.models.weights import TAGS, imagenet_record, read_imagenet, read_state_dict
 from kinema.specs.flow_input import FlowInput
 from kinema.specs.preprocessing import Preprocessing
-
-MODULES: Final[dict[str, type[TemporalModule]]] = {
-    "tsn": Tsn,
-    "i3d": I3d,
-    "s3d": S3d,
-    "s3d2": S3d2,
-    "s3dg": S3dg,
-    "gate": Gate,
-    "tam": Tam,
-    "tsm": Tsm,
-    "nl": NonLocal,
-    "conv1d": Conv1d,
-    "r3d": R3d,
-    "r2plus1d": R2plus1d,
-    "r2d": R2d,
-    "slow": Slow,
-    "slowfast": SlowFast,
-    "se": SqueezeExcitation,
-}
-"""Temporal modules by name."""
-
-BACKBONES: Final[dict[str, BackbonePlan]] = {
-    "inceptionv1": InceptionV1Plan(),
-    "inceptioni3d": InceptionI3dPlan(),
-    **RESNETS,
-    "blresnet50": BLResNetPlan(),
-    **VRESNETS,
-    **VGGS,
-    "clarifainet": CLARIFAINET,
-    "googlenet": GoogLeNetPlan(),
-    "efficientnetlite0": EfficientNetLitePlan(),
-    **MOBILE_NETS,
-    **MULTI_FIBER_NETS,
-}
-"""Plans of backbones by name."""
-
 
 _OF_EVERY_MODEL = ("inflation", "train_temporal")
 """Options that every model takes."""
@@ -114,8 +51,8 @@ def build_model(
         CheckpointError: The weights cannot be read or do not fit.
     """
     parsed = name if isinstance(name, ModelName) else ModelName.parse(name)
-    plan = BACKBONES[parsed.backbone]
-    kinds = [MODULES[module] for module in parsed.modules]
+    plan = catalogue.BACKBONES[parsed.backbone].load(parsed.backbone)
+    kinds = [catalogue.MODULES[module].load() for module in parsed.modules]
     record = _published(parsed, weights)
     given = {**(record.options if record else {}), **(options or {})}
     _check_options(parsed, given, [*(option for kind in kinds for option in kind.option_names), *plan.option_names])
@@ -132,9 +69,8 @@ def build_model(
         name=str(parsed),
     )
     model.options, model.named = given, True
-    for module in parsed.modules:
-        if weights == "imagenet" and module in NO_IMAGE_WEIGHTS:
-            raise UserError(f"{parsed} cannot start from ImageNet weights: {NO_IMAGE_WEIGHTS[module]}")
+    if weights == "imagenet" and parsed.no_image_weights:
+        raise UserError(f"{parsed} cannot start from ImageNet weights: {parsed.no_image_weights}")
     if record is not None:
         _load_published(model, record)
     elif weights is not None:

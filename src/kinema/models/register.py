@@ -7,8 +7,9 @@ import re
 from typing import Final, NamedTuple
 
 from kinema.errors import UserError
-from kinema.models import build, names
+from kinema.models import catalogue, names
 from kinema.models.backbones.base import BackbonePlan
+from kinema.models.cards import BackboneCard, ModuleCard
 from kinema.models.temporal.base import TemporalModule
 
 _WORD: Final = re.compile("[a-z][a-z0-9]*")
@@ -19,18 +20,11 @@ class Registered(NamedTuple):
 
     Attributes:
         name: Its word in model names.
-        part: Class of a temporal module, or plan of a backbone.
-        summary: A line about it.
-        no_temporal_pooling: Why a backbone refuses ``-tp``.
+        card: Its row of the catalogue, whose home is the class or the plan itself.
     """
 
     name: str
-    part: type[TemporalModule] | BackbonePlan
-    summary: str = ""
-    no_temporal_pooling: str = ""
-
-
-_registered: dict[str, Registered] = {}
+    card: ModuleCard | BackboneCard
 
 
 def register_module(name: str, module: type[TemporalModule], *, summary: str = "") -> None:
@@ -55,7 +49,7 @@ def register_module(name: str, module: type[TemporalModule], *, summary: str = "
             f"itself and not an object of it; got {module!r}"
         )
     _check_constructor(module)
-    _register(Registered(name, module, summary))
+    _register(name, ModuleCard(summary=summary or module.__name__, home=module, listed_on=("*",)))
 
 
 def register_backbone(name: str, plan: BackbonePlan, *, summary: str = "", no_temporal_pooling: str = "") -> None:
@@ -75,18 +69,20 @@ def register_backbone(name: str, plan: BackbonePlan, *, summary: str = "", no_te
             f"register_backbone({name!r}) takes an object of a subclass of BackbonePlan "
             f"(kinema.models.backbones.base), got {plan!r}"
         )
-    _register(Registered(name, plan, summary, no_temporal_pooling))
+    line = summary or type(plan).__name__
+    _register(name, BackboneCard(summary=line, home=plan, no_temporal_pooling=no_temporal_pooling))
 
 
 def registered() -> tuple[Registered, ...]:
-    """All parts that were registered, in the order in which they were."""
-    return tuple(_registered.values())
+    """All parts that were registered: the rows of the catalogue whose home is an object."""
+    cards: dict[str, ModuleCard | BackboneCard] = {**catalogue.MODULES, **catalogue.BACKBONES}
+    return tuple(Registered(name, card) for name, card in cards.items() if not isinstance(card.home, str))
 
 
 def register_all(parts: tuple[Registered, ...]) -> None:
     """Register what another process did."""
     for part in parts:
-        _register(part)
+        _register(part.name, part.card)
 
 
 def _check_constructor(module: type[TemporalModule]) -> None:
@@ -105,30 +101,24 @@ def _check_constructor(module: type[TemporalModule]) -> None:
         )
 
 
-def _register(own: Registered) -> None:
-    if not _WORD.fullmatch(own.name) or own.name == "tp":
+def _register(name: str, card: ModuleCard | BackboneCard) -> None:
+    if not _WORD.fullmatch(name) or name == "tp":
         raise UserError(
-            f"{own.name!r} cannot stand in a model's name; take lower-case letters and digits, a letter first, "
+            f"{name!r} cannot stand in a model's name; take lower-case letters and digits, a letter first, "
             "such as diff or mynet50"
         )
-    earlier = _registered.get(own.name)
-    if earlier is None or _origin(earlier.part) != _origin(own.part):
+    earlier = {part.name: part.card for part in registered()}.get(name)
+    if earlier is None or _origin(earlier) != _origin(card):
         for kind, words in (("module", names.MODULES), ("backbone", names.BACKBONES), ("alias", names.ALIASES)):
-            if own.name in words:
-                raise UserError(f"{own.name!r} is a {kind} already ({words[own.name]}); choose another name")
-    _registered[own.name] = own
-    if isinstance(own.part, BackbonePlan):
-        build.BACKBONES[own.name] = own.part
-        names.BACKBONES[own.name] = own.summary or type(own.part).__name__
-        names.NO_TEMPORAL_POOLING.pop(own.name, None)
-        if own.no_temporal_pooling:
-            names.NO_TEMPORAL_POOLING[own.name] = own.no_temporal_pooling
+            if name in words:
+                raise UserError(f"{name!r} is a {kind} already ({words[name]}); choose another name")
+    if isinstance(card, BackboneCard):
+        catalogue.BACKBONES[name] = card
     else:
-        build.MODULES[own.name] = own.part
-        names.MODULES[own.name] = own.summary or own.part.__name__
+        catalogue.MODULES[name] = card
 
 
-def _origin(part: type[TemporalModule] | BackbonePlan) -> tuple[str, str, bool]:
+def _origin(card: ModuleCard | BackboneCard) -> tuple[str, str, bool]:
     """Where a part's code is, and whether it is a module; two definitions of one notebook cell have the same."""
-    kind = part if isinstance(part, type) else type(part)
-    return kind.__module__, kind.__qualname__, isinstance(part, type)
+    kind = card.home if isinstance(card.home, type) else type(card.home)
+    return kind.__module__, kind.__qualname__, isinstance(card, ModuleCard)

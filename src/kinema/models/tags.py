@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from kinema.errors import UserError, unknown_name
-from kinema.models.names import NO_IMAGE_WEIGHTS, ModelName
+from kinema.models.names import ModelName
 from kinema.models.published import PUBLISHED, PublishedWeights
 from kinema.models.weights import IMAGENET, TAGS
 
@@ -60,7 +60,7 @@ def model_tags(text: str) -> list[str]:
     if not _is_model(text):
         return []
     name = ModelName.parse(text)
-    has_image_weights = name.backbone in IMAGENET and not NO_IMAGE_WEIGHTS.keys() & set(name.modules)
+    has_image_weights = name.backbone in IMAGENET and not name.no_image_weights
     return [*tags_of(name), *(TAGS if has_image_weights else ())]
 
 

@@ -36,6 +36,18 @@ class TemporalModule:
     named_blocks: tuple[str, ...] = ()
     option_names: ClassVar[tuple[str, ...]] = ()
 
+    @classmethod
+    def may_have_no_gradient(cls, parameter: str) -> bool:
+        """Whether the loss of some clips does not depend on a parameter that the module brings; mostly False.
+
+        A bias that the softmax behind it takes away is one, or a weight of the difference between neighbouring frames
+        where one time step is left. The contract tests ask, which else want a gradient for every parameter.
+
+        Args:
+            parameter: Its name in the network, such as ``"layer2.1.after.phi.bias"``.
+        """
+        return False
+
     def network(self, backbone: BackbonePlan) -> BackbonePlan:
         """The network that carries the module: the backbone, unless the module is made of several."""
         return backbone

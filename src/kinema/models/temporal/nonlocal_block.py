@@ -34,6 +34,11 @@ class NonLocal(TemporalModule):
         self.nl_blocks = self.named_blocks = tuple(nl_blocks)
         self.nl_subsample = nl_subsample
 
+    @classmethod
+    def may_have_no_gradient(cls, parameter: str) -> bool:
+        """The bias of the keys adds the same to every score before the softmax."""
+        return parameter.endswith(".phi.bias")
+
     def after(self, site: Site) -> nn.Module:
         """A non-local block after the chosen blocks."""
         usual = site.stage in _STAGES and site.block % 2 == 1
