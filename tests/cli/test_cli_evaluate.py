@@ -11,9 +11,9 @@ from trained_models import write_checkpoint, write_videos
 
 from kinema.cli.main import run
 from kinema.evaluation.features import FeatureTable
-from kinema.evaluation.metrics import summary
 from kinema.evaluation.run import evaluate
 from kinema.evaluation.scores import ScoreTable
+from kinema.evaluation.summary import summary
 
 
 @pytest.fixture(scope="module")

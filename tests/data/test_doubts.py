@@ -8,7 +8,6 @@ import pytest
 from kinema.cli.data import split
 from kinema.cli.data_doubts import print_doubts
 from kinema.data.doubts import END_BYTES, class_doubts, copy_doubts, same_content
-from kinema.data.folder import read_folder
 from kinema.data.manifest import Manifest, Record
 from kinema.data.split import far_from_share, hold_out
 from kinema.errors import UserError
@@ -95,7 +94,7 @@ def test_a_folder_says_so_too(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
         (tmp_path / f"{place}.mp4").parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / f"{place}.mp4").touch()
     with caplog.at_level(logging.WARNING):
-        read_folder(tmp_path)
+        Manifest.from_folder(tmp_path)
     assert "run 50% (2 of 4)" in caplog.text
 
 

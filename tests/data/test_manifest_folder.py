@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kinema.data.folder import IMAGE_SUFFIXES, read_folder
+from kinema.data.folder import IMAGE_SUFFIXES
 from kinema.data.manifest import Manifest
 from kinema.errors import UserError
 from kinema.video.frame_folder import SUFFIXES
@@ -29,19 +29,19 @@ def test_the_decoder_reads_every_kind_of_image_that_makes_a_frame_folder() -> No
 def test_class_folders_hold_out_a_fifth_and_say_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     touch(tmp_path, *(f"{name}/{number}.MP4" for name in ("run", "walk") for number in range(10)))
     with caplog.at_level(logging.WARNING):
-        manifest = read_folder(tmp_path)
+        manifest = Manifest.from_folder(tmp_path)
     assert manifest.classes == ("run", "walk")
     for label in manifest.classes:
         assert sum(record.label == label and record.split == "val" for record in manifest) == 2
     assert "20% of each class are held out as val, 4 of 20 videos" in caplog.text
-    assert rows(read_folder(tmp_path)) == rows(manifest)
-    assert read_folder(tmp_path, holdout=0).splits == ("train",)
+    assert rows(Manifest.from_folder(tmp_path)) == rows(manifest)
+    assert Manifest.from_folder(tmp_path, holdout=0).splits == ("train",)
     manifest.validate()
 
 
 def test_splits_above_the_classes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     touch(tmp_path, "train/run/a.mp4", "train/walk/b.avi", "Validation/run/c.mkv", "test/walk/d.webm", "lists/x.txt")
-    assert rows(read_folder(tmp_path)) == [
+    assert rows(Manifest.from_folder(tmp_path)) == [
         ("Validation/run/c", "run", "val"),
         ("test/walk/d", "walk", "test"),
         ("train/run/a", "run", "train"),
@@ -52,13 +52,13 @@ def test_splits_above_the_classes(tmp_path: Path, caplog: pytest.LogCaptureFixtu
 
 def test_a_class_may_be_called_train(tmp_path: Path) -> None:
     touch(tmp_path, "train/a.mp4", "car/b.mp4")
-    assert read_folder(tmp_path).classes == ("car", "train")
+    assert Manifest.from_folder(tmp_path).classes == ("car", "train")
 
 
 def test_frame_folders_are_videos_and_hidden_files_are_not(tmp_path: Path) -> None:
     touch(tmp_path, "run/clip.one/1.jpg", "run/clip.one/2.jpg", "run/b.mp4", "walk/c/1.png")
     touch(tmp_path, "run/.c.mp4", ".git/x.mp4", "run/.hidden/1.jpg", "run/notes.txt", "__MACOSX/run/b.mp4")
-    manifest = read_folder(tmp_path, holdout=0)
+    manifest = Manifest.from_folder(tmp_path, holdout=0)
     assert [record.video_id for record in manifest] == ["run/b", "run/clip.one", "walk/c"]
     assert manifest[1].path == str(tmp_path / "run/clip.one")
 
@@ -67,7 +67,7 @@ def test_folders_between_class_and_video_are_groups(tmp_path: Path) -> None:
     touch(
         tmp_path, *(f"{act}/{who}/{n}.mp4" for act in ("run", "walk") for who in ("anna", "bert", "carl") for n in "ab")
     )
-    manifest = read_folder(tmp_path)
+    manifest = Manifest.from_folder(tmp_path)
     assert {record.group for record in manifest} == {"anna", "bert", "carl"}
     manifest.validate()  # no group lies in two splits
     assert manifest.count("val") == 4
@@ -75,25 +75,29 @@ def test_folders_between_class_and_video_are_groups(tmp_path: Path) -> None:
 
 def test_groups_of_ucf101_names(tmp_path: Path) -> None:
     touch(tmp_path, *(f"Punch/v_Punch_g{group:02d}_c{clip:02d}.mp4" for group in range(5) for clip in range(4)))
-    manifest = read_folder(tmp_path)
+    manifest = Manifest.from_folder(tmp_path)
     assert manifest.count("val") == 4
     assert len({record.group for record in manifest if record.split == "val"}) == 1
 
 
 def test_unlabelled(tmp_path: Path) -> None:
     touch(tmp_path, "b.mp4", "a.avi", "frames/1.jpg", "frames/2.jpg")
-    assert rows(read_folder(tmp_path)) == [("a", "", "test"), ("b", "", "test"), ("frames", "", "test")]
-    assert read_folder(tmp_path).classes == ()
+    assert rows(Manifest.from_folder(tmp_path)) == [("a", "", "test"), ("b", "", "test"), ("frames", "", "test")]
+    assert Manifest.from_folder(tmp_path).classes == ()
 
 
 def test_two_files_of_one_name_are_two_videos(tmp_path: Path) -> None:
     touch(tmp_path, "run/a.mp4", "run/a.avi", "run/b.mp4")
-    assert [record.video_id for record in read_folder(tmp_path, holdout=0)] == ["run/a.avi", "run/a.mp4", "run/b"]
+    assert [record.video_id for record in Manifest.from_folder(tmp_path, holdout=0)] == [
+        "run/a.avi",
+        "run/a.mp4",
+        "run/b",
+    ]
 
 
 def test_empty_classes_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     touch(tmp_path, "run/a.mp4", "walk/readme.txt")
-    assert read_folder(tmp_path).classes == ("run",)
+    assert Manifest.from_folder(tmp_path).classes == ("run",)
     assert "no videos in walk" in caplog.text
 
 
@@ -110,19 +114,19 @@ def test_empty_classes_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixtur
 )
 def test_what_is_wrong_is_said(tmp_path: Path, names: list[str], said: str) -> None:
     with pytest.raises(UserError) as caught:
-        read_folder(touch(tmp_path, *names))
+        Manifest.from_folder(touch(tmp_path, *names))
     assert said in str(caught.value)
     with pytest.raises(UserError, match="no such folder"):
-        read_folder(tmp_path / "absent")
+        Manifest.from_folder(tmp_path / "absent")
 
 
 def test_real_folders(shared_data: Path) -> None:
-    typing = read_folder(shared_data / "typing_exercise")
+    typing = Manifest.from_folder(shared_data / "typing_exercise")
     assert (len(typing), typing.classes) == (69, ("doing_exercises", "typing"))
     assert typing.splits == ("train", "val", "test")
-    weizmann = read_folder(shared_data / "weizmann_4c")
+    weizmann = Manifest.from_folder(shared_data / "weizmann_4c")
     assert (len(weizmann), weizmann.count("val")) == (36, 8)
-    assert [record.label for record in read_folder(shared_data / "frames_demo" / "raivokoot", holdout=0)] == [
+    assert [record.label for record in Manifest.from_folder(shared_data / "frames_demo" / "raivokoot", holdout=0)] == [
         "jumping",
         "jumping",
         "running",
@@ -142,12 +146,12 @@ def test_real_folders(shared_data: Path) -> None:
 )
 def test_classes_at_the_wrong_depth_are_refused(tmp_path: Path, names: list[str], said: str) -> None:
     with pytest.raises(UserError, match=said.format(tmp_path)):
-        read_folder(touch(tmp_path, *names))
+        Manifest.from_folder(touch(tmp_path, *names))
 
 
 def test_splits_below_the_classes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     touch(tmp_path, "run/train/a.mp4", "run/test/anna/b.mp4", "walk/train/c.mp4", "walk/Val/d.mp4")
-    assert [(record.label, record.split, record.group) for record in read_folder(tmp_path)] == [
+    assert [(record.label, record.split, record.group) for record in Manifest.from_folder(tmp_path)] == [
         ("run", "test", "anna"),
         ("run", "train", ""),
         ("walk", "val", ""),
@@ -155,5 +159,5 @@ def test_splits_below_the_classes(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     ]
     touch(tmp_path, "run/e.mp4")
     with caplog.at_level(logging.WARNING):
-        assert read_folder(tmp_path, holdout=0).splits == ("train",)
+        assert Manifest.from_folder(tmp_path, holdout=0).splits == ("train",)
     assert "test, train, val below the classes count as groups" in caplog.text

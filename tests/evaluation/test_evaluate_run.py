@@ -16,11 +16,11 @@ from kinema.data.manifest import Manifest, Record
 from kinema.errors import UserError
 from kinema.evaluation import views as views_module
 from kinema.evaluation.batching import views_that_fit
-from kinema.evaluation.metrics import summary
 from kinema.evaluation.processes import ScoringProcess, find_device, run_in_processes
 from kinema.evaluation.run import evaluate
 from kinema.evaluation.scores import ScoreTable
 from kinema.evaluation.scoring import score_dataset
+from kinema.evaluation.summary import summary
 from kinema.evaluation.views import ViewDataset
 from kinema.specs.protocol import protocol
 

@@ -9,8 +9,8 @@ from sklearn.metrics import balanced_accuracy_score, confusion_matrix, top_k_acc
 from torchmetrics.functional.classification import multiclass_accuracy
 
 from kinema.errors import UserError
-from kinema.evaluation.metrics import average_over_splits, per_class, summary
 from kinema.evaluation.scores import ScoreTable
+from kinema.evaluation.summary import average_over_splits, per_class, summary
 
 
 def table(scores, labels, **changes):

@@ -7,9 +7,9 @@ import pytest
 
 from kinema.errors import UserError
 from kinema.evaluation.fusion import fuse
-from kinema.evaluation.metrics import average_over_splits
 from kinema.evaluation.scores import ScoreTable
 from kinema.evaluation.splits import check_splits, match_splits, split_name
+from kinema.evaluation.summary import average_over_splits
 
 
 def table(number, model="rgb", labels=(0, 1), classes=("run", "sit"), **meta):

@@ -96,13 +96,12 @@ def split(
         into: The split that receives the videos.
         out: The CSV to write; by default NAME-val.csv (or -test.csv) beside the one that was read.
     """
-    from kinema.data.folder import read_folder
     from kinema.data.manifest import Manifest
     from kinema.data.split import hold_out
 
     if data.is_dir() and out is None:
         raise UserError("say where to write the manifest of a folder: --out FILE.csv")
-    manifest = read_folder(data, holdout=0.0) if data.is_dir() else Manifest.read(data)
+    manifest = Manifest.from_folder(data, holdout=0.0) if data.is_dir() else Manifest.read(data)
     target = out or data.with_name(f"{data.stem}-{into}.csv")
     divided = hold_out(manifest, holdout, seed=seed, by_group=by == "group", into=into)
     divided.write(target)

@@ -104,11 +104,11 @@ def _videos_of(source: str, folder: Path | None, videos: Path | None) -> Path:
 
 
 def _from_folder(folder: Path | None, videos: Path | None, others: object) -> Manifest:
-    from kinema.data.folder import read_folder
+    from kinema.data.manifest import Manifest
 
     if others:
         raise UserError("--classes and --annotations go with an official data set, not with the source 'folder'.")
-    return read_folder(_videos_of("folder", folder, videos))
+    return Manifest.from_folder(_videos_of("folder", folder, videos))
 
 
 def _from_csv(

@@ -114,7 +114,7 @@ def _accuracies_table(fusion: Fusion) -> Any:
     from rich.table import Table
 
     from kinema.cli.score_tables import percent
-    from kinema.evaluation.metrics import average_over_splits
+    from kinema.evaluation.summary import average_over_splits
 
     rows, known = [*fusion.names, "fused"], average_over_splits(fusion.fused)
     keys = [key for key in MEASURES if fusion.is_labelled and key in known]

@@ -25,7 +25,7 @@ def print_tables(tables: Sequence[ScoreTable], names: Sequence[str], *, title: s
     from rich.console import Console
     from rich.table import Table
 
-    from kinema.evaluation.metrics import average_over_splits, summary
+    from kinema.evaluation.summary import average_over_splits, summary
 
     summaries = [summary(table) for table in tables]
     shown_keys = [key for key in COLUMNS if any(key in values for values in summaries)]
@@ -52,7 +52,7 @@ def print_classes(table: ScoreTable, *, title: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from kinema.evaluation.metrics import per_class
+    from kinema.evaluation.summary import per_class
 
     shown = Table(title=title)
     shown.add_column("class")
@@ -74,7 +74,7 @@ def print_json(tables: Sequence[ScoreTable], *, with_classes: bool = False) -> N
 
 def as_json(tables: Sequence[ScoreTable], *, with_classes: bool = False) -> dict[str, Any]:
     """What :func:`print_json` prints, as values."""
-    from kinema.evaluation.metrics import average_over_splits, summary
+    from kinema.evaluation.summary import average_over_splits, summary
 
     listed: list[dict[str, Any]] = []
     for table in tables:
@@ -92,7 +92,7 @@ def percent(share: float) -> str:
 def _class_dicts(table: ScoreTable) -> list[dict[str, Any]]:
     import dataclasses
 
-    from kinema.evaluation.metrics import per_class
+    from kinema.evaluation.summary import per_class
 
     rows = [dataclasses.asdict(row) for row in per_class(table)]
     # JSON knows no nan: what does not exist is null.

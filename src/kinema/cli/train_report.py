@@ -47,7 +47,7 @@ def _report_series(result: SeriesResult) -> None:
         _print(_runs_table(result, with_paper=not result.tables))
     if result.tables:
         from kinema.cli.score_tables import print_tables
-        from kinema.evaluation.metrics import average_over_splits
+        from kinema.evaluation.summary import average_over_splits
 
         title = f"{recipe.model}, test videos, protocol {recipe.protocol}"
         print_tables(result.tables, result.names, title=title, average=True)
@@ -118,7 +118,7 @@ def _runs_table(result: SeriesResult, *, with_paper: bool) -> Table:
 def _validation(result: TrainResult) -> dict[str, float]:
     """The accuracies of the best epoch that say something; with five classes or fewer the top-5 is always 100 %."""
     from kinema.data.classes_file import CLASSES_FILE, read_classes
-    from kinema.evaluation.metrics import FEW_CLASSES
+    from kinema.evaluation.summary import FEW_CLASSES
 
     classes = read_classes(result.path / CLASSES_FILE)
     best: Mapping[str, Any] = result.best

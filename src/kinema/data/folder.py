@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 from kinema.data.classes_file import is_classes_file
-from kinema.data.manifest import Manifest, Record
+from kinema.data.manifest_table import ManifestTable, Record
 from kinema.data.split import HOLDOUT, hold_out_of_unsplit
 from kinema.data.validate import class_problems, problems_error, some_of
 from kinema.errors import UserError
@@ -74,7 +74,7 @@ def list_folder(path: Path) -> Tree:
     return Tree(path, tuple(videos), tuple(folders), has_images)
 
 
-def read_folder(path: str | Path, *, holdout: float = HOLDOUT) -> Manifest:
+def read_folder(path: str | Path, *, holdout: float = HOLDOUT) -> ManifestTable:
     """Read a folder as a data set.
 
     With ``train``, ``val`` (or ``validation``) and ``test`` above the classes, or below every class, these are the
@@ -155,14 +155,14 @@ def _split_below_classes(root: Path, records: list[Record]) -> list[Record]:
     ]
 
 
-def _manifest(root: Path, records: list[Record]) -> Manifest:
+def _manifest(root: Path, records: list[Record]) -> ManifestTable:
     classes = sorted({record.label for record in records if record.label})
     problems = class_problems(classes)
     if problems:
         raise problems_error(str(root), problems)
     times = Counter(record.video_id for record in records)  # clip.avi and clip.mp4 side by side are two videos
     records = [record._replace(video_id=record.path) if times[record.video_id] > 1 else record for record in records]
-    return Manifest.from_records(records, classes=classes, root=root, source=str(root))
+    return ManifestTable.from_records(records, classes=classes, root=root, source=str(root))
 
 
 def _classes(root: Path, tree: Tree, split: str) -> list[Record]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from kinema.data.classes_file import classes_file_of, how_to_change_classes, is_classes_file, read_classes
 from kinema.data.columns import SPLITS, Array, Columns, TextBuilder
-from kinema.data.manifest import Manifest
+from kinema.data.manifest_table import ManifestTable
 from kinema.data.table_text import HOW_TO_UTF8, find_format, not_utf8, open_table, readable
 from kinema.data.validate import find_problems, problems_error, some_of
 from kinema.errors import UserError
@@ -27,8 +27,8 @@ CHUNK = 500
 """Rows turned from strings into arrays at once; so few stay in the processor's cache, three times as fast as 50,000."""
 
 
-def read_manifest(path: Path) -> Manifest:
-    """Read a manifest CSV; see ``Manifest.read``."""
+def read_manifest(path: Path) -> ManifestTable:
+    """Read a manifest CSV; see ``kinema.Manifest.read``."""
     if is_classes_file(path):
         raise UserError(f"{path} lists the classes; give the manifest CSV that lies beside it.")
     classes_file = classes_file_of(path)
@@ -198,7 +198,7 @@ class _Reader:
     def _note(self, kind: str, row: int, what: str) -> None:
         self._wrong.setdefault(kind, {}).setdefault(what, []).append(self._num_rows + row + 1)
 
-    def manifest(self, path: Path, no_flip: Iterable[str]) -> Manifest:
+    def manifest(self, path: Path, no_flip: Iterable[str]) -> ManifestTable:
         arrays = {
             name: np.concatenate(chunks) if chunks else np.zeros(0, np.int64) for name, chunks in self._arrays.items()
         }
@@ -221,4 +221,4 @@ class _Reader:
             group=self._texts["group"].build(),
             damaged=arrays["damaged"],
         )
-        return Manifest(columns, classes=classes, root=path.parent, no_flip=no_flip, source=str(path))
+        return ManifestTable(columns, classes=classes, root=path.parent, no_flip=no_flip, source=str(path))

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -20,17 +21,19 @@ from kinema.data.classes_file import (
     read_classes,
 )
 from kinema.data.columns import ENCODING_ERRORS, SPLITS
-from kinema.data.manifest import Manifest
 from kinema.data.manifest_csv import REQUIRED
+from kinema.data.manifest_table import ManifestTable
 from kinema.data.validate import some_of
 from kinema.errors import UserError
 from kinema.files import whole_file
 from kinema.video.location import is_remote
 
+Table = TypeVar("Table", bound=ManifestTable)
+
 log = logging.getLogger("kinema")
 
 
-def write_manifests(manifests: Mapping[Path, Manifest]) -> None:
+def write_manifests(manifests: Mapping[Path, ManifestTable]) -> None:
     """Write manifests, so that each is read back with the classes it has.
 
     Nothing that belongs to another manifest of a folder is touched. ``NAME.classes.csv`` is written beside ``NAME.csv``
@@ -51,13 +54,13 @@ def write_manifests(manifests: Mapping[Path, Manifest]) -> None:
                 write_classes(own_classes_file(path), manifest)
 
 
-def write_classes(path: Path, manifest: Manifest) -> None:
+def write_classes(path: Path, manifest: ManifestTable) -> None:
     """Write the classes of a manifest into a file, in one step."""
     with _written_at_the_end(path, class_rows(manifest.classes, manifest.no_flip)):
         pass
 
 
-def with_earlier_marks(path: Path, manifest: Manifest) -> Manifest:
+def with_earlier_marks(path: Path, manifest: Table) -> Table:
     """A manifest that is made anew keeps the ``no_flip`` marks that somebody gave its classes by hand.
 
     Args:
@@ -70,17 +73,10 @@ def with_earlier_marks(path: Path, manifest: Manifest) -> Manifest:
     if not kept or manifest.no_flip:
         return manifest
     log.warning(f"{file}: its marks against mirroring are kept for {some_of(sorted(kept))}")
-    return Manifest(
-        manifest.columns,
-        classes=manifest.classes,
-        root=manifest.root,
-        no_flip=kept,
-        rows=manifest.rows,
-        source=manifest.source,
-    )
+    return manifest.with_no_flip(kept)
 
 
-def _needs_own_classes(path: Path, manifest: Manifest) -> bool:
+def _needs_own_classes(path: Path, manifest: ManifestTable) -> bool:
     there = classes_file_of(path)
     if there is not None:
         shared = there.name == CLASSES_FILE
@@ -97,7 +93,7 @@ def _needs_own_classes(path: Path, manifest: Manifest) -> bool:
     )
 
 
-def _rows(manifest: Manifest, folder: Path) -> Iterator[Sequence[object]]:
+def _rows(manifest: ManifestTable, folder: Path) -> Iterator[Sequence[object]]:
     columns, rows = manifest.columns, manifest.rows
     optional = [name for name in ("start", "end") if not np.isnan(getattr(columns, name)[rows]).all()]
     if not columns.group.is_empty(rows).all():

@@ -6,13 +6,16 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 
 from kinema.data.columns import SPLITS
-from kinema.data.manifest import Manifest
+from kinema.data.manifest_table import ManifestTable
 from kinema.data.validate import some_of
 from kinema.errors import UserError
+
+Table = TypeVar("Table", bound=ManifestTable)
 
 log = logging.getLogger("kinema")
 
@@ -23,14 +26,14 @@ EXACT = 1000
 
 
 def hold_out(
-    manifest: Manifest,
+    manifest: Table,
     fraction: float = 0.2,
     *,
     seed: int = 0,
     by_group: bool = True,
     source: str = "train",
     into: str = "val",
-) -> Manifest:
+) -> Table:
     """Move a share of the videos of one split into another, the same share of every class.
 
     A group moves as a whole; each class comes as near to its share as its groups allow. Groups that span classes are
@@ -69,7 +72,7 @@ def hold_out(
     return divided if by_group else divided.without_groups()
 
 
-def hold_out_of_unsplit(manifest: Manifest, fraction: float, because: str) -> Manifest:
+def hold_out_of_unsplit(manifest: Table, fraction: float, because: str) -> Table:
     """Hold out validation videos of a data set that names no splits, and say so.
 
     Args:
@@ -93,7 +96,7 @@ def hold_out_of_unsplit(manifest: Manifest, fraction: float, because: str) -> Ma
     return divided
 
 
-def class_shares(divided: Manifest, *, source: str = "train", into: str = "val") -> list[tuple[str, int, int]]:
+def class_shares(divided: ManifestTable, *, source: str = "train", into: str = "val") -> list[tuple[str, int, int]]:
     """For each class that has videos in either split: its name, how many are left, and how many are held out."""
     labels, splits = divided.labels, divided.columns.split[divided.rows]
     counts = [
@@ -103,7 +106,7 @@ def class_shares(divided: Manifest, *, source: str = "train", into: str = "val")
     return [(name, left, held) for name, left, held in zip(divided.classes, *counts, strict=True) if left + held]
 
 
-def far_from_share(divided: Manifest, fraction: float, *, source: str = "train", into: str = "val") -> str:
+def far_from_share(divided: ManifestTable, fraction: float, *, source: str = "train", into: str = "val") -> str:
     """Say which classes are far from the share that was asked for, since a group moves as a whole; "" for none.
 
     Far is a video or more, and ten points of a hundred.

@@ -16,7 +16,7 @@ from kinema.video.location import below, is_remote
 from kinema.video.storage import missing_videos
 
 if TYPE_CHECKING:
-    from kinema.data.manifest import Manifest
+    from kinema.data.manifest_table import ManifestTable
 
 LISTED = 20
 """How many offenders of one kind a message names; the number of the others follows."""
@@ -61,7 +61,7 @@ def class_problems(classes: Sequence[str], no_flip: Iterable[str] = ()) -> list[
     return problems
 
 
-def find_problems(manifest: Manifest, *, check_files: bool = True) -> list[str]:
+def find_problems(manifest: ManifestTable, *, check_files: bool = True) -> list[str]:
     """List everything that is wrong with a manifest, one sentence for each kind of mistake."""
     problems = class_problems(manifest.classes, manifest.no_flip)
     if not len(manifest):
@@ -81,7 +81,7 @@ def find_problems(manifest: Manifest, *, check_files: bool = True) -> list[str]:
     return problems
 
 
-def missing_files(manifest: Manifest) -> list[str]:
+def missing_files(manifest: ManifestTable) -> list[str]:
     """Return the paths that are not there; for videos in archives, what is wrong with the archive.
 
     Raises:
@@ -91,7 +91,7 @@ def missing_files(manifest: Manifest) -> list[str]:
     return missing_videos(below(manifest.root, path) for path in manifest.columns.path.take(manifest.rows))
 
 
-def _where(manifest: Manifest) -> str:
+def _where(manifest: ManifestTable) -> str:
     """Say where relative paths begin, and in which folder near it the videos are, if they are."""
     paths = manifest.columns.path.take(manifest.rows[:MISSING_LISTED])
     if any(is_remote(path) or Path(path).is_absolute() for path in paths):
@@ -113,7 +113,7 @@ def nearby_folder(root: Path, paths: Sequence[str]) -> Path | None:
     return next((folder for folder in near if all((folder / path).exists() for path in paths)), None)
 
 
-def _label_problems(manifest: Manifest, ids: list[str]) -> list[str]:
+def _label_problems(manifest: ManifestTable, ids: list[str]) -> list[str]:
     labels, limit = manifest.labels, len(manifest.classes)
     outside = np.flatnonzero((labels >= limit) | (labels < -1))
     if not len(outside):
@@ -122,7 +122,7 @@ def _label_problems(manifest: Manifest, ids: list[str]) -> list[str]:
     return [f"{len(named):,} labels are out of range, allowed are 0 to {limit - 1}: {some_of(named)}"]
 
 
-def _number_problems(manifest: Manifest, ids: list[str]) -> list[str]:
+def _number_problems(manifest: ManifestTable, ids: list[str]) -> list[str]:
     columns, rows = manifest.columns, manifest.rows
     frames, fps, start, end = (column[rows] for column in (columns.num_frames, columns.fps, columns.start, columns.end))
     empty_paths = columns.path.is_empty(rows)
@@ -142,7 +142,7 @@ def _number_problems(manifest: Manifest, ids: list[str]) -> list[str]:
     ]
 
 
-def _group_problems(manifest: Manifest) -> list[str]:
+def _group_problems(manifest: ManifestTable) -> list[str]:
     if manifest.columns.group.is_empty(manifest.rows).all():
         return []
     homes: dict[str, set[int]] = defaultdict(set)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional
 
-from kinema.evaluation.metrics import FEW_CLASSES
 from kinema.evaluation.scoring import score_dataset
+from kinema.evaluation.summary import FEW_CLASSES
 from kinema.evaluation.views import ViewDataset
 from kinema.specs.protocol import protocol
 
