@@ -22,8 +22,8 @@ import tyro
 from torch.nn import functional
 
 from kinema.data.loader import Batch, to_clip
+from kinema.data.network_input import network_input
 from kinema.demo.synthetic import make_reversible_shapes
-from kinema.flow.stacks import network_input
 from kinema.specs.recipe import Recipe
 from kinema.training.assemble import assemble
 from kinema.training.display import Display

@@ -14,14 +14,14 @@ from trained_models import CLASSES, PREPROCESSING, WeighedFrames, transparent, w
 from kinema.data.loader import to_clip
 from kinema.data.manifest import Manifest, Record
 from kinema.errors import UserError
-from kinema.evaluation import views as views_module
-from kinema.evaluation.batching import views_that_fit
 from kinema.evaluation.processes import ScoringProcess, find_device, run_in_processes
 from kinema.evaluation.run import evaluate
 from kinema.evaluation.scores import ScoreTable
 from kinema.evaluation.scoring import score_dataset
 from kinema.evaluation.summary import summary
-from kinema.evaluation.views import ViewDataset
+from kinema.inference import views as views_module
+from kinema.inference.batching import views_that_fit
+from kinema.inference.views import ViewDataset
 from kinema.specs.protocol import protocol
 
 

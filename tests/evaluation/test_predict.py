@@ -16,7 +16,7 @@ from kinema.evaluation.features import FeatureTable, features
 from kinema.evaluation.predict import find_videos, predict
 from kinema.evaluation.run import evaluate
 from kinema.evaluation.timeline import Timeline, timeline, window_edges
-from kinema.evaluation.views import read_views
+from kinema.inference.views import read_views
 from kinema.specs.protocol import protocol
 from kinema.video.open import open_video
 

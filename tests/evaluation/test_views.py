@@ -12,7 +12,7 @@ from kinema.data.dataset import ClipDataset
 from kinema.data.manifest import Manifest, Record
 from kinema.data.transforms import crops, make_augmentation
 from kinema.errors import UserError, VideoError
-from kinema.evaluation.views import VideoViews, ViewDataset, build_view_loader, read_views
+from kinema.inference.views import VideoViews, ViewDataset, build_view_loader, read_views
 from kinema.specs.crop_boxes import CROP_SETS
 from kinema.specs.data import DataSpec
 from kinema.specs.protocol import EvalProtocol

@@ -9,12 +9,12 @@ import torch
 from flow_stores import write_store
 
 from kinema.data.manifest import Manifest, Record
+from kinema.data.network_input import computed_fields, network_input
 from kinema.errors import UserError
 from kinema.evaluation.run import evaluate
-from kinema.evaluation.views import ViewDataset
 from kinema.flow.methods import find_method
 from kinema.flow.quantise import quantise
-from kinema.flow.stacks import computed_fields, network_input
+from kinema.inference.views import ViewDataset
 from kinema.models.trained import load
 from kinema.specs.data import DataSpec
 from kinema.specs.flow_input import FlowInput

@@ -12,8 +12,8 @@ from kinema.data.flow_view import negate_x, seen_as
 from kinema.data.manifest import Manifest, Record
 from kinema.data.transforms import make_augmentation
 from kinema.errors import UserError, VideoError
-from kinema.evaluation.views import ViewDataset
 from kinema.flow.quantise import dequantise, quantise
+from kinema.inference.views import ViewDataset
 from kinema.specs.data import DataSpec
 from kinema.specs.flow_input import FlowInput
 from kinema.specs.protocol import EvalProtocol

@@ -16,11 +16,11 @@ LAYERS = [
     *(
         "specs",
         "compute",
+        "flow",
         "models",
         "weights",
         "video",
         "data",
-        "flow",
         "derived",
         "inference",
         "evaluation",

@@ -11,7 +11,7 @@ from make_videos import numbered_frames, read_numbers, write_video
 from kinema.data.manifest import Manifest, Record
 from kinema.derived.pack_video import Packing, pack_video
 from kinema.derived.video_flow import Extraction, extract_video
-from kinema.evaluation.views import ViewDataset
+from kinema.inference.views import ViewDataset
 from kinema.specs.preprocessing import Preprocessing
 from kinema.specs.protocol import protocol
 from kinema.video.open import open_video

@@ -83,7 +83,7 @@ def _training_rows(manifest: Manifest, recipe: Recipe, count: int, seed: int) ->
 
 def _test_rows(manifest: Manifest, recipe: Recipe, name: str, count: int) -> list[SheetRow]:
     from kinema.data.contact_sheet import SheetRow, spread_labels
-    from kinema.evaluation.views import ViewDataset
+    from kinema.inference.views import ViewDataset
     from kinema.specs.preprocessing import Preprocessing
     from kinema.specs.protocol import protocol
     from kinema.training.initial import preprocessing_of

@@ -16,11 +16,11 @@ from kinema.compute.progress import progress_bar
 from kinema.data.manifest import Manifest
 from kinema.errors import UserError
 from kinema.evaluation.array_file import read_arrays, write_arrays
-from kinema.evaluation.batching import ComputedViews
 from kinema.evaluation.processes import Process, joined_process
 from kinema.evaluation.run import load_on, origin, select_split
 from kinema.evaluation.sharing import NUM_WORKERS, compute_on, evaluating, reduce_videos
-from kinema.evaluation.views import ViewDataset
+from kinema.inference.batching import ComputedViews
+from kinema.inference.views import ViewDataset
 from kinema.models.given import Network, as_trained, last_map
 from kinema.models.trained import TrainedModel
 from kinema.shapes import Clip

@@ -13,11 +13,11 @@ from kinema.data.folder import VIDEO_SUFFIXES, list_folder
 from kinema.data.manifest import Manifest, Record
 from kinema.data.validate import some_of
 from kinema.errors import UserError, VideoError
-from kinema.evaluation.batching import BadVideo, compute_views
 from kinema.evaluation.processes import ScoringProcess, find_device
 from kinema.evaluation.run import load_on
 from kinema.evaluation.sharing import compute_on, evaluating, numbered
-from kinema.evaluation.views import VideoViews, ViewDataset, build_view_loader
+from kinema.inference.batching import BadVideo, compute_views
+from kinema.inference.views import VideoViews, ViewDataset, build_view_loader
 from kinema.models.given import Network, as_trained, class_scores
 from kinema.models.trained import TrainedModel
 from kinema.specs.preprocessing import Preprocessing

@@ -17,7 +17,7 @@ from kinema.evaluation.processes import Process, joined_process, run_in_processe
 from kinema.evaluation.scores import ScoreTable
 from kinema.evaluation.scoring import score_dataset
 from kinema.evaluation.sharing import NUM_WORKERS
-from kinema.evaluation.views import ViewDataset
+from kinema.inference.views import ViewDataset
 from kinema.models.given import Network, as_trained, name_of
 from kinema.models.trained import TrainedModel, load, require_classes
 from kinema.specs.preprocessing import Preprocessing

@@ -11,12 +11,12 @@ from torch import nn
 from kinema.data.manifest import Manifest
 from kinema.data.validate import some_of
 from kinema.errors import UserError
-from kinema.evaluation.batching import ComputedViews
 from kinema.evaluation.metrics import ranks
 from kinema.evaluation.processes import Process, ScoringProcess
 from kinema.evaluation.scores import ScoreTable
 from kinema.evaluation.sharing import NUM_WORKERS, Reduce, compute_on, evaluating, reduce_videos
-from kinema.evaluation.views import ViewDataset
+from kinema.inference.batching import ComputedViews
+from kinema.inference.views import ViewDataset
 from kinema.models.given import class_scores
 from kinema.specs.protocol import softmax
 

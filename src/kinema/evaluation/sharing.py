@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from kinema.data.network_input import network_input
 from kinema.errors import StorageError, UserError, VideoError
-from kinema.evaluation.batching import BadVideo, Compute, ComputedViews, compute_views
 from kinema.evaluation.processes import Process
-from kinema.evaluation.views import VideoViews, ViewDataset, build_view_loader
-from kinema.flow.stacks import network_input
+from kinema.inference.batching import BadVideo, Compute, ComputedViews, compute_views
+from kinema.inference.views import VideoViews, ViewDataset, build_view_loader
 from kinema.shapes import Clip
 from kinema.wording import counted
 

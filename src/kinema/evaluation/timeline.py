@@ -13,12 +13,12 @@ import numpy as np
 
 from kinema.data.flow_view import seen_as
 from kinema.errors import UserError, VideoError
-from kinema.evaluation.batching import BadVideo, compute_views
 from kinema.evaluation.predict import probabilities_of
 from kinema.evaluation.processes import ScoringProcess, find_device
 from kinema.evaluation.run import load_on
 from kinema.evaluation.sharing import compute_on, evaluating
-from kinema.evaluation.views import VideoViews, read_views
+from kinema.inference.batching import BadVideo, compute_views
+from kinema.inference.views import VideoViews, read_views
 from kinema.models.given import Network, as_trained, class_scores
 from kinema.specs.preprocessing import Preprocessing
 from kinema.specs.protocol import protocol as find_protocol

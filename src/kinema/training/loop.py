@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from kinema.data.loader import to_device
+from kinema.data.network_input import network_input
 from kinema.errors import CheckpointError, UserError, VideoError
-from kinema.flow.stacks import network_input
 from kinema.models.action_model import TrainingScores
 from kinema.training.batches import clips_of_step, epoch_batches
 from kinema.training.directory import standing

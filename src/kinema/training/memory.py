@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from kinema.errors import UserError
-from kinema.evaluation.batching import is_out_of_memory
+from kinema.inference.batching import is_out_of_memory
 from kinema.training.batch_size import with_batch
 from kinema.training.objective import Mixture, Objective
 from kinema.training.parameters import NORMS

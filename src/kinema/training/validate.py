@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from kinema.evaluation.scoring import score_dataset
 from kinema.evaluation.summary import FEW_CLASSES
-from kinema.evaluation.views import ViewDataset
+from kinema.inference.views import ViewDataset
 from kinema.specs.protocol import protocol
 
 if TYPE_CHECKING:

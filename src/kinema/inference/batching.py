@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from kinema.errors import UserError, VideoError
-from kinema.evaluation.views import VideoViews
+from kinema.inference.views import VideoViews
 from kinema.shapes import Clip
 
 Compute = Callable[[Clip], torch.Tensor]

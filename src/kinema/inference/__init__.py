@@ -1,0 +1,1 @@
+"""Views of videos through a network, in batches: one row for each view."""
