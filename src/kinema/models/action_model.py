@@ -118,9 +118,9 @@ class ActionModel(nn.Module):
         """
         if in_channels < 1:
             raise UserError(f"in_channels must be 1 or more, got {in_channels}")
-        backbone = module.network(backbone)
-        placed = PlacedModule(module, placed_units(placement, backbone.num_units))
-        body = backbone.build(placed, temporal_pooling=temporal_pooling, in_channels=in_channels)
+        plan = module.network(backbone)
+        placed = PlacedModule(module, placed_units(placement, plan.num_units))
+        body = plan.build(placed, temporal_pooling=temporal_pooling, in_channels=in_channels)
         for block in module.named_blocks:
             one_of("block", block, placed.blocks)
         return cls(

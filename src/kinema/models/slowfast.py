@@ -14,7 +14,7 @@ from kinema.models.backbones.base import Backbone, BackbonePlan
 from kinema.models.backbones.resnet import ResNet, ResNetPlan
 from kinema.models.head import AveragedHead
 from kinema.models.pathways import LATERAL_RATIO, Lateral, Pair, Pathways, SlowFrames, average_over_spans
-from kinema.models.temporal.base import PlacedModule, TemporalModule
+from kinema.models.temporal.base import NetworkPlan, PlacedModule, TemporalModule
 from kinema.models.temporal.slow import StageKernels
 from kinema.shapes import Features
 
@@ -90,7 +90,7 @@ class SlowFast(TemporalModule):
         self.beta_inverse = beta_inverse
         self.own = {key: value for key, value in given.items() if value is not None}
 
-    def network(self, backbone: BackbonePlan) -> BackbonePlan:
+    def network(self, backbone: NetworkPlan) -> NetworkPlan:
         """Two of the backbone.
 
         Raises:

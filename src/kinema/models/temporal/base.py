@@ -5,15 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal, Protocol
 
 from torch import nn
 
+from kinema.models.backbones.network import Backbone
 from kinema.models.layers import ClipMaxPool, FrameConv2d
 from kinema.models.sites import ConvSpec, PoolSpec, Site
 
-if TYPE_CHECKING:
-    from kinema.models.backbones.base import BackbonePlan
+
+class NetworkPlan(Protocol):
+    """What a module has to know of the plan of a network: ``kinema.models.backbones.base.BackbonePlan`` is one."""
+
+    @property
+    def num_units(self) -> int:
+        """Number of units that a placement counts."""
+
+    def build(self, placed: PlacedModule, *, temporal_pooling: bool, in_channels: int) -> Backbone:
+        """Build the network, asking the module for its parts."""
 
 
 class TemporalModule:
@@ -48,7 +57,7 @@ class TemporalModule:
         """
         return False
 
-    def network(self, backbone: BackbonePlan) -> BackbonePlan:
+    def network(self, backbone: NetworkPlan) -> NetworkPlan:
         """The network that carries the module: the backbone, unless the module is made of several."""
         return backbone
 

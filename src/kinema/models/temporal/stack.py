@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from torch import nn
 
 from kinema.errors import UserError
 from kinema.models.sites import ConvSpec, PoolSpec, Site
-from kinema.models.temporal.base import TemporalModule
-
-if TYPE_CHECKING:
-    from kinema.models.backbones.base import BackbonePlan
+from kinema.models.temporal.base import NetworkPlan, TemporalModule
 
 
 class Stack(TemporalModule):
@@ -36,7 +32,7 @@ class Stack(TemporalModule):
             raise UserError(f"{names} both replace the backbone's convolutions; keep one of them")
         self._base = own_conv[0] if own_conv else TemporalModule()
 
-    def network(self, backbone: BackbonePlan) -> BackbonePlan:
+    def network(self, backbone: NetworkPlan) -> NetworkPlan:
         """What each of the modules makes of the network before it."""
         for module in self.modules:
             backbone = module.network(backbone)
