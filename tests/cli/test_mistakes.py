@@ -64,10 +64,11 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_find_command() -> None:
-    verbs, groups = ["train", "runs"], {"data": ["scan"]}
-    assert find_command(["train", "runs"], verbs, groups)[:] == (("train",), (), ("runs",))
-    assert find_command(["data", "scan", "x"], verbs, groups)[:] == (("data", "scan"), (), ("x",))
-    assert find_command(["data", "x"], verbs, groups)[:] == (("data",), ("scan",), ("x",))
+    verbs = ["train", "data scan", "runs"]
+    assert find_command(["train", "runs"], verbs)[:] == (("train",), (), ("runs",))
+    assert find_command(["data", "scan", "x"], verbs)[:] == (("data", "scan"), (), ("x",))
+    assert find_command(["data", "x"], verbs)[:] == (("data",), ("scan",), ("x",))
+    assert find_command(["x"], verbs)[:] == ((), ("train", "runs", "data"), ("x",))
 
 
 @pytest.fixture

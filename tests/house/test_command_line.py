@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from kinema.cli.main import DATA_VERBS, FLOW_VERBS, SCORES_VERBS, VERBS, run
+from kinema.cli.main import run
+from kinema.cli.verbs import GROUPS, VERBS
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "options.txt"
 
@@ -22,13 +23,15 @@ def options_of(words: list[str], capsys: pytest.CaptureFixture[str]) -> list[str
 
 def test_options_are_the_golden_list(capsys: pytest.CaptureFixture[str]) -> None:
     """Regenerate after a wanted change: KINEMA_GOLDEN=1 pytest tests/house/test_command_line.py."""
-    verbs = [[name] for name in VERBS] + [["data", name] for name in DATA_VERBS]
-    verbs += [["flow", name] for name in FLOW_VERBS] + [["scores", name] for name in SCORES_VERBS]
-    lines = [" ".join(["kinema", *words, *options_of(words, capsys)]) for words in verbs]
+    lines = [" ".join(["kinema", name, *options_of(name.split(), capsys)]) for name in VERBS]
     text = "\n".join(lines) + "\n"
     if os.environ.get("KINEMA_GOLDEN"):
         GOLDEN.write_text(text)
     assert text == GOLDEN.read_text()
+
+
+def test_the_first_words_of_verbs_are_groups() -> None:
+    assert list(dict.fromkeys(name.split()[0] for name in VERBS if " " in name)) == list(GROUPS)
 
 
 def test_unknown_verb_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -78,13 +78,11 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_commands_on_pages_exist(page: Path) -> None:
-    from kinema.cli.main import DATA_VERBS, FLOW_VERBS, SCORES_VERBS, VERBS
-
-    groups = {"data": DATA_VERBS, "flow": FLOW_VERBS, "scores": SCORES_VERBS}
+    from kinema.cli.verbs import GROUPS, VERBS
 
     text = page.read_text()
     quoted = [*re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL), *re.findall(r"`(kinema [^`]+)`", text)]
     for verb, sub in re.findall(r"^(?:uv run )?kinema ([a-z]+)(?: ([a-z]+))?", "\n".join(quoted), flags=re.MULTILINE):
-        assert verb in groups or verb in VERBS, verb
-        if verb in groups and sub:
-            assert sub in groups[verb], sub
+        assert verb in GROUPS or verb in VERBS, verb
+        if verb in GROUPS and sub:
+            assert f"{verb} {sub}" in VERBS, sub

@@ -14,28 +14,10 @@ import tyro
 from tyro.extras import SubcommandApp
 
 from kinema import __version__
-from kinema.cli.data import scan, split
-from kinema.cli.data_make import make
-from kinema.cli.data_pack import pack
-from kinema.cli.data_show import show
-from kinema.cli.demo import demo
-from kinema.cli.evaluate import evaluate
-from kinema.cli.features import features
-from kinema.cli.flow import extract
-from kinema.cli.flow_show import show as flow_show
-from kinema.cli.fuse import fuse
-from kinema.cli.import_ import import_
 from kinema.cli.mistakes import Command, explain, find_command
-from kinema.cli.models import models
-from kinema.cli.plan import plan
 from kinema.cli.plugins import load_plugin, without_plugins
-from kinema.cli.predict import predict
-from kinema.cli.probe import probe
 from kinema.cli.readable import first_paragraph, readable
-from kinema.cli.recipes import recipes
-from kinema.cli.runs import runs
-from kinema.cli.scores import average, import_scores, show_scores
-from kinema.cli.train import train
+from kinema.cli.verbs import GROUPS, VERBS, load_verb
 from kinema.compute.environment import is_first_process
 from kinema.compute.signals import Processes
 from kinema.errors import UserError
@@ -44,28 +26,6 @@ DESCRIPTION = (
     "Train, evaluate, compare and run convolutional networks that recognise actions in video. kinema --version prints "
     "the version. --plugin FILE.py, with any command, first runs a file of yours that registers modules or backbones."
 )
-
-DATA_VERBS = {"make": make, "scan": scan, "show": show, "split": split, "pack": pack}
-FLOW_VERBS = {"extract": extract, "show": flow_show}
-SCORES_VERBS = {"show": show_scores, "average": average, "import": import_scores}
-VERBS = {
-    "demo": demo,
-    "models": models,
-    "recipes": recipes,
-    "import": import_,
-    "plan": plan,
-    "train": train,
-    "runs": runs,
-    "evaluate": evaluate,
-    "predict": predict,
-    "features": features,
-    "probe": probe,
-    "fuse": fuse,
-}
-
-
-GROUPS = {"data": DATA_VERBS, "flow": FLOW_VERBS, "scores": SCORES_VERBS}
-"""Verbs that come after another word."""
 
 
 def build_app(*, is_overview: bool = False) -> SubcommandApp:
@@ -76,14 +36,15 @@ def build_app(*, is_overview: bool = False) -> SubcommandApp:
     Args:
         is_overview: Describe each verb by the first paragraph of its docstring only.
     """
-    app, data, flow, scores = SubcommandApp(), SubcommandApp(), SubcommandApp(), SubcommandApp()
-    for target, verbs in ((app, VERBS), (data, DATA_VERBS), (flow, FLOW_VERBS), (scores, SCORES_VERBS)):
-        for name, function in verbs.items():
-            text = first_paragraph(function) if is_overview else None
-            target.command(name=name, help=text)(readable(function))
-    app.command(data, name="data", help="Make, check, look at and split data sets.")
-    app.command(flow, name="flow", help="Compute, store and look at optical flow.")
-    app.command(scores, name="scores", help="Look at saved scores, average them over splits, import others'.")
+    app = SubcommandApp()
+    apps = {"": app, **{group: SubcommandApp() for group in GROUPS}}
+    for name in VERBS:
+        group, _, word = name.rpartition(" ")
+        function = load_verb(name)
+        text = first_paragraph(function) if is_overview else None
+        apps[group].command(name=word, help=text)(readable(function))
+    for group, text in GROUPS.items():
+        app.command(apps[group], name=group, help=text)
     return app
 
 
@@ -128,7 +89,7 @@ def run(args: Sequence[str] | None = None) -> int:
 
 def _read(words: Sequence[str]) -> Callable[[], None]:
     """Read a command line; one that cannot be read ends the process with three lines about it."""
-    command = find_command(words, list(VERBS), {name: list(verbs) for name, verbs in GROUPS.items()})
+    command = find_command(words, VERBS)
     if command.choices and not command.rest:  # such as a bare "kinema" or "kinema data"
         print(_help_page(command), end="", file=sys.stderr)
         raise SystemExit(2)

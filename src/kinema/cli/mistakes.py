@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from kinema.cli.argument_kinds import kind_of
@@ -32,15 +32,22 @@ class Command(NamedTuple):
         return " ".join(["kinema", *self.path])
 
 
-def find_command(words: Sequence[str], verbs: Sequence[str], groups: dict[str, Sequence[str]]) -> Command:
-    """Read which verb a command line names, as far as its names are known."""
-    choices: Sequence[str] = (*verbs, *groups)
+def find_command(words: Sequence[str], verbs: Iterable[str]) -> Command:
+    """Read which verb a command line names, as far as its names are known.
+
+    Args:
+        words: The command line after ``kinema``.
+        verbs: Every verb, those of a group with a space between, such as ``"data scan"``.
+    """
+    ways = [verb.split() for verb in verbs]
     path: list[str] = []
     for word in words:
-        if not choices or word not in choices:
+        longer = [way for way in ways if way[: len(path) + 1] == [*path, word]]
+        if not longer:
             break
-        path.append(word)
-        choices = groups.get(word, ()) if len(path) == 1 else ()
+        ways, path = longer, [*path, word]
+    following = sorted((way[len(path) :] for way in ways), key=lambda rest: len(rest) > 1)  # groups come last
+    choices = dict.fromkeys(rest[0] for rest in following if rest)
     return Command(tuple(path), tuple(choices), tuple(words[len(path) :]))
 
 
