@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+LISTED = 20
+"""How many items of one kind a message names; the number of the others follows."""
+
 
 def counted(number: int, noun: str, plural: str = "") -> str:
     """A number and what it counts, such as ``1 video`` and ``2,300 videos``.
@@ -12,3 +17,9 @@ def counted(number: int, noun: str, plural: str = "") -> str:
         plural: Several of them, where that is not the noun with an s.
     """
     return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
+
+
+def some_of(items: Sequence[str], limit: int = LISTED) -> str:
+    """Join the first items with commas and count the others."""
+    rest = len(items) - limit
+    return ", ".join(items[:limit]) + (f" and {rest:,} more" if rest > 0 else "")

@@ -110,7 +110,7 @@ def split(
 
 
 def _print_recounted(changed: list[str]) -> None:
-    from kinema.data.validate import LISTED
+    from kinema.wording import LISTED
 
     if changed:
         lines = [f"{len(changed):,} videos have another number of frames than before; some may be damaged:"]

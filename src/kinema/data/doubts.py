@@ -18,7 +18,7 @@ import numpy as np
 
 from kinema.data.columns import SPLITS
 from kinema.data.manifest import Manifest, Record
-from kinema.data.validate import some_of
+from kinema.wording import some_of
 
 END_BYTES = 65536
 """Of files that are equally long, this much of both ends is compared before they are read whole."""

@@ -15,8 +15,9 @@ from kinema.data.classes_file import classes_file_of, how_to_change_classes, is_
 from kinema.data.columns import SPLITS, Array, Columns, TextBuilder
 from kinema.data.manifest_table import ManifestTable
 from kinema.data.table_text import HOW_TO_UTF8, find_format, not_utf8, open_table, readable
-from kinema.data.validate import find_problems, problems_error, some_of
+from kinema.data.validate import find_problems, problems_error
 from kinema.errors import UserError
+from kinema.wording import some_of
 
 REQUIRED = ("video_id", "path", "label", "split")
 NUMBERS = {"num_frames": 0, "fps": 0.0, "start": float("nan"), "end": float("nan"), "damaged": 0}

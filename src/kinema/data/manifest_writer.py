@@ -23,10 +23,10 @@ from kinema.data.classes_file import (
 from kinema.data.columns import ENCODING_ERRORS, SPLITS
 from kinema.data.manifest_csv import REQUIRED
 from kinema.data.manifest_table import ManifestTable
-from kinema.data.validate import some_of
 from kinema.errors import UserError
 from kinema.files import whole_file
 from kinema.video.location import is_remote
+from kinema.wording import some_of
 
 Table = TypeVar("Table", bound=ManifestTable)
 

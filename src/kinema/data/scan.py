@@ -11,10 +11,10 @@ import numpy as np
 
 from kinema.data.dataset import has_own_rate
 from kinema.data.manifest import Manifest, Record
-from kinema.data.validate import LISTED
 from kinema.errors import MissingExtraError, StorageError, UserError, VideoError
 from kinema.video.clock import TOLERANCE_SEC
 from kinema.video.open import announce_backend, open_video
+from kinema.wording import LISTED
 
 Answer = TypeVar("Answer")
 Progress = Callable[[int], None]

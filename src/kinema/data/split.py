@@ -12,8 +12,8 @@ import numpy as np
 
 from kinema.data.columns import SPLITS
 from kinema.data.manifest_table import ManifestTable
-from kinema.data.validate import some_of
 from kinema.errors import UserError
+from kinema.wording import some_of
 
 Table = TypeVar("Table", bound=ManifestTable)
 

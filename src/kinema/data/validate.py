@@ -14,22 +14,13 @@ from kinema.data.table_text import HOW_TO_UTF8, not_utf8
 from kinema.errors import UserError
 from kinema.video.location import below, is_remote
 from kinema.video.storage import missing_videos
+from kinema.wording import LISTED, some_of
 
 if TYPE_CHECKING:
     from kinema.data.manifest_table import ManifestTable
 
-LISTED = 20
-"""How many offenders of one kind a message names; the number of the others follows."""
-
-
 MISSING_LISTED = 5
 """How many missing files are named; mostly all are missing, for one reason."""
-
-
-def some_of(items: Sequence[str], limit: int = LISTED) -> str:
-    """Join the first items with commas and count the others."""
-    rest = len(items) - limit
-    return ", ".join(items[:limit]) + (f" and {rest:,} more" if rest > 0 else "")
 
 
 def problems_error(source: str, problems: Sequence[str]) -> UserError:

@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 from kinema.data.classes_file import is_classes_file
 from kinema.data.manifest import Manifest, Record
-from kinema.data.validate import some_of
 from kinema.errors import UserError
+from kinema.wording import some_of
 
 
 def manifest_name(manifest: Manifest, otherwise: str) -> str:

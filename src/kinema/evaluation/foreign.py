@@ -11,9 +11,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from kinema.data.manifest import Manifest
-from kinema.data.validate import some_of
 from kinema.errors import UserError
 from kinema.evaluation.scores import ScoreTable
+from kinema.wording import some_of
 
 ID_NAMES = ("video_id", "ids", "names")
 """What the video ids may be called."""

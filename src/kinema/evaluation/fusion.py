@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from kinema.data.validate import some_of
 from kinema.errors import UserError, one_of
 from kinema.evaluation.scores import ScoreTable
+from kinema.wording import some_of
 
 AVERAGED = ("logits", "probabilities", "z-scores")
 """What can be asked to be averaged."""

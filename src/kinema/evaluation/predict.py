@@ -11,7 +11,6 @@ import numpy as np
 
 from kinema.data.folder import VIDEO_SUFFIXES, list_folder
 from kinema.data.manifest import Manifest, Record
-from kinema.data.validate import some_of
 from kinema.errors import UserError, VideoError
 from kinema.evaluation.processes import ScoringProcess, find_device
 from kinema.evaluation.run import load_on
@@ -24,7 +23,7 @@ from kinema.specs.preprocessing import Preprocessing
 from kinema.specs.protocol import protocol as find_protocol
 from kinema.specs.protocol import softmax
 from kinema.video.location import is_remote
-from kinema.wording import counted
+from kinema.wording import counted, some_of
 
 Videos = str | Path | Sequence[str | Path]
 

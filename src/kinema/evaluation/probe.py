@@ -13,7 +13,6 @@ import numpy as np
 import torch
 
 from kinema.data.manifest import Manifest
-from kinema.data.validate import some_of
 from kinema.errors import UserError
 from kinema.evaluation.features import FeatureTable, ViewOptions, feature_table
 from kinema.evaluation.logistic import (
@@ -33,6 +32,7 @@ from kinema.models import checkpoint_file
 from kinema.models.classifier import classifier_passed_over, weights_with_classifier
 from kinema.models.trained import TrainedModel, weights_digest
 from kinema.specs.protocol import protocol as find_protocol
+from kinema.wording import some_of
 
 CHECKPOINT, ABOUT = "best.ckpt", "probe.json"
 """What a probe leaves in its folder: an ordinary checkpoint, and how the strength was chosen."""

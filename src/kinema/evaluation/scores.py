@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from kinema.data.validate import some_of
 from kinema.errors import UserError, one_of
 from kinema.evaluation import metrics
 from kinema.evaluation.array_file import read_arrays, write_arrays
 from kinema.specs.protocol import softmax
+from kinema.wording import some_of
 
 KINDS = ("logits", "probabilities", "margins", "z-scores")
 CONTENT = "kinema scores"

@@ -9,7 +9,6 @@ import numpy as np
 from torch import nn
 
 from kinema.data.manifest import Manifest
-from kinema.data.validate import some_of
 from kinema.errors import UserError
 from kinema.evaluation.metrics import ranks
 from kinema.evaluation.processes import Process, ScoringProcess
@@ -19,6 +18,7 @@ from kinema.inference.batching import ComputedViews
 from kinema.inference.views import ViewDataset
 from kinema.models.given import class_scores
 from kinema.specs.protocol import softmax
+from kinema.wording import some_of
 
 if TYPE_CHECKING:
     from kinema.specs.preprocessing import Preprocessing

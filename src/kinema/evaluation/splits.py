@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kinema.data.validate import some_of
 from kinema.errors import UserError
 from kinema.evaluation.scores import ScoreTable
+from kinema.wording import some_of
 
 
 def match_splits(streams: Sequence[Sequence[ScoreTable]], names: Sequence[str]) -> list[list[ScoreTable]]:

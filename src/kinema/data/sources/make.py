@@ -11,8 +11,8 @@ from kinema.data.manifest import Manifest, Record
 from kinema.data.sources.files import FileIndex
 from kinema.data.sources.listing import Entry, Listing, class_key
 from kinema.data.sources.table import SOURCES
-from kinema.data.validate import some_of
 from kinema.errors import UserError, one_of, unknown_name
+from kinema.wording import some_of
 
 log = logging.getLogger("kinema")
 

@@ -15,8 +15,9 @@ from kinema.data.sources.own_labels import name_classes
 from kinema.data.sources.own_places import VideoPlaces, video_ids
 from kinema.data.sources.own_table import Table, read_table
 from kinema.data.split import HOLDOUT, hold_out_of_unsplit
-from kinema.data.validate import find_problems, problems_error, some_of
+from kinema.data.validate import find_problems, problems_error
 from kinema.errors import UserError, one_of
+from kinema.wording import some_of
 
 log = logging.getLogger("kinema")
 NAN = float("nan")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from kinema.data.manifest import Record
 from kinema.data.table_text import HOW_TO_UTF8
-from kinema.data.validate import some_of
 from kinema.errors import UserError, unknown_name
+from kinema.wording import some_of
 
 log = logging.getLogger("kinema")
 _NUMBER = re.compile(r"(\d+)(?:\.0+)?")  # 3.0 is what spreadsheets and data frames make of 3

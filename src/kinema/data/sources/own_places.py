@@ -11,10 +11,11 @@ from kinema.data.manifest import Record
 from kinema.data.sources.files import FileIndex
 from kinema.data.sources.listing import Entry
 from kinema.data.table_text import HOW_TO_UTF8, not_utf8, readable
-from kinema.data.validate import nearby_folder, some_of
+from kinema.data.validate import nearby_folder
 from kinema.errors import UserError
 from kinema.video.location import below, is_remote
 from kinema.video.storage import missing_videos
+from kinema.wording import some_of
 
 
 class VideoPlaces:

@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 
 from kinema.data.folder import VIDEO_SUFFIXES
 from kinema.data.table_text import DELIMITERS, HOW_TO_UTF8, TableFormat, find_format, not_utf8, open_table, readable
-from kinema.data.validate import some_of
 from kinema.errors import UserError, unknown_name
+from kinema.wording import some_of
 
 
 @dataclasses.dataclass(frozen=True)
