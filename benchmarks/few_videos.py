@@ -20,8 +20,8 @@ import numpy as np
 import kinema
 from kinema.data.manifest import Manifest
 from kinema.data.split import hold_out
-from kinema.models.trained import load
 from kinema.training.initial import preprocessing_of
+from kinema.weights.trained import load
 
 SMALL: dict[str, Any] = {
     "data.crop_size": 112,

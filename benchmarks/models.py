@@ -25,12 +25,12 @@ from torch import Tensor, nn
 from kinema.models.action_model import ActionModel
 from kinema.models.build import build_model
 from kinema.models.conv_forms import ChosenConv, fastest_form, synchronise
-from kinema.models.convert import torchvision_s3d, torchvision_video
 from kinema.models.cost import cost
 from kinema.models.layers import ClipConv3d, to_layout
 from kinema.models.names import ModelName
 from kinema.models.optimize import OptimizedModel, optimize_for_inference
 from kinema.models.sites import ConvSpec
+from kinema.weights.importing import torchvision_s3d, torchvision_video
 
 TORCHVISION = {
     "r3d_18": (8, 112),

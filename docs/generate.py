@@ -15,12 +15,12 @@ import paper_rows
 
 from kinema import cost
 from kinema.models.catalogue import BACKBONES, MODULES
-from kinema.models.convert.families import FAMILIES, REFUSED_FAMILIES
-from kinema.models.convert.family import Network
 from kinema.models.names import list_models, listed_on
-from kinema.models.published import PUBLISHED
 from kinema.recipes.overview import HEADINGS, recipe_lines
 from kinema.specs.aliases import ALIASES
+from kinema.weights.importing.families import FAMILIES, REFUSED_FAMILIES
+from kinema.weights.importing.family import Network
+from kinema.weights.published import PUBLISHED
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ["README.md", "docs/models.md", "docs/paper-tables.md", "docs/importing.md", "docs/recipes.md"]

@@ -10,10 +10,10 @@ from make_videos import numbered_frames, write_video
 from torch import nn
 
 from kinema.data.manifest import Manifest, Record
-from kinema.models import checkpoint_file
 from kinema.models.build import build_model
-from kinema.models.trained import TrainedModel
 from kinema.specs.preprocessing import Preprocessing
+from kinema.weights import checkpoint as checkpoint_file
+from kinema.weights.trained import TrainedModel
 
 CLASSES = ("run", "jump", "sit")
 PREPROCESSING = Preprocessing(frames=4, crop_size=32)

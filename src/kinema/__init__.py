@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from kinema.models.cost import cost
     from kinema.models.names import ModelName, list_models
     from kinema.models.register import register_backbone, register_module
-    from kinema.models.trained import load
     from kinema.recipes import load_recipe
     from kinema.specs.protocol import EvalProtocol
     from kinema.specs.recipe import Recipe
     from kinema.training.run import train
     from kinema.training.runs import list_runs
     from kinema.video.open import open_video
+    from kinema.weights.trained import load
 
 install()
 
@@ -50,7 +50,7 @@ _HOMES = {
     "fuse": "evaluation.fusion",
     "list_models": "models.names",
     "list_runs": "training.runs",
-    "load": "models.trained",
+    "load": "weights.trained",
     "load_recipe": "recipes",
     "open_video": "video.open",
     "predict": "evaluation.predict",

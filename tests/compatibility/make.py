@@ -18,8 +18,8 @@ import torch
 
 import kinema
 from kinema.cli.main import run
-from kinema.models.convert.importer import Imported
 from kinema.specs.preprocessing import Preprocessing
+from kinema.weights.importing.importer import Imported
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from make_videos import numbered_frames, write_video

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from kinema.models.action_model import ActionModel
 from kinema.models.build import build_model
-from kinema.models.inflate import load_weights
+from kinema.weights.inflate import load_weights
 
 # Frames from the border that a change can travel: one for each temporal kernel of 3 (17 in i3d-, 8 in tsm-resnettiny).
 RADIUS = 17

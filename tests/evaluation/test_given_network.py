@@ -11,8 +11,8 @@ import kinema
 from kinema.data.manifest import Manifest
 from kinema.errors import UserError
 from kinema.models.build import build_model
-from kinema.models.given import as_trained
 from kinema.specs.preprocessing import Preprocessing
+from kinema.weights.given import as_trained
 
 HOW = {"protocol": "uniform-2x3", "split": "all", "num_workers": 0}
 

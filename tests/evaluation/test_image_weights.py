@@ -12,8 +12,8 @@ import kinema
 from kinema.cli.main import run
 from kinema.errors import CheckpointError, UserError
 from kinema.models.build import build_model
-from kinema.models.trained import load
 from kinema.specs.preprocessing import Preprocessing
+from kinema.weights.trained import load
 
 NAME = "tsn-efficientnetlite0"
 

@@ -20,7 +20,7 @@ from kinema.models.build import build_model
 from kinema.models.classifier import classifier_passed_over
 from kinema.models.fully_connected import FullyConnectedHead
 from kinema.models.head import Head, LinearHead, WindowHead
-from kinema.models.trained import TrainedModel
+from kinema.weights.trained import TrainedModel
 
 COLOURS = {"green": (40, 190, 60), "red": (200, 50, 50), "violet": (150, 60, 200)}
 

@@ -15,7 +15,6 @@ from kinema.evaluation.run import evaluate
 from kinema.flow.methods import find_method
 from kinema.flow.quantise import quantise
 from kinema.inference.views import ViewDataset
-from kinema.models.trained import load
 from kinema.specs.data import DataSpec
 from kinema.specs.flow_input import FlowInput
 from kinema.specs.preprocessing import Preprocessing
@@ -23,6 +22,7 @@ from kinema.specs.protocol import protocol
 from kinema.specs.recipe import OptimSpec, Recipe, ScheduleSpec, TrainSpec
 from kinema.training.run import train
 from kinema.video.open import open_video
+from kinema.weights.trained import load
 
 
 def recipe_for(flow: str, *, model: str = "tsn-resnettiny", frames: int = 1, epochs: int = 1) -> Recipe:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from kinema.errors import CheckpointError
-from kinema.models import checkpoint_file
+from kinema.weights import checkpoint as checkpoint_file
 
 PAYLOAD = dict.fromkeys(checkpoint_file.REQUIRED) | {"state_dict": {"weight": torch.arange(6.0)}}
 

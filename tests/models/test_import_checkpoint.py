@@ -13,13 +13,13 @@ from kinema.cli.main import run
 from kinema.errors import CheckpointError, UserError
 from kinema.models.action_model import ActionModel
 from kinema.models.build import build_model
-from kinema.models.convert import vmz
-from kinema.models.convert.choosing import choose
-from kinema.models.convert.families import FAMILIES, REFUSED_FAMILIES
-from kinema.models.convert.family import KeyMap, Network
-from kinema.models.convert.fitting import fit
-from kinema.models.convert.importer import import_checkpoint
-from kinema.models.trained import load
+from kinema.weights.importing import vmz
+from kinema.weights.importing.choosing import choose
+from kinema.weights.importing.families import FAMILIES, REFUSED_FAMILIES
+from kinema.weights.importing.family import KeyMap, Network
+from kinema.weights.importing.fitting import fit
+from kinema.weights.importing.importer import import_checkpoint
+from kinema.weights.trained import load
 
 SMALL = "tam-resnettiny"
 """A network of IBM's zoo that is small: its code builds any ResNet."""

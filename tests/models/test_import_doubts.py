@@ -12,9 +12,9 @@ from torch import Tensor
 from kinema.cli.main import run
 from kinema.errors import CheckpointError, UserError
 from kinema.models.build import build_model
-from kinema.models.convert.families import FAMILIES
-from kinema.models.convert.importer import import_checkpoint
-from kinema.models.trained import load
+from kinema.weights.importing.families import FAMILIES
+from kinema.weights.importing.importer import import_checkpoint
+from kinema.weights.trained import load
 
 State = dict[str, Tensor]
 IBM_RUN = "kinetics400-rgb-resnet-18-ts-max-f16-cosine-bs72-e75"

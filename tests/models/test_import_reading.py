@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from kinema.errors import CheckpointError, MissingExtraError
-from kinema.models.convert.reading import read_foreign, read_tensorflow
+from kinema.weights.importing.reading import read_foreign, read_tensorflow
 
 # What Python 2 wrote for {"blobs": {"x_w": numpy.array([1, 2], "<f4")}}, by protocol 2.
 PYTHON2_PICKLE = (

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from kinema.errors import CheckpointError, UserError
 from kinema.models.build import build_model
-from kinema.models.inflate import adapt_input, inflate, load_weights
-from kinema.models.weights import IMAGENET, read_imagenet, read_state_dict
 from kinema.specs.preprocessing import Preprocessing
+from kinema.weights.imagenet import IMAGENET, read_imagenet, read_state_dict
+from kinema.weights.inflate import adapt_input, inflate, load_weights
 
 IMAGES = {"chelsea.jpg": {281, 282, 285}, "coffee.png": {967}, "dog2.jpg": {254}, "dog3.jpg": {187}}
 """Check images with the ImageNet classes that are right: a cat (three kinds), espresso, a pug, a Yorkshire terrier."""

@@ -13,16 +13,16 @@ import torch
 import kinema
 from kinema.cli.main import run
 from kinema.errors import UserError
-from kinema.models import tags
 from kinema.models.action_model import ActionModel
 from kinema.models.build import build_model
-from kinema.models.convert.download import fetch
-from kinema.models.convert.families import FAMILIES, find_family
 from kinema.models.names import ModelName
-from kinema.models.published import PUBLISHED, PublishedWeights
 from kinema.recipes import load_recipe
 from kinema.specs.preprocessing import Preprocessing
 from kinema.training.initial import starting_model
+from kinema.weights import tags
+from kinema.weights.download import fetch
+from kinema.weights.importing.families import FAMILIES, find_family
+from kinema.weights.published import PUBLISHED, PublishedWeights
 
 NAME = "tsn-resnettiny"
 WANTED = Preprocessing(frames=3, sampling="dense", stride=2, crop_size=64, resize=(72,))

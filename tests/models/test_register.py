@@ -14,12 +14,12 @@ import kinema
 from kinema.cli.main import run
 from kinema.compute.sendable import require_sendable
 from kinema.errors import CheckpointError, UserError
-from kinema.models import checkpoint_file
 from kinema.models.backbones.resnet import RESNETS
 from kinema.models.temporal.base import TemporalModule
 from kinema.models.temporal.tam import Tam
-from kinema.models.trained import load
 from kinema.specs.preprocessing import Preprocessing
+from kinema.weights import checkpoint as checkpoint_file
+from kinema.weights.trained import load
 
 
 @pytest.fixture(autouse=True)

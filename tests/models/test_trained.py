@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from kinema.errors import CheckpointError
-from kinema.models import checkpoint_file
 from kinema.models.build import build_model
-from kinema.models.trained import load, load_weights, weights_digest
 from kinema.specs.preprocessing import Preprocessing
+from kinema.weights import checkpoint as checkpoint_file
+from kinema.weights.trained import load, load_weights, weights_digest
 
 CLASSES = ("clap", "jump", "wave")
 

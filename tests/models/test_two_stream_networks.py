@@ -11,7 +11,7 @@ from kinema.errors import UserError
 from kinema.models.action_model import ActionModel
 from kinema.models.build import build_model
 from kinema.models.fully_connected import FullyConnectedHead
-from kinema.models.inflate import load_weights
+from kinema.weights.inflate import load_weights
 
 NARROW = {"fc_widths": [48, 32]}
 

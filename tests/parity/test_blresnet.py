@@ -9,7 +9,7 @@ from kinema.errors import UserError
 from kinema.models.action_model import ActionModel
 from kinema.models.build import build_model
 from kinema.models.cost import cost
-from kinema.models.inflate import load_weights
+from kinema.weights.inflate import load_weights
 
 CLOSE = {"rtol": 1e-9, "atol": 1e-9}
 

@@ -14,9 +14,9 @@ from torch import nn
 from kinema.errors import CheckpointError, UserError
 from kinema.models.action_model import ActionModel
 from kinema.models.build import build_model
-from kinema.models.convert import kinetics_i3d, s3d_ports, torchvision_s3d
 from kinema.models.cost import cost
-from kinema.models.inflate import load_weights
+from kinema.weights.importing import kinetics_i3d, s3d_ports, torchvision_s3d
+from kinema.weights.inflate import load_weights
 
 CLOSE = {"rtol": 1e-9, "atol": 1e-9}
 SLIM = {"stem": "whole", "temporal_norm": False, "gate_bias": False}

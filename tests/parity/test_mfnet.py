@@ -12,9 +12,9 @@ from torch import Tensor
 from kinema.errors import CheckpointError, UserError
 from kinema.models.backbones.multi_fiber import MultiFiberUnit, NormConv
 from kinema.models.build import build_model
-from kinema.models.convert.mfnet import foreign_keys
 from kinema.models.cost import cost
-from kinema.models.inflate import load_weights
+from kinema.weights.importing.mfnet import foreign_keys
+from kinema.weights.inflate import load_weights
 
 
 def test_public_code_agrees(shared_published: Path) -> None:

@@ -9,9 +9,9 @@ from noisy_models import noisy_model, random_clips
 from published_networks import read_reference
 
 from kinema.models.build import build_model
-from kinema.models.convert.tsm import foreign_keys
 from kinema.models.temporal.tsm import Shift
 from kinema.models.temporal_pooling import TemporalMaxPool
+from kinema.weights.importing.tsm import foreign_keys
 
 
 def test_frames_get_what_torchvision_says_of_images() -> None:

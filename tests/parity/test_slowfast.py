@@ -15,13 +15,13 @@ from kinema.models.action_model import ActionModel
 from kinema.models.backbones.inception import InceptionV1Plan
 from kinema.models.backbones.resnet import RESNETS
 from kinema.models.build import build_model
-from kinema.models.convert.slowfast import caffe2_keys, pyslowfast_keys, pytorchvideo_keys
 from kinema.models.cost import cost
-from kinema.models.inflate import load_weights
 from kinema.models.pathways import Lateral, Pathways, SlowFrames, average_over_spans, slow_frames
 from kinema.models.slowfast import SlowFast
 from kinema.models.temporal.stack import Stack
 from kinema.models.temporal.tsm import Tsm
+from kinema.weights.importing.slowfast import caffe2_keys, pyslowfast_keys, pytorchvideo_keys
+from kinema.weights.inflate import load_weights
 
 CLOSE = {"rtol": 1e-9, "atol": 1e-9}
 

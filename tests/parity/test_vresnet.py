@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from kinema.errors import UserError
 from kinema.models.action_model import ActionModel
 from kinema.models.build import build_model
-from kinema.models.convert import torchvision_video, vmz
 from kinema.models.cost import cost
-from kinema.models.inflate import load_weights
 from kinema.models.sites import ConvSpec
 from kinema.models.temporal.r2d import R2d
 from kinema.models.temporal.r2plus1d import Conv2Plus1d, R2plus1d, middle_width
+from kinema.weights.importing import torchvision_video, vmz
+from kinema.weights.inflate import load_weights
 
 CLOSE = {"rtol": 1e-9, "atol": 1e-9}
 

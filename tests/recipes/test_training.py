@@ -12,12 +12,12 @@ from kinema.cli.main import run
 from kinema.data.manifest import Manifest
 from kinema.errors import UserError
 from kinema.evaluation.run import evaluate
-from kinema.models import checkpoint_file
-from kinema.models.trained import load
 from kinema.recipes.data_sets import data_set_of
 from kinema.specs.recipe import Recipe
 from kinema.training.find_recipe import RECIPES, load_recipe
 from kinema.training.run import train
+from kinema.weights import checkpoint as checkpoint_file
+from kinema.weights.trained import load
 
 Stores = dict[tuple[str, float], Manifest]
 

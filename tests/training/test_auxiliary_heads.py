@@ -10,10 +10,10 @@ from torch.nn import functional
 from kinema.data.manifest import Manifest
 from kinema.models.action_model import TrainingScores
 from kinema.models.build import build_model
-from kinema.models.trained import load
 from kinema.specs.recipe import Recipe
 from kinema.training.objective import Objective, mix
 from kinema.training.run import train
+from kinema.weights.trained import load
 
 WITH = {"aux": True}
 

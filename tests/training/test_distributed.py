@@ -14,12 +14,12 @@ import torch
 from kinema.data.manifest import Manifest
 from kinema.errors import UserError
 from kinema.evaluation.run import evaluate
-from kinema.models import checkpoint_file
 from kinema.specs.recipe import Recipe
 from kinema.training.engine import Hardware, require_device
 from kinema.training.launch import launch
 from kinema.training.run import train
 from kinema.training.stopping import TrainingStopped
+from kinema.weights import checkpoint as checkpoint_file
 
 PLAIN = {
     "train.precision": "fp64",

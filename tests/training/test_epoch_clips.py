@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from kinema.data.manifest import Manifest
-from kinema.models import checkpoint_file
 from kinema.specs.recipe import Recipe
 from kinema.training import loop
 from kinema.training.batches import RunOrder, steps_per_epoch
 from kinema.training.run import train
 from kinema.training.state import Position
 from kinema.training.stopping import TrainingStopped
+from kinema.weights import checkpoint as checkpoint_file
 
 TWELVE = {
     "schedule.epoch_clips": 13,  # three steps of 5 clips from 12 videos: two of six steps span a border of passes

@@ -13,13 +13,13 @@ from test_resume import Whole, assert_same_state, record_steps, timeless
 
 from kinema.data.manifest import Manifest
 from kinema.errors import UserError, VideoError
-from kinema.models import checkpoint_file
 from kinema.specs.recipe import Recipe
 from kinema.training import loop
 from kinema.training.batches import RunOrder
 from kinema.training.display import Display
 from kinema.training.run import train
 from kinema.training.state import Position
+from kinema.weights import checkpoint as checkpoint_file
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,6 @@ from torch.nn import functional
 from kinema.data.loader import Batch
 from kinema.data.manifest import Manifest
 from kinema.errors import CheckpointError, UserError
-from kinema.models import checkpoint_file
 from kinema.models.action_model import ActionModel
 from kinema.models.backbones.plain import PlainConv, PlainPlan
 from kinema.models.build import build_model
@@ -29,6 +28,7 @@ from kinema.training.initial import preprocessing_of
 from kinema.training.launch import launch
 from kinema.training.loop import fit, train_step
 from kinema.training.state import Run, restore
+from kinema.weights import checkpoint as checkpoint_file
 
 NUM_CLIPS = (3, 2)
 """Clips of the two processes, unevenly many."""

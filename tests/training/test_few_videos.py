@@ -7,12 +7,12 @@ import pytest
 
 from kinema.cli.main import run as command
 from kinema.data.manifest import Manifest
-from kinema.models import checkpoint_file
 from kinema.specs.recipe import Recipe
 from kinema.training import loop
 from kinema.training.batches import steps_per_epoch, with_enough_steps
 from kinema.training.run import train
 from kinema.training.runs import list_runs
+from kinema.weights import checkpoint as checkpoint_file
 
 
 @pytest.mark.parametrize("num_videos", [2, 7, 24, 60, 159, 160, 161, 300, 10_000])

@@ -8,13 +8,13 @@ import torch
 
 from kinema.data.manifest import Manifest
 from kinema.errors import UserError
-from kinema.models import checkpoint_file
 from kinema.models.action_model import ActionModel
 from kinema.models.build import build_model
 from kinema.specs.recipe import Recipe
 from kinema.training.frozen_temporal import OPTION, with_choice
 from kinema.training.parameters import build_optimizer, freeze, training_mode
 from kinema.training.run import train
+from kinema.weights import checkpoint as checkpoint_file
 
 FROZEN = {"optim.frozen_stages": 2, "train.mixup": 0.0}
 

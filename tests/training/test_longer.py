@@ -8,12 +8,12 @@ from test_resume import assert_same_state, record_steps, timeless
 
 from kinema.data.manifest import Manifest
 from kinema.errors import UserError
-from kinema.models import checkpoint_file
 from kinema.specs.recipe import Recipe
 from kinema.training.resuming import rate_note
 from kinema.training.run import train
 from kinema.training.runs import list_runs
 from kinema.training.stopping import TrainingStopped
+from kinema.weights import checkpoint as checkpoint_file
 
 
 def test_a_finished_run_is_returned_as_it_is(

@@ -17,14 +17,14 @@ import kinema
 from kinema.cli.main import run as command
 from kinema.data.manifest import Manifest
 from kinema.errors import CheckpointError, UserError
-from kinema.models import checkpoint_file
 from kinema.models.build import build_model
-from kinema.models.trained import load
 from kinema.specs.recipe import Recipe
 from kinema.training import loop
 from kinema.training.initial import starting_model
 from kinema.training.run import TrainResult, train
 from kinema.training.stopping import TrainingStopped
+from kinema.weights import checkpoint as checkpoint_file
+from kinema.weights.trained import load
 
 
 @pytest.fixture(autouse=True)

@@ -13,11 +13,11 @@ import torch
 
 from kinema.data.manifest import Manifest
 from kinema.errors import CheckpointError, UserError
-from kinema.models import checkpoint_file
 from kinema.specs.recipe import Recipe
 from kinema.training import loop, validate
 from kinema.training.run import train
 from kinema.training.stopping import TrainingStopped
+from kinema.weights import checkpoint as checkpoint_file
 
 TIMES = ("seconds", "clips_per_sec", "wait_share")
 

@@ -17,13 +17,13 @@ from kinema.cli.train_report import beside_paper, report
 from kinema.data.manifest import Manifest
 from kinema.errors import UserError
 from kinema.evaluation.scores import ScoreTable
-from kinema.models import checkpoint_file
 from kinema.specs.recipe import Recipe
 from kinema.training import loop, run_series
 from kinema.training.overrides import Overrides
 from kinema.training.run_series import SeriesResult, Where, resume_series, train_series
 from kinema.training.series import is_series, read_series
 from kinema.training.stopping import TrainingStopped
+from kinema.weights import checkpoint as checkpoint_file
 
 QUIET = Where(accelerator="cpu", quiet=True)
 

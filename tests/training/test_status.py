@@ -11,7 +11,6 @@ from test_resume import record_steps
 
 from kinema.data.manifest import Manifest
 from kinema.errors import UserError
-from kinema.models import checkpoint_file
 from kinema.specs.recipe import Recipe
 from kinema.training import loop
 from kinema.training.directory import read_metrics
@@ -19,6 +18,7 @@ from kinema.training.run import train
 from kinema.training.runs import list_runs
 from kinema.training.status import read_status, write_status
 from kinema.training.stopping import TrainingStopped
+from kinema.weights import checkpoint as checkpoint_file
 
 
 def last_words(folder: Path) -> str:

@@ -9,12 +9,12 @@ import torch
 
 from kinema.data.manifest import Manifest
 from kinema.errors import CheckpointError, UserError
-from kinema.models import checkpoint_file
-from kinema.models.trained import load
 from kinema.specs.recipe import Recipe
 from kinema.training import loop
 from kinema.training.run import TrainResult, train
 from kinema.training.runs import list_runs
+from kinema.weights import checkpoint as checkpoint_file
+from kinema.weights.trained import load
 
 
 @pytest.fixture(scope="module")

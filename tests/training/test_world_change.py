@@ -11,7 +11,6 @@ import torch
 from kinema.data.loader import Batch
 from kinema.data.manifest import Manifest
 from kinema.errors import UserError
-from kinema.models import checkpoint_file
 from kinema.specs.recipe import Recipe
 from kinema.training import loop
 from kinema.training.assemble import assemble
@@ -19,6 +18,7 @@ from kinema.training.display import Display
 from kinema.training.engine import Engine, Hardware
 from kinema.training.launch import launch
 from kinema.training.state import Run, restore
+from kinema.weights import checkpoint as checkpoint_file
 
 PLAIN = {
     "train.precision": "fp64",

@@ -52,7 +52,7 @@ def import_(
         preprocessing: What the weights want to be fed, where it is not what the family's usually want, as JSON:
             '{"frames": 16, "sampling": "uniform"}'.
     """
-    from kinema.models.convert.importer import import_checkpoint
+    from kinema.weights.importing.importer import import_checkpoint
 
     imported = import_checkpoint(
         file,

@@ -84,7 +84,7 @@ def _print_tags(names: list[str], *, as_json: bool) -> None:
     from dataclasses import asdict
 
     from kinema.models.names import ModelName
-    from kinema.models.published import PUBLISHED
+    from kinema.weights.published import PUBLISHED
 
     wanted = {ModelName.parse(name) for name in names}
     for record in PUBLISHED:
@@ -101,8 +101,8 @@ def _print_tags(names: list[str], *, as_json: bool) -> None:
 
 def _count_image_weights(names: list[str]) -> None:
     """Say, beside the list, how many of the models have ImageNet weights."""
-    from kinema.models.tags import model_tags
-    from kinema.models.weights import TAGS
+    from kinema.weights.imagenet import TAGS
+    from kinema.weights.tags import model_tags
 
     image = [name for name in names if set(TAGS) & set(model_tags(name))]
     if image:

@@ -153,7 +153,7 @@ def _origin(table: ScoreTable) -> str:
 
 def _class_names(path: Path) -> list[str]:
     """Names of classes, also from lists that number them from 1."""
-    from kinema.models.convert.class_names import read_class_names
+    from kinema.weights.importing.class_names import read_class_names
 
     names = read_class_names(path)
     parts = [name.split(maxsplit=1) for name in names]

@@ -21,12 +21,12 @@ from kinema.evaluation.run import load_on, origin, select_split
 from kinema.evaluation.sharing import NUM_WORKERS, compute_on, evaluating, reduce_videos
 from kinema.inference.batching import ComputedViews
 from kinema.inference.views import ViewDataset
-from kinema.models.given import Network, as_trained, last_map
-from kinema.models.trained import TrainedModel
 from kinema.shapes import Clip
 from kinema.specs.preprocessing import Preprocessing
 from kinema.specs.protocol import EvalProtocol
 from kinema.specs.protocol import protocol as find_protocol
+from kinema.weights.given import Network, as_trained, last_map
+from kinema.weights.trained import TrainedModel
 
 CONTENT = "kinema features"
 FORMAT = 1
@@ -117,7 +117,7 @@ def features(
         checkpoint: A checkpoint file, a run directory, published weights by ``model.tag`` (``model.imagenet`` needs no
             training), what ``kinema.load`` returned, or a network with ``features(clip)``.
         data: A manifest, its CSV, or a folder of videos. Processes that torchrun started share them, all return all.
-        preprocessing: For a network object, see ``kinema.models.given.as_trained``.
+        preprocessing: For a network object, see ``kinema.weights.given.as_trained``.
         protocol: Name of the protocol; the features of a video's views are averaged.
         split: ``train``, ``val``, ``test`` or ``all``.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.

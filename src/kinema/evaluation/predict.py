@@ -17,12 +17,12 @@ from kinema.evaluation.run import load_on
 from kinema.evaluation.sharing import compute_on, evaluating, numbered
 from kinema.inference.batching import BadVideo, compute_views
 from kinema.inference.views import VideoViews, ViewDataset, build_view_loader
-from kinema.models.given import Network, as_trained, class_scores
-from kinema.models.trained import TrainedModel
 from kinema.specs.preprocessing import Preprocessing
 from kinema.specs.protocol import protocol as find_protocol
 from kinema.specs.protocol import softmax
 from kinema.video.location import is_remote
+from kinema.weights.given import Network, as_trained, class_scores
+from kinema.weights.trained import TrainedModel
 from kinema.wording import counted, some_of
 
 Videos = str | Path | Sequence[str | Path]
@@ -81,7 +81,7 @@ def predict(
         checkpoint: A checkpoint file, a run directory, what ``kinema.load`` returned, or a network object.
         videos: Files, folders of videos (searched all the way down), folders of images, manifests; one or a list.
         classes: For an object, names in the order of its logits.
-        preprocessing: For an object, see ``kinema.models.given.as_trained``.
+        preprocessing: For an object, see ``kinema.weights.given.as_trained``.
         top: How many classes to name for each video.
         protocol: Name of the protocol; more views give steadier answers.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.

@@ -28,10 +28,10 @@ from kinema.evaluation.run import load_on, origin, select_split
 from kinema.evaluation.scores import ScoreTable
 from kinema.evaluation.sharing import NUM_WORKERS
 from kinema.files import write_text
-from kinema.models import checkpoint_file
 from kinema.models.classifier import classifier_passed_over, weights_with_classifier
-from kinema.models.trained import TrainedModel, weights_digest
 from kinema.specs.protocol import protocol as find_protocol
+from kinema.weights import checkpoint as checkpoint_file
+from kinema.weights.trained import TrainedModel, weights_digest
 from kinema.wording import some_of
 
 CHECKPOINT, ABOUT = "best.ckpt", "probe.json"

@@ -18,10 +18,10 @@ from kinema.evaluation.scores import ScoreTable
 from kinema.evaluation.scoring import score_dataset
 from kinema.evaluation.sharing import NUM_WORKERS
 from kinema.inference.views import ViewDataset
-from kinema.models.given import Network, as_trained, name_of
-from kinema.models.trained import TrainedModel, load, require_classes
 from kinema.specs.preprocessing import Preprocessing
 from kinema.specs.protocol import protocol as find_protocol
+from kinema.weights.given import Network, as_trained, name_of
+from kinema.weights.trained import TrainedModel, load, require_classes
 
 Data: TypeAlias = str | Path | Manifest
 
@@ -97,7 +97,7 @@ def evaluate(
             ``b c t h w`` to logits ``b classes``.
         data: A manifest, its CSV, or a folder of class folders; or a list of these, such as official splits.
         classes: For such a network, names in the order of its logits; by default the classes of the data.
-        preprocessing: For such a network, see ``kinema.models.given.as_trained``.
+        preprocessing: For such a network, see ``kinema.weights.given.as_trained``.
         protocol: Name, see ``kinema.specs.protocol.protocol``; frames and crop come from the checkpoint.
         reverse: Play every clip backwards.
         split: ``train``, ``val``, ``all``, or ``test``; ``val`` stands in for absent test videos, and a note says so.

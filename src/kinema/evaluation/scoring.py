@@ -16,8 +16,8 @@ from kinema.evaluation.scores import ScoreTable
 from kinema.evaluation.sharing import NUM_WORKERS, Reduce, compute_on, evaluating, reduce_videos
 from kinema.inference.batching import ComputedViews
 from kinema.inference.views import ViewDataset
-from kinema.models.given import class_scores
 from kinema.specs.protocol import softmax
+from kinema.weights.given import class_scores
 from kinema.wording import some_of
 
 if TYPE_CHECKING:

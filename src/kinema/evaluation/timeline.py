@@ -19,10 +19,10 @@ from kinema.evaluation.run import load_on
 from kinema.evaluation.sharing import compute_on, evaluating
 from kinema.inference.batching import BadVideo, compute_views
 from kinema.inference.views import VideoViews, read_views
-from kinema.models.given import Network, as_trained, class_scores
 from kinema.specs.preprocessing import Preprocessing
 from kinema.specs.protocol import protocol as find_protocol
 from kinema.video.open import open_video
+from kinema.weights.given import Network, as_trained, class_scores
 
 
 class Segment(NamedTuple):
@@ -108,7 +108,7 @@ def timeline(
         window_sec: Length of the window in seconds; what training clips lasted is a good choice.
         step_sec: How far the window moves; half its length by default.
         classes: For an object, names in the order of its logits.
-        preprocessing: For an object, see ``kinema.models.given.as_trained``.
+        preprocessing: For an object, see ``kinema.weights.given.as_trained``.
         protocol: Name of the protocol, applied to each window as to a video.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``fp32``, ``bf16`` or ``fp16`` inside the network.

@@ -10,14 +10,14 @@ from typing import Any
 from kinema.errors import CheckpointError, UserError, unknown_name
 from kinema.models import catalogue
 from kinema.models.action_model import ActionModel
-from kinema.models.inflate import INFLATIONS, load_weights
 from kinema.models.names import ModelName
-from kinema.models.published import PublishedWeights
-from kinema.models.tags import find_tagged, find_weights, tags_of
 from kinema.models.temporal.stack import Stack
-from kinema.models.weights import TAGS, imagenet_record, read_imagenet, read_state_dict
 from kinema.specs.flow_input import FlowInput
 from kinema.specs.preprocessing import Preprocessing
+from kinema.weights.imagenet import TAGS, imagenet_record, read_imagenet, read_state_dict
+from kinema.weights.inflate import INFLATIONS, load_weights
+from kinema.weights.published import PublishedWeights
+from kinema.weights.tags import find_tagged, find_weights, tags_of
 
 _OF_EVERY_MODEL = ("inflation", "train_temporal")
 """Options that every model takes."""
@@ -101,7 +101,7 @@ def _published(name: ModelName, weights: str | Path | None) -> PublishedWeights 
 
 
 def _load_published(model: ActionModel, record: PublishedWeights) -> None:
-    from kinema.models.convert.download import read_published
+    from kinema.weights.download import read_published
 
     imported = read_published(record)
     load_weights(model, imported.model.state_dict(), source=f"the weights {record}")

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from kinema.models.inflate import added_modules
 from kinema.models.temporal.tsm import Shift
+from kinema.weights.inflate import added_modules
 
 if TYPE_CHECKING:
     from kinema.models.action_model import ActionModel

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 import torch
 
 from kinema.errors import CheckpointError, UserError
-from kinema.models import checkpoint_file
 from kinema.models.build import build_model, load_file
-from kinema.models.inflate import INFLATIONS, adapt_input
-from kinema.models.inflate import load_weights as load_inflated
-from kinema.models.tags import find_tagged, find_weights, model_tags, tags_of
-from kinema.models.trained import checkpoint_path, load_weights
-from kinema.models.weights import TAGS
 from kinema.specs.flow_input import FlowInput
 from kinema.specs.preprocessing import Preprocessing
 from kinema.specs.recipe import MUST_BE_GIVEN
+from kinema.weights import checkpoint as checkpoint_file
+from kinema.weights.imagenet import TAGS
+from kinema.weights.inflate import INFLATIONS, adapt_input
+from kinema.weights.inflate import load_weights as load_inflated
+from kinema.weights.tags import find_tagged, find_weights, model_tags, tags_of
+from kinema.weights.trained import checkpoint_path, load_weights
 
 if TYPE_CHECKING:
     from kinema.models.action_model import ActionModel

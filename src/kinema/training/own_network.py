@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, TypeAlias
 import torch
 
 from kinema.errors import UserError
-from kinema.models import checkpoint_file
 from kinema.models.action_model import ActionModel
-from kinema.models.trained import built_for, require_buildable
-from kinema.models.weights import TAGS
 from kinema.training.initial import RANDOM, num_channels
+from kinema.weights import checkpoint as checkpoint_file
+from kinema.weights.imagenet import TAGS
+from kinema.weights.trained import built_for, require_buildable
 
 if TYPE_CHECKING:
     from kinema.specs.recipe import Recipe

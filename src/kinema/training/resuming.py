@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from kinema.compute.environment import is_first_process
 from kinema.errors import UserError
 from kinema.files import write_text
-from kinema.models import checkpoint_file
 from kinema.specs.recipe import Recipe
 from kinema.training.directory import ABOUT, LAST, RECIPE, VIDEOS, read_about
 from kinema.training.schedule import rate_scale
 from kinema.training.state import Position, save_last
 from kinema.training.status import log_line, read_status, require_idle
+from kinema.weights import checkpoint as checkpoint_file
 from kinema.wording import counted
 
 if TYPE_CHECKING:

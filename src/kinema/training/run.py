@@ -15,7 +15,6 @@ from kinema.compute.progress import progress_bar
 from kinema.data.manifest import Manifest
 from kinema.data.scan import BadVideo, without
 from kinema.errors import UserError
-from kinema.models import checkpoint_file
 from kinema.models.names import ModelName
 from kinema.specs.recipe import Recipe
 from kinema.training.assemble import assemble
@@ -35,6 +34,7 @@ from kinema.training.status import note_end, read_status
 from kinema.training.stopping import TrainingStopped
 from kinema.training.videos import doubts_before_training, unusable_videos, videos_to_use
 from kinema.video.open import announce_backend
+from kinema.weights import checkpoint as checkpoint_file
 from kinema.wording import counted
 
 if TYPE_CHECKING:

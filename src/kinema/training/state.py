@@ -11,11 +11,11 @@ import torch
 
 from kinema.errors import CheckpointError
 from kinema.files import remove_unfinished
-from kinema.models import checkpoint_file
-from kinema.models.trained import load_weights
 from kinema.training.average import WeightAverage
 from kinema.training.directory import BEST, LAST, METRICS
 from kinema.training.status import STATUS, write_status
+from kinema.weights import checkpoint as checkpoint_file
+from kinema.weights.trained import load_weights
 from kinema.wording import counted
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from kinema.models.action_model import ActionModel
-from kinema.models.convert.inception_keys import InceptionTensor, mapped
+from kinema.weights.importing.inception_keys import InceptionTensor, mapped
 
 NETWORKS: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {"s3d": ("s3d2-inceptioni3d", {})}
 """torchvision's network with our name for it and the options that make it the same."""

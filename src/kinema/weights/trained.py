@@ -11,15 +11,15 @@ import torch
 from torch import nn
 
 from kinema.errors import CheckpointError, UserError
-from kinema.models import checkpoint_file
 from kinema.models.action_model import ActionModel
 from kinema.models.build import build_model
-from kinema.models.inflate import added_parts
 from kinema.models.names import ModelName
-from kinema.models.published import PublishedWeights
-from kinema.models.tags import find_tagged, imagenet_tagged, model_tags
-from kinema.models.weights import imagenet_record
 from kinema.specs.preprocessing import Preprocessing
+from kinema.weights import checkpoint as checkpoint_file
+from kinema.weights.imagenet import imagenet_record
+from kinema.weights.inflate import added_parts
+from kinema.weights.published import PublishedWeights
+from kinema.weights.tags import find_tagged, imagenet_tagged, model_tags
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -170,7 +170,7 @@ def require_buildable(payload: dict[str, Any], path: Path, *, instead: str) -> N
 
 
 def _load_published(record: PublishedWeights, device: str | torch.device) -> TrainedModel:
-    from kinema.models.convert.download import read_published
+    from kinema.weights.download import read_published
 
     imported = read_published(record)
     return TrainedModel(

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from kinema.errors import CheckpointError, one_of
 from kinema.models.action_model import ActionModel
-from kinema.models.tensor_values import refuse_bad_values
+from kinema.weights.tensor_values import refuse_bad_values
 
 INFLATIONS = ("mean", "repeat", "centre")
 """How a k x k kernel becomes t x k x k: divided over the frames, copied to each, or put on the middle one."""

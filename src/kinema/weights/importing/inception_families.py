@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from kinema.models.convert import kinetics_i3d, s3d_ports
-from kinema.models.convert.family import Family, KeyMap, Network
-from kinema.models.convert.inputs import HOWTO100M, I3D, S3D
+from kinema.weights.importing import kinetics_i3d, s3d_ports
+from kinema.weights.importing.family import Family, KeyMap, Network
+from kinema.weights.importing.inputs import HOWTO100M, I3D, S3D
 
 _I3D_MODEL, _I3D_OPTIONS = kinetics_i3d.NETWORK
 _FLOW: Final = (0.5, 0.5)  # flow clipped at 20 pixels, in -1..1

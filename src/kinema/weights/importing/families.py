@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from kinema.errors import UserError, unknown_name
-from kinema.models.convert import inception_families, resnet_families
-from kinema.models.convert.family import Family
+from kinema.weights.importing import inception_families, resnet_families
+from kinema.weights.importing.family import Family
 
 FAMILIES: Final[Mapping[str, Family]] = {
     family.name: family

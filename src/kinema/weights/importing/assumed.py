@@ -12,9 +12,9 @@ from kinema.models.names import ModelName
 
 if TYPE_CHECKING:
     from kinema.models.action_model import ActionModel
-    from kinema.models.convert.choosing import Choice
-    from kinema.models.convert.family import Description
     from kinema.specs.preprocessing import Preprocessing
+    from kinema.weights.importing.choosing import Choice
+    from kinema.weights.importing.family import Description
 
 _IMAGENET_CLASSES = 1000
 _TRIAL_SIZE = 64

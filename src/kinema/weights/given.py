@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from kinema.errors import UserError
 from kinema.models.action_model import ActionModel
-from kinema.models.trained import VIDEO_FRAMES, TrainedModel, weights_digest
-from kinema.models.weights import TAGS
 from kinema.shapes import Clip
 from kinema.specs.preprocessing import Preprocessing
+from kinema.weights.imagenet import TAGS
+from kinema.weights.trained import VIDEO_FRAMES, TrainedModel, weights_digest
 
 Network: TypeAlias = str | Path | TrainedModel | nn.Module
 """A checkpoint file, a run directory, weights by ``model.tag``, what ``kinema.load`` returned, or a network itself."""
@@ -115,7 +115,7 @@ def _preprocessing_of(network: nn.Module) -> Preprocessing:
         if channels != 3 and isinstance(network, ActionModel):
             raise UserError(
                 f"{network.name} takes {channels} channels: say by preprocessing=Preprocessing(...) how they are made, "
-                "with modality and flow (kinema.models.weights)"
+                "with modality and flow (kinema.weights.imagenet)"
             )
         known = Preprocessing()
     elif getattr(network, "weights", "") in TAGS:

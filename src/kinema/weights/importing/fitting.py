@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from kinema.models.action_model import ActionModel
-from kinema.models.convert.family import Family, Network
+from kinema.weights.importing.family import Family, Network
 
 _COUNTER = "num_batches_tracked"
 """Batch norm's counter, which files written before 2018 lack and inference does not use."""

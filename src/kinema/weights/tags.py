@@ -6,8 +6,8 @@ from typing import Final
 
 from kinema.errors import UserError, unknown_name
 from kinema.models.names import ModelName
-from kinema.models.published import PUBLISHED, PublishedWeights
-from kinema.models.weights import IMAGENET, TAGS
+from kinema.weights.imagenet import IMAGENET, TAGS
+from kinema.weights.published import PUBLISHED, PublishedWeights
 
 _FILES: Final = ("ckpt", "pth", "pt", "pkl", "pyth", "npz", "safetensors", "tar")
 """Endings of files, which are not tags."""

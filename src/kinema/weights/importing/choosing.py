@@ -15,9 +15,9 @@ from torch import Tensor
 from kinema.errors import CheckpointError, UserError
 from kinema.models.action_model import ActionModel
 from kinema.models.build import build_model
-from kinema.models.convert.family import Family, Network
-from kinema.models.convert.fitting import Fit, fit
 from kinema.models.names import ModelName
+from kinema.weights.importing.family import Family, Network
+from kinema.weights.importing.fitting import Fit, fit
 
 _TRIAL_CLASSES = 400
 """Classes of the network that is tried before the file has said how many it has."""

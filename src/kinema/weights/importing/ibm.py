@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from kinema.models.action_model import ActionModel
-from kinema.models.convert.family import Description
+from kinema.weights.importing.family import Description
 
 _RENAMED: Final = (
     (r"\.activated(\d)\.conv\.", r".conv\1_t."),

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from kinema.models.action_model import ActionModel
-from kinema.models.convert.inception_keys import InceptionTensor, mapped
-from kinema.models.convert.torchvision_s3d import LAYERS
+from kinema.weights.importing.inception_keys import InceptionTensor, mapped
+from kinema.weights.importing.torchvision_s3d import LAYERS
 
 NETWORKS: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
     "kylemin": ("s3d2-inceptioni3d", {}),

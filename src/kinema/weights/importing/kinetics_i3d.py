@@ -9,7 +9,7 @@ from typing import Any, Final
 from torch import Tensor
 
 from kinema.models.action_model import ActionModel
-from kinema.models.convert.inception_keys import InceptionTensor, mapped
+from kinema.weights.importing.inception_keys import InceptionTensor, mapped
 
 NETWORK: Final[tuple[str, Mapping[str, Any]]] = ("i3d-inceptioni3d", {"padding": "same"})
 """Our name for the network and the options that make it the same; the flow network has ``in_channels=2``."""

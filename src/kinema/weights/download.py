@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 
 from kinema.errors import UserError
-from kinema.models.convert.importer import Imported, import_checkpoint
-from kinema.models.published import PublishedWeights
+from kinema.weights.importing.importer import Imported, import_checkpoint
+from kinema.weights.published import PublishedWeights
 
 
 def fetch(record: PublishedWeights) -> Path:

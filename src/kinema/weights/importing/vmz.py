@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from kinema.models.action_model import ActionModel
-from kinema.models.convert import torchvision_video
+from kinema.weights.importing import torchvision_video
 
 NETWORKS: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
     "r2plus1d_34": ("r2plus1d-vresnet34", {}),

@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from kinema.errors import UserError
-from kinema.models import checkpoint_file
 from kinema.models.action_model import ActionModel
 from kinema.models.build import build_model
-from kinema.models.convert.assumed import Said, assumptions, file_names, refuse_deafness
-from kinema.models.convert.choosing import Choice, choose, refuse_other_networks
-from kinema.models.convert.class_names import class_names, known_by_count
-from kinema.models.convert.families import FAMILIES, find_family
-from kinema.models.convert.family import Description, Family
-from kinema.models.convert.reading import parts_of, read_foreign
-from kinema.models.published import PublishedWeights
-from kinema.models.tags import published_as
-from kinema.models.tensor_values import refuse_bad_values
 from kinema.specs.preprocessing import Preprocessing
+from kinema.weights import checkpoint as checkpoint_file
+from kinema.weights.importing.assumed import Said, assumptions, file_names, refuse_deafness
+from kinema.weights.importing.choosing import Choice, choose, refuse_other_networks
+from kinema.weights.importing.class_names import class_names, known_by_count
+from kinema.weights.importing.families import FAMILIES, find_family
+from kinema.weights.importing.family import Description, Family
+from kinema.weights.importing.reading import parts_of, read_foreign
+from kinema.weights.published import PublishedWeights
+from kinema.weights.tags import published_as
+from kinema.weights.tensor_values import refuse_bad_values
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from torch import Tensor
 
-from kinema.models.convert import (
+from kinema.weights.imagenet import IMAGENET
+from kinema.weights.importing import (
     ibm,
     mfnet,
     mmaction2,
@@ -19,8 +20,8 @@ from kinema.models.convert import (
     tsm,
     vmz,
 )
-from kinema.models.convert.family import Family, Network
-from kinema.models.convert.inputs import (
+from kinema.weights.importing.family import Family, Network
+from kinema.weights.importing.inputs import (
     FACEBOOK,
     IG65M,
     IMAGENET_8,
@@ -29,7 +30,6 @@ from kinema.models.convert.inputs import (
     MFNET,
     MINUS_ONE_TO_ONE,
 )
-from kinema.models.weights import IMAGENET
 
 _SHIFT: Final = {"shift_div": "8, an eighth of the channels comes from the next frame, an eighth from the one before"}
 

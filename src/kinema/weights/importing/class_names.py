@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kinema.errors import UserError
-from kinema.models.convert.family import Family, Network
+from kinema.weights.importing.family import Family, Network
 
 
 def class_names(

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from kinema.models.convert.inputs import FACEBOOK, HOWTO100M, IG65M, IMAGENET_8, KINETICS_112, KINETICS_224
 from kinema.specs.preprocessing import Preprocessing
+from kinema.weights.importing.inputs import FACEBOOK, HOWTO100M, IG65M, IMAGENET_8, KINETICS_112, KINETICS_224
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +18,7 @@ class PublishedWeights:
     Attributes:
         model: Our name of the network.
         tag: What follows the dot: data set and frames.
-        family: How the file is read, see ``kinema.models.convert.families``.
+        family: How the file is read, see ``kinema.weights.importing.families``.
         urls: Addresses of the same file, tried in this order.
         preprocessing: What the network was trained on.
         options: Options that make our network the same.
