@@ -17,8 +17,8 @@ import torch
 import tyro
 from torch.nn import functional
 
+from kinema import build_model
 from kinema.models.action_model import ActionModel
-from kinema.models.build import build_model
 from kinema.models.fully_connected import FullyConnectedHead
 from kinema.training.engine import Engine, Hardware
 from kinema.training.launch import launch

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 import kinema
+from kinema import load
 from kinema.data.manifest import Manifest
 from kinema.data.split import hold_out
 from kinema.training.initial import preprocessing_of
-from kinema.weights.trained import load
 
 SMALL: dict[str, Any] = {
     "data.crop_size": 112,

@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 from torch.nn import functional
 
+from kinema import build_model
 from kinema.models.action_model import TrainingScores
-from kinema.models.build import build_model
 from kinema.models.names import ModelName
 
 _FEW, _MANY = 1, 3

@@ -22,8 +22,8 @@ import torchvision
 from memory import training_memory
 from torch import Tensor, nn
 
+from kinema import build_model
 from kinema.models.action_model import ActionModel
-from kinema.models.build import build_model
 from kinema.models.conv_forms import ChosenConv, fastest_form, synchronise
 from kinema.models.cost import cost
 from kinema.models.layers import ClipConv3d, to_layout

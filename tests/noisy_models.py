@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from kinema import build_model
 from kinema.models.action_model import ActionModel
-from kinema.models.build import build_model
 from kinema.models.names import ModelName
 
 NUM_CLASSES = 5

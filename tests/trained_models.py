@@ -9,8 +9,8 @@ import torch
 from make_videos import numbered_frames, write_video
 from torch import nn
 
+from kinema import build_model
 from kinema.data.manifest import Manifest, Record
-from kinema.models.build import build_model
 from kinema.specs.preprocessing import Preprocessing
 from kinema.weights import checkpoint as checkpoint_file
 from kinema.weights.trained import TrainedModel

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from kinema.evaluation.scores import ScoreTable
     from kinema.evaluation.timeline import timeline
     from kinema.models.action_model import ActionModel
-    from kinema.models.build import build_model
     from kinema.models.cost import cost
     from kinema.models.names import ModelName, list_models
     from kinema.models.register import register_backbone, register_module
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from kinema.training.run import train
     from kinema.training.runs import list_runs
     from kinema.video.open import open_video
+    from kinema.weights.pretrained import build_model
     from kinema.weights.trained import load
 
 install()
@@ -43,7 +43,7 @@ _HOMES = {
     "ModelName": "models.names",
     "Recipe": "specs.recipe",
     "ScoreTable": "evaluation.scores",
-    "build_model": "models.build",
+    "build_model": "weights.pretrained",
     "cost": "models.cost",
     "evaluate": "evaluation.run",
     "features": "evaluation.features",

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import spec_from_loader
 from types import ModuleType
 
@@ -14,10 +14,35 @@ MOVED = {
     "kinema.analyze.cost": "kinema.models.cost",
     "kinema.data.spec": "kinema.specs.data",
     "kinema.data.synthetic": "kinema.demo.synthetic",
+    "kinema.models.convert": "kinema.weights.importing",
     "kinema.models.flow_input": "kinema.specs.flow_input",
+    "kinema.models.published": "kinema.weights.published",
+    "kinema.models.trained": "kinema.weights.trained",
+    "kinema.models.weights": "kinema.specs.preprocessing",
     "kinema.training.recipe": "kinema.specs.recipe",
 }
-"""Former names of modules that documents of version 0.1 told to import, each with today's name."""
+"""Former names of modules that documents of version 0.1 told to import, each with today's name; a package also stands
+for its modules."""
+
+MOVED_NAMES = {("kinema.models.build", "build_model"): "kinema.weights.pretrained"}
+"""Former homes of single names, in modules that still are, each with the module that has the name today."""
+
+
+def home_today(former: str) -> str | None:
+    """Today's name of a module; None where it never had another."""
+    parent, _, name = former.rpartition(".")
+    return MOVED.get(former) or (f"{MOVED[parent]}.{name}" if parent in MOVED else None)
+
+
+def moved_name(module: str, name: str) -> object:
+    """What a module had under a name that has moved, for its ``__getattr__``.
+
+    Raises:
+        AttributeError: It never had such a name.
+    """
+    if (module, name) not in MOVED_NAMES:
+        raise AttributeError(f"module {module!r} has no attribute {name!r}")
+    return getattr(import_module(MOVED_NAMES[module, name]), name)
 
 
 class FormerNames(MetaPathFinder, Loader):
@@ -27,18 +52,21 @@ class FormerNames(MetaPathFinder, Loader):
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None, /
     ) -> ModuleSpec | None:
         """Say that a former name can be imported, or the package that it was in; None for every other name."""
-        is_package = any(name.startswith(f"{fullname}.") for name in MOVED)
-        known = is_package or fullname in MOVED
-        return spec_from_loader(fullname, self, is_package=is_package) if known else None
+        if home_today(fullname):
+            return spec_from_loader(fullname, self)
+        had_moved = any(name.startswith(f"{fullname}.") for name in MOVED)
+        is_gone = had_moved and PathFinder.find_spec(fullname, path) is None
+        return spec_from_loader(fullname, self, is_package=True) if is_gone else None
 
     def __init__(self) -> None:
         self.own: dict[str, ModuleSpec | None] = {}
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         """Import today's module in place of a new one; a package that is gone comes back empty."""
-        if spec.name not in MOVED:
+        today = home_today(spec.name)
+        if today is None:
             return None
-        module = import_module(MOVED[spec.name])
+        module = import_module(today)
         self.own[module.__name__] = module.__spec__
         return module
 
@@ -51,6 +79,6 @@ class FormerNames(MetaPathFinder, Loader):
 
 
 def install() -> None:
-    """Let Python find the former names, once."""
+    """Let Python find the former names, once; first, for a moved package's files would be found again elsewise."""
     if not any(isinstance(finder, FormerNames) for finder in sys.meta_path):
-        sys.meta_path.append(FormerNames())
+        sys.meta_path.insert(0, FormerNames())

@@ -8,7 +8,7 @@ from importlib import import_module
 
 import pytest
 
-from kinema.former_names import MOVED
+from kinema.former_names import MOVED, MOVED_NAMES
 
 DOCUMENTED = {
     "kinema.analyze.cost": ["Cost", "cost"],
@@ -39,6 +39,22 @@ def test_a_former_name_gives_the_same_module() -> None:
     for former, today in MOVED.items():
         assert import_module(former) is import_module(today)
         assert import_module(today).__spec__.name == today  # pyrefly: ignore[missing-attribute]
+
+
+def test_a_former_package_gives_its_modules_once() -> None:
+    from kinema.models.convert import families  # pyrefly: ignore[missing-import]
+
+    assert families is import_module("kinema.weights.importing.families")
+    assert import_module("kinema.models.convert.families") is families
+    with pytest.raises(ModuleNotFoundError, match="nonsense"):
+        import_module("kinema.models.convert.nonsense")
+
+
+def test_a_former_home_of_a_name_still_has_it() -> None:
+    for (module, name), today in MOVED_NAMES.items():
+        assert getattr(import_module(module), name) is getattr(import_module(today), name)
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = import_module("kinema.models.build").nonsense
 
 
 def test_a_former_name_works_in_a_fresh_process() -> None:

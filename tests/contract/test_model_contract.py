@@ -7,8 +7,8 @@ import pytest
 import torch
 from noisy_models import FRAMES, NUM_CLASSES, SIZE, noisy_model, random_clips
 
+from kinema import build_model
 from kinema.models.action_model import ActionModel
-from kinema.models.build import build_model
 from kinema.models.catalogue import BACKBONES, MODULES
 from kinema.models.names import ModelName, list_models, listed_on
 from kinema.specs.aliases import ALIASES

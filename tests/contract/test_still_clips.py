@@ -5,8 +5,8 @@ import torch
 from noisy_models import SIZE, noisy_model, random_clips
 from torch import Tensor
 
+from kinema import build_model
 from kinema.models.action_model import ActionModel
-from kinema.models.build import build_model
 from kinema.weights.inflate import load_weights
 
 # Frames from the border that a change can travel: one for each temporal kernel of 3 (17 in i3d-, 8 in tsm-resnettiny).

@@ -8,9 +8,9 @@ import torch
 from trained_models import CLASSES, PREPROCESSING, WeighedFrames, transparent, write_videos
 
 import kinema
+from kinema import build_model
 from kinema.data.manifest import Manifest
 from kinema.errors import UserError
-from kinema.models.build import build_model
 from kinema.specs.preprocessing import Preprocessing
 from kinema.weights.given import as_trained
 

@@ -9,11 +9,10 @@ import torch
 from make_videos import numbered_frames, write_video
 
 import kinema
+from kinema import build_model, load
 from kinema.cli.main import run
 from kinema.errors import CheckpointError, UserError
-from kinema.models.build import build_model
 from kinema.specs.preprocessing import Preprocessing
-from kinema.weights.trained import load
 
 NAME = "tsn-efficientnetlite0"
 

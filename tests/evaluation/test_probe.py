@@ -12,11 +12,11 @@ from make_videos import write_video
 from trained_models import PREPROCESSING
 
 import kinema
+from kinema import build_model
 from kinema.cli.main import run
 from kinema.data.manifest import Manifest, Record
 from kinema.errors import UserError
 from kinema.evaluation.probe import probe
-from kinema.models.build import build_model
 from kinema.models.classifier import classifier_passed_over
 from kinema.models.fully_connected import FullyConnectedHead
 from kinema.models.head import Head, LinearHead, WindowHead

@@ -8,6 +8,7 @@ import pytest
 import torch
 from flow_stores import write_store
 
+from kinema import load
 from kinema.data.manifest import Manifest, Record
 from kinema.data.network_input import computed_fields, network_input
 from kinema.errors import UserError
@@ -22,7 +23,6 @@ from kinema.specs.protocol import protocol
 from kinema.specs.recipe import OptimSpec, Recipe, ScheduleSpec, TrainSpec
 from kinema.training.run import train
 from kinema.video.open import open_video
-from kinema.weights.trained import load
 
 
 def recipe_for(flow: str, *, model: str = "tsn-resnettiny", frames: int = 1, epochs: int = 1) -> Recipe:

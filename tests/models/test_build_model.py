@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
+from kinema import build_model
 from kinema.errors import UserError
 from kinema.models.action_model import ActionModel
 from kinema.models.backbones.base import BackbonePlan
 from kinema.models.backbones.resnet import RESNETS
-from kinema.models.build import build_model
 from kinema.models.catalogue import BACKBONES, MODULES
 from kinema.models.layers import ClipConv3d
 from kinema.models.sites import Site

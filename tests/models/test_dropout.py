@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from kinema.models.build import build_model
+from kinema import build_model
 from kinema.recipes import multi_fiber
 
 STEPS, SIDE, CLIPS = 8, 7, 6000

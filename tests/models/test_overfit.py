@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from kinema import build_model
 from kinema.models.action_model import TrainingScores
-from kinema.models.build import build_model
 from kinema.video.open import open_video
 
 STEPS = 60

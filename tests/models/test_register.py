@@ -11,6 +11,7 @@ import torch
 from own_parts import AddedDifference, Difference, forgotten_afterwards
 
 import kinema
+from kinema import load
 from kinema.cli.main import run
 from kinema.compute.sendable import require_sendable
 from kinema.errors import CheckpointError, UserError
@@ -19,7 +20,6 @@ from kinema.models.temporal.base import TemporalModule
 from kinema.models.temporal.tam import Tam
 from kinema.specs.preprocessing import Preprocessing
 from kinema.weights import checkpoint as checkpoint_file
-from kinema.weights.trained import load
 
 
 @pytest.fixture(autouse=True)

@@ -7,9 +7,9 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from kinema import build_model
 from kinema.errors import UserError
 from kinema.models.action_model import ActionModel
-from kinema.models.build import build_model
 from kinema.models.fully_connected import FullyConnectedHead
 from kinema.weights.inflate import load_weights
 

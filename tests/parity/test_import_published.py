@@ -12,8 +12,8 @@ import torch
 from published_networks import Reference, read_reference
 from torch import Tensor
 
+from kinema import load
 from kinema.weights.importing.importer import Imported, import_checkpoint
-from kinema.weights.trained import load
 
 PLAIN: Mapping[str, Any] = {}
 

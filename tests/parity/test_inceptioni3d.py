@@ -11,9 +11,9 @@ from noisy_models import noisy
 from published_networks import read_reference
 from torch import nn
 
+from kinema import build_model
 from kinema.errors import CheckpointError, UserError
 from kinema.models.action_model import ActionModel
-from kinema.models.build import build_model
 from kinema.models.cost import cost
 from kinema.weights.importing import kinetics_i3d, s3d_ports, torchvision_s3d
 from kinema.weights.inflate import load_weights

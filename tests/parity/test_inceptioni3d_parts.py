@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from noisy_models import noisy
 from torch import Tensor, nn
 
+from kinema import build_model
 from kinema.models.backbones.inceptioni3d import SpaceToDepthConv
-from kinema.models.build import build_model
 from kinema.models.head import WindowHead
 from kinema.models.layers import ClipConv3d, ClipMaxPool, FrameConv2d
 from kinema.models.sites import ConvSpec, PoolSpec

@@ -9,9 +9,9 @@ from noisy_models import noisy_model, random_clips
 from published_networks import read_reference
 from torch import Tensor
 
+from kinema import build_model
 from kinema.errors import CheckpointError, UserError
 from kinema.models.backbones.multi_fiber import MultiFiberUnit, NormConv
-from kinema.models.build import build_model
 from kinema.models.cost import cost
 from kinema.weights.importing.mfnet import foreign_keys
 from kinema.weights.inflate import load_weights

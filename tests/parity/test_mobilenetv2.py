@@ -8,7 +8,7 @@ import torchvision
 from noisy_models import noisy_model, random_clips
 from published_networks import read_reference
 
-from kinema.models.build import build_model
+from kinema import build_model
 from kinema.models.temporal.tsm import Shift
 from kinema.models.temporal_pooling import TemporalMaxPool
 from kinema.weights.importing.tsm import foreign_keys

@@ -2,8 +2,8 @@
 
 import pytest
 
+from kinema import build_model
 from kinema.models.action_model import ActionModel
-from kinema.models.build import build_model
 from kinema.models.cost import cost
 
 # Parameters with 87 classes and multiply-adds of one clip of 8 x 224 x 224, as released with the deep analysis

@@ -7,7 +7,7 @@ import torch
 import torchvision
 from torch import nn
 
-from kinema.models.build import build_model
+from kinema import build_model
 
 
 def googlenet() -> nn.Module:

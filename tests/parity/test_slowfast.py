@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from published_networks import read_reference
 from torch import Tensor, nn
 
+from kinema import build_model
 from kinema.errors import UserError
 from kinema.models.action_model import ActionModel
 from kinema.models.backbones.inception import InceptionV1Plan
 from kinema.models.backbones.resnet import RESNETS
-from kinema.models.build import build_model
 from kinema.models.cost import cost
 from kinema.models.pathways import Lateral, Pathways, SlowFrames, average_over_spans, slow_frames
 from kinema.models.slowfast import SlowFast

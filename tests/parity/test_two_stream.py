@@ -7,9 +7,9 @@ import torchvision
 from noisy_models import noisy_model
 from torch import Tensor, nn
 
+from kinema import build_model
 from kinema.models.action_model import ActionModel
 from kinema.models.backbones.inception import MODULES
-from kinema.models.build import build_model
 from kinema.models.cost import cost
 from kinema.models.response_norm import ClipResponseNorm
 

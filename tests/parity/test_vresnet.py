@@ -12,9 +12,9 @@ from noisy_models import NUM_CLASSES, noisy, noisy_model
 from published_networks import read_reference
 from torch import Tensor, nn
 
+from kinema import build_model
 from kinema.errors import UserError
 from kinema.models.action_model import ActionModel
-from kinema.models.build import build_model
 from kinema.models.cost import cost
 from kinema.models.sites import ConvSpec
 from kinema.models.temporal.r2d import R2d

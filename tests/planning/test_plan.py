@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from kinema import build_model
 from kinema.cli.main import run
 from kinema.data.sources.table import SOURCES
 from kinema.demo.synthetic import make_reversible_shapes
 from kinema.errors import UserError
-from kinema.models.build import build_model
 from kinema.planning.devices import DEVICES, find_device
 from kinema.planning.estimate import Decoding, Speed, Videos, memory, plan_stage
 from kinema.planning.limits import limited_by, with_loading

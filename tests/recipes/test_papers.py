@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from kinema import build_model
 from kinema.cli.main import run
 from kinema.data.sources.table import SOURCES
 from kinema.errors import UserError
-from kinema.models.build import build_model
 from kinema.models.names import ModelName
 from kinema.planning.set_sizes import KNOWN_SETS
 from kinema.recipes.data_sets import DATA_SETS, data_set_of

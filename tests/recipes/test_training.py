@@ -8,6 +8,7 @@ import pytest
 import torch
 from cut_down import cut_down, flow_store_of
 
+from kinema import load
 from kinema.cli.main import run
 from kinema.data.manifest import Manifest
 from kinema.errors import UserError
@@ -17,7 +18,6 @@ from kinema.specs.recipe import Recipe
 from kinema.training.find_recipe import RECIPES, load_recipe
 from kinema.training.run import train
 from kinema.weights import checkpoint as checkpoint_file
-from kinema.weights.trained import load
 
 Stores = dict[tuple[str, float], Manifest]
 

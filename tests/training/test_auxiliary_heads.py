@@ -7,13 +7,12 @@ import pytest
 import torch
 from torch.nn import functional
 
+from kinema import build_model, load
 from kinema.data.manifest import Manifest
 from kinema.models.action_model import TrainingScores
-from kinema.models.build import build_model
 from kinema.specs.recipe import Recipe
 from kinema.training.objective import Objective, mix
 from kinema.training.run import train
-from kinema.weights.trained import load
 
 WITH = {"aux": True}
 

@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch.nn import functional
 
+from kinema import build_model
 from kinema.data.loader import Batch
 from kinema.data.manifest import Manifest
 from kinema.errors import CheckpointError, UserError
 from kinema.models.action_model import ActionModel
 from kinema.models.backbones.plain import PlainConv, PlainPlan
-from kinema.models.build import build_model
 from kinema.models.fully_connected import FullyConnectedHead
 from kinema.models.temporal.tsn import Tsn
 from kinema.specs.preprocessing import Preprocessing

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from kinema import build_model
 from kinema.data.manifest import Manifest
 from kinema.errors import UserError
 from kinema.models.action_model import ActionModel
-from kinema.models.build import build_model
 from kinema.specs.recipe import Recipe
 from kinema.training.frozen_temporal import OPTION, with_choice
 from kinema.training.parameters import build_optimizer, freeze, training_mode

@@ -14,17 +14,16 @@ from own_parts import difference_model, forgotten_afterwards, whole_model
 from torch import nn
 
 import kinema
+from kinema import build_model, load
 from kinema.cli.main import run as command
 from kinema.data.manifest import Manifest
 from kinema.errors import CheckpointError, UserError
-from kinema.models.build import build_model
 from kinema.specs.recipe import Recipe
 from kinema.training import loop
 from kinema.training.initial import starting_model
 from kinema.training.run import TrainResult, train
 from kinema.training.stopping import TrainingStopped
 from kinema.weights import checkpoint as checkpoint_file
-from kinema.weights.trained import load
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from kinema import build_model
 from kinema.errors import UserError
-from kinema.models.build import build_model
 from kinema.specs.recipe import OptimSpec, Recipe
 from kinema.training.assemble import _with_synchronised_norms
 from kinema.training.average import WeightAverage

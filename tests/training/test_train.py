@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from kinema import load
 from kinema.data.manifest import Manifest
 from kinema.errors import CheckpointError, UserError
 from kinema.specs.recipe import Recipe
@@ -14,7 +15,6 @@ from kinema.training import loop
 from kinema.training.run import TrainResult, train
 from kinema.training.runs import list_runs
 from kinema.weights import checkpoint as checkpoint_file
-from kinema.weights.trained import load
 
 
 @pytest.fixture(scope="module")

@@ -9,17 +9,16 @@ import torch
 import torchvision
 from torch import Tensor
 
+from kinema import build_model, load
 from kinema.cli.main import run
 from kinema.errors import CheckpointError, UserError
 from kinema.models.action_model import ActionModel
-from kinema.models.build import build_model
 from kinema.weights.importing import vmz
 from kinema.weights.importing.choosing import choose
 from kinema.weights.importing.families import FAMILIES, REFUSED_FAMILIES
 from kinema.weights.importing.family import KeyMap, Network
 from kinema.weights.importing.fitting import fit
 from kinema.weights.importing.importer import import_checkpoint
-from kinema.weights.trained import load
 
 SMALL = "tam-resnettiny"
 """A network of IBM's zoo that is small: its code builds any ResNet."""

@@ -9,12 +9,11 @@ import torchvision
 from test_import_checkpoint import SMALL, as_theirs
 from torch import Tensor
 
+from kinema import build_model, load
 from kinema.cli.main import run
 from kinema.errors import CheckpointError, UserError
-from kinema.models.build import build_model
 from kinema.weights.importing.families import FAMILIES
 from kinema.weights.importing.importer import import_checkpoint
-from kinema.weights.trained import load
 
 State = dict[str, Tensor]
 IBM_RUN = "kinetics400-rgb-resnet-18-ts-max-f16-cosine-bs72-e75"

@@ -12,8 +12,8 @@ import torchvision
 from PIL import Image
 from torch import Tensor
 
+from kinema import build_model
 from kinema.errors import CheckpointError, UserError
-from kinema.models.build import build_model
 from kinema.specs.preprocessing import Preprocessing
 from kinema.weights.imagenet import IMAGENET, read_imagenet, read_state_dict
 from kinema.weights.inflate import adapt_input, inflate, load_weights

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 import kinema
+from kinema import build_model
 from kinema.cli.main import run
 from kinema.errors import UserError
 from kinema.models.action_model import ActionModel
-from kinema.models.build import build_model
 from kinema.models.names import ModelName
 from kinema.recipes import load_recipe
 from kinema.specs.preprocessing import Preprocessing
@@ -168,10 +168,10 @@ def test_unknown_tags_offer_the_known_ones(cache: Path) -> None:
 
 
 def test_options_that_weights_need_come_with_them(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from kinema.models import build
+    from kinema.weights import pretrained
 
     seen: list[PublishedWeights] = []
-    monkeypatch.setattr(build, "_load_published", lambda model, record: seen.append(record))
+    monkeypatch.setattr(pretrained, "_load_published", lambda model, record: seen.append(record))
     model = build_model("mc3-vresnet18", weights="k400-f16")
     assert model.options == {"norm_eps": 1e-5}
     # the alias and what it stands for have the same weights

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from kinema import build_model, load
 from kinema.errors import CheckpointError
-from kinema.models.build import build_model
 from kinema.specs.preprocessing import Preprocessing
 from kinema.weights import checkpoint as checkpoint_file
-from kinema.weights.trained import load, load_weights, weights_digest
+from kinema.weights.trained import load_weights, weights_digest
 
 CLASSES = ("clap", "jump", "wave")
 

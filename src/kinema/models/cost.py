@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from kinema.errors import UserError
 from kinema.models.action_model import ActionModel
-from kinema.models.build import build_model
+from kinema.models.build import build_network
 from kinema.models.names import ModelName
 
 
@@ -72,7 +72,7 @@ def cost(
         name = model if isinstance(model, ModelName) else ModelName.parse(model)
         options = name.needed_options(frames=frames)
         with torch.device("meta"):
-            counted = build_model(name, num_classes=400 if num_classes is None else num_classes, options=options)
+            counted = build_network(name, num_classes=400 if num_classes is None else num_classes, options=options)
     return Cost(
         name=counted.name,
         parameters=sum(parameter.numel() for parameter in counted.parameters()),

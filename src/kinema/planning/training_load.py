@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from kinema.models.action_model import ActionModel, TrainingScores
-from kinema.models.build import build_model
+from kinema.models.build import build_network
 from kinema.models.cost import cost
 from kinema.models.names import ModelName
 from kinema.specs.recipe import Recipe
@@ -54,7 +54,7 @@ def training_load(recipe: Recipe, *, num_classes: int) -> TrainingLoad:
     data = recipe.data
     name = ModelName.parse(recipe.model)
     with torch.device("meta"):
-        model = build_model(
+        model = build_network(
             name,
             num_classes=num_classes,
             in_channels=num_channels(data),

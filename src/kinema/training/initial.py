@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import torch
 
 from kinema.errors import CheckpointError, UserError
-from kinema.models.build import build_model, load_file
 from kinema.specs.flow_input import FlowInput
 from kinema.specs.preprocessing import Preprocessing
 from kinema.specs.recipe import MUST_BE_GIVEN
 from kinema.weights import checkpoint as checkpoint_file
 from kinema.weights.imagenet import TAGS
-from kinema.weights.inflate import INFLATIONS, adapt_input
+from kinema.weights.inflate import adapt_input
 from kinema.weights.inflate import load_weights as load_inflated
+from kinema.weights.pretrained import build_model, inflation_of, load_file
 from kinema.weights.tags import find_tagged, find_weights, model_tags, tags_of
 from kinema.weights.trained import checkpoint_path, load_weights
 
@@ -142,7 +142,7 @@ def _from_checkpoint(
     if payload["model"] == recipe.model:
         load_weights(model, weights, source=str(path))
     else:  # such as the network on images that a 3-D one starts from
-        inflation = recipe.options.get("inflation", INFLATIONS[0])
+        inflation = inflation_of(model)
         note(f"{path} holds {payload['model']}; kernels that {recipe.model} has in 3-D are inflated ({inflation})")
         load_inflated(model, weights, inflation=inflation, source=str(path))
     return model, preprocessing_of(recipe.data, Preprocessing.from_dict(payload["preprocessing"]))

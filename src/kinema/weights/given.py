@@ -115,7 +115,7 @@ def _preprocessing_of(network: nn.Module) -> Preprocessing:
         if channels != 3 and isinstance(network, ActionModel):
             raise UserError(
                 f"{network.name} takes {channels} channels: say by preprocessing=Preprocessing(...) how they are made, "
-                "with modality and flow (kinema.weights.imagenet)"
+                "with modality and flow (kinema.specs.preprocessing)"
             )
         known = Preprocessing()
     elif getattr(network, "weights", "") in TAGS:

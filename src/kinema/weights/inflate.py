@@ -9,10 +9,8 @@ from torch import Tensor, nn
 
 from kinema.errors import CheckpointError, one_of
 from kinema.models.action_model import ActionModel
+from kinema.models.build import INFLATIONS
 from kinema.weights.tensor_values import refuse_bad_values
-
-INFLATIONS = ("mean", "repeat", "centre")
-"""How a k x k kernel becomes t x k x k: divided over the frames, copied to each, or put on the middle one."""
 
 _TEMPORAL_PARTS = re.compile(r"(^|\.)(mix\d?|activated\w*|branch_end|after|context_gate)\.")
 """Parts that a temporal module adds; an image network has no weights for them."""

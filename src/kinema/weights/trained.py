@@ -12,12 +12,12 @@ from torch import nn
 
 from kinema.errors import CheckpointError, UserError
 from kinema.models.action_model import ActionModel
-from kinema.models.build import build_model
 from kinema.models.names import ModelName
 from kinema.specs.preprocessing import Preprocessing
 from kinema.weights import checkpoint as checkpoint_file
 from kinema.weights.imagenet import imagenet_record
 from kinema.weights.inflate import added_parts
+from kinema.weights.pretrained import build_model
 from kinema.weights.published import PublishedWeights
 from kinema.weights.tags import find_tagged, imagenet_tagged, model_tags
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from kinema.errors import CheckpointError, UserError
 from kinema.models.action_model import ActionModel
-from kinema.models.build import build_model
+from kinema.models.build import build_network
 from kinema.models.names import ModelName
 from kinema.weights.importing.family import Family, Network
 from kinema.weights.importing.fitting import Fit, fit
@@ -158,7 +158,7 @@ def _shell(
 def _build_shell(name: str, options: str, num_classes: int, in_channels: int) -> ActionModel:
     """A network on the meta device, kept for the next file; options as JSON."""
     with torch.device("meta"):
-        return build_model(name, num_classes=num_classes, in_channels=in_channels, options=json.loads(options))
+        return build_network(name, num_classes=num_classes, in_channels=in_channels, options=json.loads(options))
 
 
 def _rows(network: Network, tensors: Mapping[str, Tensor], keys: Sequence[object]) -> int | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from kinema.errors import UserError
 from kinema.models.action_model import ActionModel
-from kinema.models.build import build_model
+from kinema.models.build import build_network
 from kinema.specs.preprocessing import Preprocessing
 from kinema.weights import checkpoint as checkpoint_file
 from kinema.weights.importing.assumed import Said, assumptions, file_names, refuse_deafness
@@ -154,7 +154,7 @@ def _filled(chosen: Choice, source: str) -> ActionModel:
     """The chosen network with the file's tensors, in evaluation mode."""
     refuse_bad_values(chosen.fit.state, source=source, names=_names(chosen))
     shell = chosen.shell
-    network = build_model(
+    network = build_network(
         shell.name, num_classes=shell.num_classes, in_channels=shell.in_channels, options=shell.options
     )
     network.load_state_dict(chosen.fit.state)
