@@ -14,6 +14,7 @@ from pathlib import Path
 import paper_rows
 
 from kinema import cost
+from kinema.data.sources.table import DATA_SETS
 from kinema.models.catalogue import BACKBONES, MODULES
 from kinema.models.names import list_models, listed_on
 from kinema.recipes.overview import HEADINGS, recipe_lines
@@ -23,7 +24,7 @@ from kinema.weights.importing.family import Network
 from kinema.weights.published import PUBLISHED
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ["README.md", "docs/models.md", "docs/paper-tables.md", "docs/importing.md", "docs/recipes.md"]
+PAGES = ["README.md", "docs/models.md", "docs/paper-tables.md", "docs/importing.md", "docs/recipes.md", "docs/data.md"]
 
 SHOWN = (
     "inceptionv1",
@@ -131,6 +132,16 @@ def published_list() -> str:
     return markdown_table(header, rows, text_columns=(0, 1, 5, 6))
 
 
+def data_set_list() -> str:
+    """Every public data set that is known by name."""
+    rows = []
+    for name, row in DATA_SETS.items():
+        counts = [f"{number:,}" if number else "" for number in (row.num_train, row.num_val, row.num_test)]
+        rows.append([f"`{name}`", row.summary, f"{row.num_classes}", *counts, row.source])
+    header = ["name", "what it is", "classes", "train", "val", "test", "figures from"]
+    return markdown_table(header, rows, text_columns=(0, 1, 6))
+
+
 def recipe_list() -> str:
     """Every recipe of a paper."""
     rows = []
@@ -159,6 +170,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "ignored": ignored_list,
     "published": published_list,
     "recipes": recipe_list,
+    "data-sets": data_set_list,
 }
 
 

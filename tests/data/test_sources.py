@@ -10,7 +10,7 @@ from kinema.data.manifest import Manifest
 from kinema.data.sources.files import FileIndex
 from kinema.data.sources.listing import Entry, class_key, mirrored
 from kinema.data.sources.make import MissingVideosError, make_manifests
-from kinema.data.sources.table import SOURCES
+from kinema.data.sources.table import names_with_lists
 from kinema.errors import UserError
 
 
@@ -146,4 +146,4 @@ def test_command_says_what_is_wrong(tmp_path: Path, words: dict, said: str) -> N
 
 def test_help_names_every_data_set() -> None:
     described = " ".join((make.__doc__ or "").split())
-    assert f"Data sets: {', '.join(SOURCES)}." in described
+    assert f"Data sets: {', '.join(names_with_lists())}." in described

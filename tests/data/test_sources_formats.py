@@ -9,7 +9,7 @@ import pytest
 from kinema.data.manifest import Manifest
 from kinema.data.sources.listing import Entry
 from kinema.data.sources.make import make_manifests
-from kinema.data.sources.table import SOURCES
+from kinema.data.sources.table import DATA_SETS, names_with_lists
 from kinema.errors import UserError
 
 
@@ -235,7 +235,7 @@ def test_imagenet(tmp_path: Path) -> None:
     assert {record.num_frames for record in manifest} == {1}
 
 
-@pytest.mark.parametrize("source", sorted(SOURCES))
+@pytest.mark.parametrize("source", sorted(names_with_lists()))
 def test_without_its_lists_each_says_what_it_looks_for(tmp_path: Path, source: str) -> None:
     with pytest.raises(UserError, match=str(tmp_path)) as caught:
         make_manifests(source, videos=tmp_path, annotations=tmp_path)
@@ -248,23 +248,23 @@ def counts(entries: list[Entry]) -> dict[str, int]:
 
 def test_real_annotations(shared_data: Path) -> None:
     notes = shared_data / "annotations"
-    ucf = SOURCES["ucf101"](notes / "ucf101", notes)
+    ucf = DATA_SETS["ucf101"].read(notes / "ucf101", notes)
     assert [counts(listing.entries) for listing in ucf] == [
         {"train": 9537, "test": 3783},
         {"train": 9586, "test": 3734},
         {"train": 9624, "test": 3696},
     ]
-    hmdb = SOURCES["hmdb51"](notes / "hmdb51", notes)
+    hmdb = DATA_SETS["hmdb51"].read(notes / "hmdb51", notes)
     assert [counts(listing.entries) for listing in hmdb] == [{"train": 3570, "test": 1530}] * 3
     assert [len(listing.classes) for listing in (*ucf, *hmdb)] == [101] * 3 + [51] * 3
     for listing in (*ucf, *hmdb):  # no official split tears a group apart
         homes = {(entry.group, entry.split) for entry in listing.entries}
         assert len({group for group, _ in homes}) == len(homes)
-    (kinetics,) = SOURCES["kinetics400"](notes, notes)
+    (kinetics,) = DATA_SETS["kinetics400"].read(notes, notes)
     assert (len(kinetics.classes), counts(kinetics.entries)) == (400, {"val": 19906})
-    (mini,) = SOURCES["mini-kinetics-200"](notes, notes)
+    (mini,) = DATA_SETS["mini-kinetics-200"].read(notes, notes)
     assert (len(mini.classes), counts(mini.entries), len(mini.unlabelled)) == (200, {"val": 5000}, 80000)
-    (ibm,) = SOURCES["mini-kinetics-ibm"](notes, notes)
+    (ibm,) = DATA_SETS["mini-kinetics-ibm"].read(notes, notes)
     assert (len(ibm.classes), counts(ibm.entries)) == (200, {"val": 9947})
 
 

@@ -10,11 +10,10 @@ import torch
 
 from kinema import build_model
 from kinema.cli.main import run
-from kinema.data.sources.table import SOURCES
+from kinema.data.sources.table import DATA_SETS, names_with_lists
 from kinema.errors import UserError
 from kinema.models.names import ModelName
-from kinema.planning.set_sizes import KNOWN_SETS
-from kinema.recipes.data_sets import DATA_SETS, data_set_of
+from kinema.recipes.data_sets import DATA_SET_OF, data_set_of
 from kinema.recipes.overview import HEADINGS, num_steps, recipe_lines
 from kinema.specs.crop_boxes import multi_fiber_box
 from kinema.specs.preprocessing import Preprocessing
@@ -165,8 +164,8 @@ def test_papers_scores_are_those_of_the_network() -> None:
 
 
 def test_data_sets_are_known() -> None:
-    assert set(DATA_SETS.values()) - set(SOURCES) == {"thumos15"}  # no adapter reads its lists
-    assert set(DATA_SETS.values()) <= set(KNOWN_SETS)
+    assert set(DATA_SET_OF.values()) - set(names_with_lists()) == {"thumos15"}  # no adapter reads its lists
+    assert set(DATA_SET_OF.values()) <= set(DATA_SETS)
     for name in RECIPES:  # a score is listed beside the data set that it was measured on
         if "THUMOS15" in str(load_recipe(name).paper_scores):
             assert data_set_of(name) == "thumos15"

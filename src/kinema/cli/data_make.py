@@ -10,6 +10,7 @@ import tyro
 from tyro.conf import Positional
 
 from kinema.cli.data_doubts import print_doubts, print_manifests
+from kinema.data.sources.table import names_with_lists
 from kinema.errors import UserError, one_of
 
 if TYPE_CHECKING:
@@ -53,10 +54,9 @@ def make(
 ) -> None:
     """Write manifests from official annotation files, from a folder of class folders, or from a CSV of your own.
 
-    Data sets: ucf101, hmdb51, kinetics400, kinetics600, kinetics700, mini-kinetics-200, mini-kinetics-ibm,
-    something-v1, something-v2, mini-ssv2, jester, moments, mini-mit, sports1m, imagenet. The source "folder" takes a
-    folder DIR/CLASS/video, DIR/train/CLASS/video or DIR/video. The source "csv" takes a CSV or TSV with a column of
-    paths and one of labels, by name, or by number, counted from 1, where the first line has no names.
+    Data sets: DATA_SETS. The source "folder" takes a folder DIR/CLASS/video, DIR/train/CLASS/video or DIR/video. The
+    source "csv" takes a CSV or TSV with a column of paths and one of labels, by name, or by number, counted from 1,
+    where the first line has no names.
 
     Args:
         source: Name of the data set, "folder" or "csv".
@@ -91,10 +91,11 @@ def make(
     print_manifests(manifests)
 
 
-def _videos_of(source: str, folder: Path | None, videos: Path | None) -> Path:
-    from kinema.data.sources.table import SOURCES
+make.__doc__ = (make.__doc__ or "").replace("DATA_SETS", ", ".join(names_with_lists()))
 
-    one_of("data set", source, (*SOURCES, "folder", "csv"))
+
+def _videos_of(source: str, folder: Path | None, videos: Path | None) -> Path:
+    one_of("data set", source, (*names_with_lists(), "folder", "csv"))
     place = folder or videos
     if place is None or (folder and videos):
         raise UserError(f"say once where the videos are: kinema data make {source} --videos DIR --out OUT")

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from kinema.data.manifest import Manifest
-from kinema.errors import UserError
+from kinema.data.sources.table import DATA_SETS, DataSet
+from kinema.errors import UserError, unknown_name
 from kinema.planning.estimate import Videos
-from kinema.planning.set_sizes import find_set
 from kinema.specs.recipe import Recipe
 from kinema.training.videos import HELD_OUT, videos_to_use
 
@@ -40,7 +40,7 @@ def find_videos(
     if data:
         return _from_manifest(recipe, Manifest.open(data))
     if dataset:
-        return _from_known(recipe, dataset), None, f"videos: {find_set(dataset).source}"
+        return _from_known(recipe, dataset), None, f"videos: {_find_set(dataset).source}"
     if num_videos < 0 or (num_videos == 0 and not recipe.schedule.epoch_clips):
         raise UserError(
             f"{recipe.name} counts epochs in passes over the videos; say what they are: --data CSV, "
@@ -72,7 +72,7 @@ def _from_manifest(recipe: Recipe, manifest: Manifest) -> tuple[Videos, Manifest
 
 
 def _from_known(recipe: Recipe, name: str) -> Videos:
-    known, where = find_set(name), recipe.train.validate_on
+    known, where = _find_set(name), recipe.train.validate_on
     num_train, num_val = known.num_train, {"val": known.num_val, "test": known.num_test, "none": 0}[where]
     if where == "val" and not num_val:  # as a run does
         num_val = round(HELD_OUT * num_train)
@@ -88,6 +88,12 @@ def _from_known(recipe: Recipe, name: str) -> Videos:
         num_all=num_all,
         gb=num_all * known.video_mb / 1e3,
     )
+
+
+def _find_set(name: str) -> DataSet:
+    if name not in DATA_SETS:
+        raise unknown_name("data set", name, DATA_SETS, "Others are given with --data or --videos.")
+    return DATA_SETS[name]
 
 
 def _num_bytes(path: Path) -> int:

@@ -10,7 +10,7 @@ from typing import Final
 
 from kinema.training.find_recipe import RECIPES
 
-DATA_SETS: Final[Mapping[str, str]] = {
+DATA_SET_OF: Final[Mapping[str, str]] = {
     "two-stream": "ucf101",
     "two-stream-original": "thumos15",
     "r2plus1d": "kinetics400",
@@ -47,5 +47,5 @@ def data_set_of(recipe: str) -> str:
         recipe: A name of ``RECIPES``.
     """
     assert recipe in RECIPES
-    beginnings = [start for start in DATA_SETS if recipe == start or recipe.startswith(f"{start}-")]
-    return DATA_SETS[max(beginnings, key=len)] if beginnings else ""
+    beginnings = [start for start in DATA_SET_OF if recipe == start or recipe.startswith(f"{start}-")]
+    return DATA_SET_OF[max(beginnings, key=len)] if beginnings else ""

@@ -10,7 +10,7 @@ from pathlib import Path
 from kinema.data.manifest import Manifest, Record
 from kinema.data.sources.files import FileIndex
 from kinema.data.sources.listing import Entry, Listing, class_key
-from kinema.data.sources.table import SOURCES
+from kinema.data.sources.table import DATA_SETS, names_with_lists
 from kinema.errors import UserError, one_of, unknown_name
 from kinema.wording import some_of
 
@@ -44,7 +44,7 @@ def make_manifests(
     """Make the manifests of an official data set.
 
     Args:
-        source: Its name, a key of ``SOURCES``.
+        source: Its name, one of ``names_with_lists``.
         videos: The folder of videos. They are found in the folders and under the names that the lists give, with any
             video extension, or by their name alone; a folder of frames counts as a video.
         annotations: The folder with the official annotation files, which may lie in folders below it.
@@ -58,12 +58,12 @@ def make_manifests(
         UserError: A name is unknown, an annotation file is absent or broken.
         MissingVideosError: Videos are missing and are not to be dropped.
     """
-    one_of("data set", source, SOURCES)
+    one_of("data set", source, names_with_lists())
     one_of("choice for missing videos", missing, ("error", "drop"))
     for folder in (Path(videos), Path(annotations)):
         if not folder.is_dir():
             raise UserError(f"{folder}: no such folder.")
-    listings = [restrict(listing, classes) for listing in SOURCES[source](Path(annotations), Path(videos))]
+    listings = [restrict(listing, classes) for listing in DATA_SETS[source].read(Path(annotations), Path(videos))]
     index = FileIndex(Path(videos), images=any(listing.images for listing in listings))
     made: dict[str, Manifest] = {}
     absent: dict[str, None] = {}  # an ordered set: official splits list the same videos
