@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kinema.evaluation.probe import probe
     from kinema.evaluation.run import evaluate
     from kinema.evaluation.scores import ScoreTable
+    from kinema.evaluation.streams import fuse_streams
     from kinema.evaluation.timeline import timeline
     from kinema.models.action_model import ActionModel
     from kinema.models.cost import cost
@@ -48,6 +49,7 @@ _HOMES = {
     "evaluate": "evaluation.run",
     "features": "evaluation.features",
     "fuse": "evaluation.fusion",
+    "fuse_streams": "evaluation.streams",
     "list_models": "models.names",
     "list_runs": "training.runs",
     "load": "weights.trained",
@@ -80,6 +82,7 @@ __all__ = [  # noqa: RUF022  (the order of a day's work: models, data, training,
     "evaluate",
     "ScoreTable",
     "fuse",
+    "fuse_streams",
     "predict",
     "timeline",
     "features",

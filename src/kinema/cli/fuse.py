@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -14,8 +13,7 @@ from kinema.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kinema.cli.fusion_tables import Fusion
-    from kinema.evaluation.scores import ScoreTable
+    from kinema.evaluation.streams import Fusion
 
 PICTURES = (".png", ".pdf", ".svg")
 
@@ -54,13 +52,14 @@ def fuse(
     """
     from kinema.cli.fusion_tables import fusion_json, print_fusion
     from kinema.cli.score_tables import print_classes
-    from kinema.evaluation.fusion import shares_of
-    from kinema.evaluation.splits import check_splits
+    from kinema.evaluation.streams import fuse_streams
 
-    _check_counts(weights, names, sweep, len(scores))
-    fusion = _fusion(scores, weights, names, average)
-    paths = _fused_paths(fusion.split_names, out) if out else []
-    notes = check_splits(fusion.fused, allow_different=allow_different) if len(fusion.fused) > 1 else []
+    _check_pictures(sweep, len(scores))
+    kind = "" if average == "as-saved" else average
+    streams = [stream_of(word) for word in scores]
+    fusion = fuse_streams(streams, weights, names=names, average=kind, allow_different=allow_different)
+    if out:
+        fusion.files_in(out)  # a folder that cannot be written to is refused before anything is printed
     if json:
         from json import dumps
 
@@ -70,42 +69,29 @@ def fuse(
         for table, name in zip(fusion.fused, fusion.split_names, strict=True):
             if classes and table.num_labelled:
                 print_classes(table, title=f"fused, {name}")
-    for note in notes:
+    for note in fusion.notes:
         print(f"note: {note}", file=sys.stderr)
-    for table, path in zip(fusion.fused, paths, strict=False):  # without --out there are no paths
-        print(f"scores: {table.save(path)}", file=sys.stderr)
-    _sweep(fusion, shares_of(weights, len(scores))[1], sweep)
+    for path in fusion.save(out) if out else []:
+        print(f"scores: {path}", file=sys.stderr)
+    _sweep(fusion, sweep)
 
 
-def _fusion(scores: Sequence[str], weights: Sequence[float], names: Sequence[str], average: str) -> Fusion:
-    """Load the streams, match their splits and fuse each."""
-    from kinema.cli.fusion_tables import Fusion
-    from kinema.cli.score_files import load_streams, stream_names
-    from kinema.evaluation.fusion import combine, shares_of
-    from kinema.evaluation.splits import match_splits, split_name
+def stream_of(word: str) -> str | list[str]:
+    """What one word of the command line names: a file or folder as it is, or several files joined by commas.
 
-    shares = shares_of(weights, len(scores))
-    called = list(names) or stream_names(scores)
-    splits = _line_up(match_splits(load_streams(scores), called), average)
-    fused = [combine(tables, shares) for tables in splits]
-    split_names = [split_name(table, f"split {place}") for place, table in enumerate(fused, start=1)]
-    return Fusion(called, list(weights) or [1.0] * len(scores), splits, fused, split_names)
+    Raises:
+        UserError: A name between the commas is empty.
+    """
+    if Path(word).exists():  # also a file with a comma in its name
+        return word
+    parts = [part.strip() for part in word.split(",")]
+    if not all(parts):
+        raise UserError(f"{word!r} names no file between two commas or at an end.")
+    return parts
 
 
-def _check_counts(weights: Sequence[float], names: Sequence[str], files: Sequence[Path], num_streams: int) -> None:
-    """Refuse before any work what cannot be fused or drawn."""
-    if num_streams < 2:
-        raise UserError(
-            f"fusion needs at least two score tables, {num_streams} given; the accuracies of one are printed by: "
-            "kinema scores show FILE (and those of splits with their mean by: kinema scores average FILE FILE ...)."
-        )
-    if weights and len(weights) != num_streams:
-        raise UserError(
-            f"{num_streams} streams need as many weights, {len(weights)} given; a stream's files for several splits "
-            "are joined by commas or lie in one folder."
-        )
-    if names and len(set(names)) != num_streams:
-        raise UserError(f"--names takes {num_streams} different names, one for each stream; given {', '.join(names)}.")
+def _check_pictures(files: Sequence[Path], num_streams: int) -> None:
+    """Refuse before any work what cannot be drawn."""
     wrong = [str(path) for path in files if path.suffix.lower() not in (*PICTURES, ".csv")]
     if wrong:
         raise UserError(f"--sweep takes files that end in {', '.join(PICTURES)} or .csv; given {', '.join(wrong)}.")
@@ -116,44 +102,16 @@ def _check_counts(weights: Sequence[float], names: Sequence[str], files: Sequenc
         )
 
 
-def _line_up(matched: Sequence[Sequence[ScoreTable]], average: str) -> list[list[ScoreTable]]:
-    """Line up the streams of each split; an error says in which."""
-    from kinema.evaluation.fusion import line_up
-    from kinema.evaluation.splits import split_name
-
-    splits: list[list[ScoreTable]] = []
-    for place, tables in enumerate(matched, start=1):
-        try:
-            splits.append(line_up(tables, average="" if average == "as-saved" else average))
-        except UserError as error:
-            where = f"{split_name(tables[0], f'split {place}')}: " if len(matched) > 1 else ""
-            raise UserError(f"{where}{error}") from None
-    return splits
-
-
-def _fused_paths(split_names: Sequence[str], out: Path) -> list[Path]:
-    """Where the fused scores go: ``out`` itself for one split, else a file for each, named after it."""
-    if len(split_names) == 1:
-        return [out]
-    if out.suffix == ".npz" or out.is_file():
-        raise UserError(f"--out must be a folder for {len(split_names)} splits; given {out}.")
-    names = [re.sub(r"[^\w.-]+", "-", name).strip("-") for name in split_names]
-    is_clear = len(set(names)) == len(names)
-    return [out / f"{name if is_clear else f'{name}-{place}'}-fused.npz" for place, name in enumerate(names, start=1)]
-
-
-def _sweep(fusion: Fusion, chosen: float, files: Sequence[Path]) -> None:
+def _sweep(fusion: Fusion, files: Sequence[Path]) -> None:
     if not files:
         return
-    from kinema.cli.fusion_tables import what_was_averaged
-    from kinema.evaluation.sweep import sweep
     from kinema.report.sweep_plot import plot_sweep, write_sweep
 
-    curve = sweep(fusion.splits, chosen)
+    curve = fusion.sweep()
     weights = " : ".join(f"{weight:g}" for weight in fusion.weights)
     protocols = sorted({str(part.get("protocol", "")) for part in fusion.fused[0].meta["fused"]} - {""})
     videos = fusion.split_names[0] if len(fusion.fused) == 1 else f"mean of {len(fusion.fused)} splits"
-    subject = ", ".join([what_was_averaged(fusion), *protocols, videos])
+    subject = ", ".join([fusion.averaged, *protocols, videos])
     for path in files:
         if path.suffix.lower() == ".csv":
             write_sweep(curve, fusion.names, fusion.split_names, path)

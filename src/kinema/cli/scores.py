@@ -115,18 +115,20 @@ def _print(
     words: Sequence[str], *, is_average: bool, allow_different: bool, classes: bool, json: bool
 ) -> tuple[list[ScoreTable], list[str]]:
     """Print tables; gives them and their names."""
-    from kinema.cli.score_files import load_streams, stream_names, stream_paths
+    from kinema.cli.fuse import stream_of
     from kinema.cli.score_tables import print_classes, print_json, print_tables
+    from kinema.evaluation.score_files import score_paths, stream_names
+    from kinema.evaluation.scores import ScoreTable
     from kinema.evaluation.splits import check_splits, split_name
 
-    tables = [table for stream in load_streams(words) for table in stream]
-    paths = [path for word in words for path in stream_paths(word)]
+    paths = [path for word in words for path in score_paths(stream_of(word))]
+    tables = [ScoreTable.load(path) for path in paths]
     notes: list[str] = []
     if is_average:
         if len(tables) < 2:
             raise UserError(f"an average needs the scores of at least two splits; {len(tables)} given.")
         notes = check_splits(tables, allow_different=allow_different)
-    names = stream_names([str(path) for path in paths])
+    names = stream_names(paths)
     if is_average:
         names = [split_name(table, name) for table, name in zip(tables, names, strict=True)]
     if json:
