@@ -19,8 +19,8 @@ import numpy as np
 
 import kinema
 from kinema import load
+from kinema.data.hold_out import hold_out
 from kinema.data.manifest import Manifest
-from kinema.data.split import hold_out
 from kinema.training.initial import preprocessing_of
 
 SMALL: dict[str, Any] = {

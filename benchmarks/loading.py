@@ -40,7 +40,6 @@ from kinema.data.manifest import Manifest, Record
 from kinema.data.scan import scan
 from kinema.data.transforms import make_augmentation
 from kinema.derived.pack import pack
-from kinema.derived.pack_video import Packing
 from kinema.specs.crop_boxes import Box, short_side_box
 from kinema.specs.data import DataSpec
 from kinema.specs.sampling import make_sampler
@@ -222,9 +221,9 @@ def main() -> None:
             write_clip(Path(scratch) / "moving" / "0.mp4", 250, noise=10)
         manifest = Manifest.open(args.data or Path(scratch))
         chosen = np.linspace(0, len(manifest) - 1, min(args.videos, len(manifest))).astype(int)
-        original, _ = scan(manifest.select(indices=chosen), num_workers=2)
+        original = scan(manifest.select(indices=chosen), num_workers=2).manifest
         begin = time.process_time()
-        made = pack(original, Path(scratch) / "packed", packing=Packing(), num_workers=0)
+        made = pack(original, Path(scratch) / "packed", num_workers=0)
         assert made.manifest is not None
         packed = Manifest.read(made.manifest)
         distance = statistics.mean(key_frame_distance(record.path) for record in original)

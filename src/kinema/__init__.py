@@ -14,6 +14,10 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from kinema.data.manifest import Manifest
+    from kinema.data.scan import scan
+    from kinema.data.split import split
+    from kinema.derived.extract_flow import extract_flow
+    from kinema.derived.pack import pack
     from kinema.evaluation.features import features
     from kinema.evaluation.fusion import fuse
     from kinema.evaluation.predict import predict
@@ -46,6 +50,7 @@ _HOMES = {
     "ScoreTable": "evaluation.scores",
     "build_model": "weights.pretrained",
     "cost": "models.cost",
+    "extract_flow": "derived.extract_flow",
     "evaluate": "evaluation.run",
     "features": "evaluation.features",
     "fuse": "evaluation.fusion",
@@ -55,10 +60,13 @@ _HOMES = {
     "load": "weights.trained",
     "load_recipe": "recipes",
     "open_video": "video.open",
+    "pack": "derived.pack",
     "predict": "evaluation.predict",
     "probe": "evaluation.probe",
     "register_backbone": "models.register",
     "register_module": "models.register",
+    "scan": "data.scan",
+    "split": "data.split",
     "timeline": "evaluation.timeline",
     "train": "training.run",
 }
@@ -74,6 +82,10 @@ __all__ = [  # noqa: RUF022  (the order of a day's work: models, data, training,
     "load",
     "open_video",
     "Manifest",
+    "scan",
+    "split",
+    "pack",
+    "extract_flow",
     "Recipe",
     "load_recipe",
     "train",

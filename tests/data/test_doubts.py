@@ -8,8 +8,8 @@ import pytest
 from kinema.cli.data import split
 from kinema.cli.data_doubts import print_doubts
 from kinema.data.doubts import END_BYTES, class_doubts, copy_doubts, same_content
+from kinema.data.hold_out import far_from_share, hold_out
 from kinema.data.manifest import Manifest, Record
-from kinema.data.split import far_from_share, hold_out
 from kinema.errors import UserError
 
 

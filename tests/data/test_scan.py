@@ -46,7 +46,8 @@ def test_the_backend_is_named_once_by_however_many_threads(folder: Path, caplog:
 
 def test_scan_counts_the_good_and_lists_the_bad(folder: Path) -> None:
     done: list[int] = []
-    counted, bad, _ = scan(manifest_of(folder, *ALL), num_workers=3, progress=done.append)
+    found = scan(manifest_of(folder, *ALL), num_workers=3, progress=done.append)
+    counted, bad = found.manifest, found.bad
     assert {record.video_id: record.num_frames for record in counted} == {
         "ten": 10,
         "seven": 7,
@@ -66,8 +67,8 @@ def test_scan_counts_the_good_and_lists_the_bad(folder: Path) -> None:
 
 def test_the_number_of_workers_changes_nothing(folder: Path) -> None:
     one, many = (scan(manifest_of(folder, *ALL), num_workers=number) for number in (1, 8))
-    assert [str(record) for record in one[0]] == [str(record) for record in many[0]]
-    assert one[1] == many[1]
+    assert [str(record) for record in one.manifest] == [str(record) for record in many.manifest]
+    assert one.bad == many.bad
 
 
 def test_rows_of_one_file_decode_it_once_and_segments_must_lie_inside(folder: Path) -> None:
@@ -77,7 +78,8 @@ def test_rows_of_one_file_decode_it_once_and_segments_must_lie_inside(folder: Pa
         Record("after", "ten.mp4", start=0.4, end=0.6),
     ]
     done: list[int] = []
-    counted, bad, _ = scan(Manifest.from_records(records, classes=[], root=folder), progress=done.append)
+    found = scan(Manifest.from_records(records, classes=[], root=folder), progress=done.append)
+    counted, bad = found.manifest, found.bad
     assert sum(done) == 1
     assert [record.num_frames for record in counted] == [10, 10, 10]
     assert [(video.video_id, video.reason) for video in bad] == [
@@ -86,7 +88,7 @@ def test_rows_of_one_file_decode_it_once_and_segments_must_lie_inside(folder: Pa
 
 
 def test_frame_folders_keep_the_rate_that_the_manifest_knows(folder: Path) -> None:
-    counted, _, _ = scan(manifest_of(folder, "frames", "ten.mp4", fps=12.0))
+    counted = scan(manifest_of(folder, "frames", "ten.mp4", fps=12.0)).manifest
     assert [record.fps for record in counted] == [12.0, 25.0]
 
 
@@ -155,7 +157,8 @@ def test_command_on_a_folder_writes_only_where_told(folder: Path, capsys: pytest
 
 def test_real_difficult_files(shared_data: Path) -> None:
     folder = shared_data / "decode_assets" / "derived"
-    counted, bad, _ = scan(Manifest.open(folder))
+    found = scan(Manifest.open(folder))
+    counted, bad = found.manifest, found.bad
     assert [video.video_id for video in bad] == ["audio_only", "empty", "random_bytes", "truncated_no_moov"]
     frames = {record.video_id: record.num_frames for record in counted}
     assert [frames[f"frames_{number}"] for number in (1, 2, 3, 5)] == [1, 2, 3, 5]

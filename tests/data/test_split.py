@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from kinema.cli.data import split
+from kinema.data.hold_out import hold_out, nearest_subset
 from kinema.data.manifest import Manifest, Record
-from kinema.data.split import hold_out, nearest_subset
 from kinema.errors import UserError
 
 

@@ -32,7 +32,7 @@ def write_set(folder: Path, videos: dict[str, int | bytes]) -> Path:
 
 
 def packed(data: Path | Manifest, out: Path, *, shard_videos: int = 0, url: str = "", **how: int) -> PackResult:
-    return pack(data, out, packing=Packing(**how), shard_videos=shard_videos, url=url, num_workers=0)
+    return pack(data, out, **how, shard_videos=shard_videos, url=url, num_workers=0)
 
 
 def numbers_of(path: str) -> list[int]:

@@ -6,7 +6,7 @@ import torch
 
 from kinema.data.manifest import Manifest
 from kinema.demo.synthetic import make_reversible_shapes
-from kinema.derived.extract_flow import extract
+from kinema.derived.extract_flow import extract_flow
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -33,7 +33,7 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 def flow_of_shapes(shapes: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     """The Farneback flow of ``shapes``: 5 fields each."""
     out = tmp_path_factory.mktemp("flow")
-    result = extract(shapes, out, method="farneback", backend="opencv", num_workers=0)
+    result = extract_flow(shapes, out, method="farneback", backend="opencv", num_workers=0)
     assert result.bad == []
     assert result.manifest is not None
     return Manifest.read(result.manifest)

@@ -18,7 +18,7 @@ from make_videos import numbered_frames, write_video
 from kinema.cli.main import run
 from kinema.data.manifest import Manifest, Record
 from kinema.derived.derive import Advance
-from kinema.derived.extract_flow import extract, store_path
+from kinema.derived.extract_flow import extract_flow, store_path
 from kinema.errors import UserError
 from kinema.video.flow_store import FlowDescription, open_flow_store
 from kinema.video.flow_writer import JPEG_QUALITY
@@ -85,24 +85,24 @@ def test_a_second_run_computes_nothing_and_mends_damage(tmp_path: Path) -> None:
     videos = write_set(tmp_path / "videos", {"one": 1, "six": 6, "twenty": 20})
     told: list[Advance] = []
     how = {"method": "farneback", "backend": "opencv", "num_workers": 0}
-    first = extract(videos, tmp_path / "out", **how, progress=told.append)
+    first = extract_flow(videos, tmp_path / "out", **how, progress=told.append)
     assert (first.num_videos, first.num_found, first.num_fields) == (3, 0, 5 + 19)
     assert sum(step.num_frames for step in told) == 24
     assert sum(step.num_videos for step in told) == 3
     before = stores_of(tmp_path / "out")
     assert len(before) == 3
-    again = extract(videos, tmp_path / "out", **how)
+    again = extract_flow(videos, tmp_path / "out", **how)
     assert (again.num_videos, again.num_found, again.num_fields) == (3, 3, 0)
     store = tmp_path / "out" / "a" / "six.flow.zip"
     store.write_bytes(before["a/six.flow.zip"][:-30])
-    mended = extract(videos, tmp_path / "out", **how)
+    mended = extract_flow(videos, tmp_path / "out", **how)
     assert (mended.num_found, mended.num_fields) == (2, 5)
     assert stores_of(tmp_path / "out") == before
 
 
 def test_a_video_of_one_frame_has_one_field_without_motion(tmp_path: Path) -> None:
     videos = write_set(tmp_path / "videos", {"one": 1})
-    extract(videos, tmp_path / "out", method="farneback", backend="opencv", num_workers=0, kind="video")
+    extract_flow(videos, tmp_path / "out", method="farneback", backend="opencv", num_workers=0, kind="video")
     with open_flow_store(tmp_path / "out" / "a" / "one.flow.mkv") as store:
         assert len(store) == 1
         assert (store.fields_at(np.array([0])) == 128).all()
@@ -122,7 +122,7 @@ def test_frames_that_change_size_are_scaled_to_the_first(tmp_path: Path) -> None
             packet.stream, packet.time_base = stream, Fraction(1, 25)
             packet.pts = packet.dts = number
             file.mux(packet)
-    done = extract(tmp_path / "videos", tmp_path / "out", method="farneback", num_workers=0)
+    done = extract_flow(tmp_path / "videos", tmp_path / "out", method="farneback", num_workers=0)
     assert (done.bad, done.num_fields) == ([], 7)
     with open_flow_store(tmp_path / "out" / "a" / "sizes.flow.zip") as store:
         assert store.size == (48, 64)
@@ -130,11 +130,11 @@ def test_frames_that_change_size_are_scaled_to_the_first(tmp_path: Path) -> None
 
 def test_other_settings_in_the_same_folder_are_refused(tmp_path: Path) -> None:
     videos = write_set(tmp_path / "videos", {"six": 6})
-    extract(videos, tmp_path / "out", method="farneback", backend="opencv", num_workers=0)
+    extract_flow(videos, tmp_path / "out", method="farneback", backend="opencv", num_workers=0)
     with pytest.raises(UserError, match=r"made with bound 20\.0, not 15\.0; give another --out"):
-        extract(videos, tmp_path / "out", method="farneback", backend="opencv", num_workers=0, bound=15)
+        extract_flow(videos, tmp_path / "out", method="farneback", backend="opencv", num_workers=0, bound=15)
     with pytest.raises(UserError, match=r"made with step 1, not 2"):
-        extract(videos, tmp_path / "out", method="farneback", backend="opencv", num_workers=0, step=2)
+        extract_flow(videos, tmp_path / "out", method="farneback", backend="opencv", num_workers=0, step=2)
 
 
 def test_steps_segments_and_sizes(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_steps_segments_and_sizes(tmp_path: Path) -> None:
         Record("part/../x", "a/long.mp4", "a", split="train", start=0.4, end=0.84),
     ]
     manifest = Manifest.from_records(records, classes=["a"], root=videos)
-    done = extract(
+    done = extract_flow(
         manifest, tmp_path / "out", method="farneback", backend="opencv", num_workers=0, step=3, short_side=24
     )
     assert done.manifest is not None
@@ -160,7 +160,7 @@ def test_steps_segments_and_sizes(tmp_path: Path) -> None:
 def test_frames_too_small_for_flow_are_a_bad_video(tmp_path: Path) -> None:
     (tmp_path / "videos" / "a").mkdir(parents=True)
     write_video(tmp_path / "videos" / "a" / "tiny.mp4", numbered_frames(3, height=6, width=8))
-    done = extract(tmp_path / "videos", tmp_path / "out", method="farneback", num_workers=0)
+    done = extract_flow(tmp_path / "videos", tmp_path / "out", method="farneback", num_workers=0)
     assert [(bad.video_id, "too small for flow" in bad.reason) for bad in done.bad] == [("a/tiny", True)]
     assert done.manifest is None
 
@@ -193,7 +193,7 @@ def test_a_full_disk_stops_with_a_message_and_loses_nothing(
 ) -> None:
     videos = write_set(tmp_path / "videos", {"first": 6, "second": 6, "third": 6})
     how = {"method": "farneback", "backend": "opencv", "kind": kind}
-    extract(videos, tmp_path / "good", **how, num_workers=0)
+    extract_flow(videos, tmp_path / "good", **how, num_workers=0)
     opened = Path.open
 
     def full_for_second(path: Path, mode: str = "r", *rest: object, **options: object) -> object:
@@ -206,15 +206,15 @@ def test_a_full_disk_stops_with_a_message_and_loses_nothing(
     with monkeypatch.context() as patched:
         patched.setattr(Path, "open", full_for_second)
         with pytest.raises(UserError, match=r"disk of .*out is full .* 1 of 3 videos is complete.*same command again"):
-            extract(videos, tmp_path / "out", **how, num_workers=0)
+            extract_flow(videos, tmp_path / "out", **how, num_workers=0)
     assert [path.name.split(".")[0] for path in (tmp_path / "out").rglob("*") if path.is_file()] == ["first"]
-    extract(videos, tmp_path / "out", **how, num_workers=0)
+    extract_flow(videos, tmp_path / "out", **how, num_workers=0)
     assert stores_of(tmp_path / "out") == stores_of(tmp_path / "good")
 
 
 def test_a_killed_run_goes_on_and_leaves_the_same_bytes(tmp_path: Path) -> None:
     videos = write_set(tmp_path / "videos", {f"clip{number}": 40 for number in range(6)})
-    extract(videos, tmp_path / "good", method="farneback", backend="opencv", num_workers=2)
+    extract_flow(videos, tmp_path / "good", method="farneback", backend="opencv", num_workers=2)
     words = ["flow", "extract", "--data", str(videos), "--out", str(tmp_path / "out"), *OPTIONS, "--num-workers", "2"]
     process = subprocess.Popen([sys.executable, "-m", "kinema", *words], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 300
@@ -240,7 +240,7 @@ def test_launched_processes_share_the_videos(tmp_path: Path, monkeypatch: pytest
     for rank, expected in ((0, 3), (1, 2)):
         for name, value in (("SLURM_PROCID", rank), ("SLURM_NTASKS", 2), ("SLURM_LOCALID", rank)):
             monkeypatch.setenv(name, str(value))
-        done = extract(videos, tmp_path / "out", method="farneback", backend="opencv", num_workers=0)
+        done = extract_flow(videos, tmp_path / "out", method="farneback", backend="opencv", num_workers=0)
         assert (done.num_videos, done.num_fields) == (expected, 2 * expected)
     assert len(Manifest.read(tmp_path / "out" / "flow.csv")) == 5
 
@@ -254,7 +254,7 @@ def test_a_killed_worker_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr("kinema.derived.extract_flow.extract_video", killed)
     with pytest.raises(UserError, match="killed by signal 9; what is finished is kept"):
-        extract(videos, tmp_path / "out", method="farneback", backend="opencv", num_workers=1)
+        extract_flow(videos, tmp_path / "out", method="farneback", backend="opencv", num_workers=1)
 
 
 def test_a_folder_of_another_data_set_is_refused_before_the_work(tmp_path: Path) -> None:
@@ -262,5 +262,5 @@ def test_a_folder_of_another_data_set_is_refused_before_the_work(tmp_path: Path)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "flow.csv").write_text("video_id,path,label,split\nx,x.mp4,b,train\n")
     with pytest.raises(UserError, match=r"flow.csv lists flow of another data set, with the classes b;.*another --out"):
-        extract(videos, tmp_path / "out", method="farneback", backend="opencv", num_workers=0)
+        extract_flow(videos, tmp_path / "out", method="farneback", backend="opencv", num_workers=0)
     assert not stores_of(tmp_path / "out")

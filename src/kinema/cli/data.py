@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Literal
 from tyro.conf import Positional
 
 from kinema.cli.bad_videos import print_bad
-from kinema.cli.data_doubts import print_doubts, print_manifests, print_shares
+from kinema.cli.data_doubts import print_counts, print_doubts, print_manifests
 from kinema.errors import UserError
 
 if TYPE_CHECKING:
     from kinema.data.manifest import Manifest
-    from kinema.data.scan import Scanned
+    from kinema.data.scan import ScanResult
 
 
 def scan(
@@ -44,25 +44,23 @@ def scan(
     from rich.console import Console
 
     from kinema.data.manifest import Manifest
-    from kinema.data.scan import recounted, without
 
     manifest = Manifest.open(data)
-    manifest.validate(check_files=False)
     target = out or (None if data.is_dir() else data)
     start = time.monotonic()
-    counted, bad, damaged = _scan_with_progress(manifest, num_workers or None)
+    scanned = _scan_with_progress(manifest, num_workers or None)
     seconds = time.monotonic() - start
     Console(stderr=True).print(f"{len(manifest):,} videos in {seconds:.1f} s, {len(manifest) / seconds:.1f} files/s")
-    _print_recounted(recounted(manifest, counted))
+    _print_recounted(scanned.recounted)
     print_doubts(manifest, strict=strict)
-    if strict:
-        bad = [*bad, *damaged]
-    elif damaged:
-        print_bad(damaged, kind="damaged")
+    bad = [*scanned.bad, *(scanned.damaged if strict else [])]
+    if scanned.damaged and not strict:
+        print_bad(scanned.damaged, kind="damaged")
     if bad:
         print_bad(bad)
+    counted = scanned.manifest
     if bad and skip_bad:
-        counted = without(counted, bad)
+        counted = scanned.without_bad(strict=strict)
         Console(stderr=True).print(f"{len(bad):,} bad videos left out, {len(counted):,} are left")
     if target is not None:
         counted.write(target)
@@ -96,17 +94,15 @@ def split(
         into: The split that receives the videos.
         out: The CSV to write; by default NAME-val.csv (or -test.csv) beside the one that was read.
     """
-    from kinema.data.manifest import Manifest
-    from kinema.data.split import hold_out
+    from kinema.data.split import split as split_manifest
 
     if data.is_dir() and out is None:
         raise UserError("say where to write the manifest of a folder: --out FILE.csv")
-    manifest = Manifest.from_folder(data, holdout=0.0) if data.is_dir() else Manifest.read(data)
     target = out or data.with_name(f"{data.stem}-{into}.csv")
-    divided = hold_out(manifest, holdout, seed=seed, by_group=by == "group", into=into)
-    divided.write(target)
-    print_shares(divided, holdout, into=into)
-    print_manifests({target: divided})
+    result = split_manifest(data, holdout, by=by, seed=seed, into=into)
+    result.manifest.write(target)
+    print_counts(result, into=into)
+    print_manifests({target: result.manifest})
 
 
 def _print_recounted(changed: list[str]) -> None:
@@ -119,7 +115,7 @@ def _print_recounted(changed: list[str]) -> None:
         print("\n".join(lines), file=sys.stderr)
 
 
-def _scan_with_progress(manifest: Manifest, num_workers: int | None) -> Scanned:
+def _scan_with_progress(manifest: Manifest, num_workers: int | None) -> ScanResult:
     from rich.console import Console
     from rich.progress import (
         BarColumn,

@@ -10,9 +10,10 @@ from kinema.errors import UserError
 
 if TYPE_CHECKING:
     from kinema.data.manifest import Manifest
+    from kinema.data.split import SplitResult
 
-MAX_SHARES = 30
-"""Of a data set with more classes, only those far from the share asked for are printed."""
+MAX_CLASSES = 30
+"""Of a data set with more classes, only those far from the fraction asked for are printed."""
 
 
 def print_manifests(manifests: dict[Path, Manifest]) -> None:
@@ -42,15 +43,11 @@ def print_doubts(manifest: Manifest, *, strict: bool = False) -> None:
         raise UserError(f"{manifest.name}: scores on it cannot be trusted, see above; --strict refuses it")
 
 
-def print_shares(divided: Manifest, fraction: float, *, into: str) -> None:
+def print_counts(result: SplitResult, *, into: str) -> None:
     """Print how many videos of each class were held out, and a warning where that is far from what was asked for."""
-    from kinema.data.split import class_shares, far_from_share
-
-    shares = class_shares(divided, into=into)
-    if len(shares) <= MAX_SHARES:
-        width = max(len(name) for name, _, _ in shares)
-        for name, left, held in shares:
+    if len(result.counts) <= MAX_CLASSES:
+        width = max(len(name) for name, _, _ in result.counts)
+        for name, left, held in result.counts:
             print(f"  {name:{width}}  train {left:>4,}  {into} {held:>4,}  {held / (left + held):>4.0%}")
-    far = far_from_share(divided, fraction, into=into)
-    if far:
-        print(f"warning: {far}", file=sys.stderr)
+    if result.warning:
+        print(f"warning: {result.warning}", file=sys.stderr)

@@ -43,15 +43,15 @@ def pack(
     """
     from kinema.data.manifest import Manifest
     from kinema.derived.pack import pack as pack_all
-    from kinema.derived.pack_video import Packing
 
-    packing = Packing(short_side=short_side, key_every=key_every, crf=crf)
     manifest = Manifest.open(data)
     with video_bar(manifest, "packing") as advance:
         result = pack_all(
             manifest,
             out,
-            packing=packing,
+            short_side=short_side,
+            key_every=key_every,
+            crf=crf,
             shard_videos=shard_videos,
             url=url,
             num_workers=num_workers,

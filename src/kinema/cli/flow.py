@@ -45,11 +45,11 @@ def extract(
         device: auto (all GPUs there are), cpu, cuda or cuda:N.
     """
     from kinema.data.manifest import Manifest
-    from kinema.derived.extract_flow import extract as extract_all
+    from kinema.derived.extract_flow import extract_flow
 
     manifest = Manifest.open(data)
     with video_bar(manifest, "flow", step=step) as advance:
-        result = extract_all(
+        result = extract_flow(
             manifest,
             out,
             method=method,

@@ -13,8 +13,8 @@ from collections import Counter
 from pathlib import Path
 
 from kinema.data.classes_file import is_classes_file
+from kinema.data.hold_out import HOLDOUT, hold_out_of_unsplit
 from kinema.data.manifest_table import ManifestTable, Record
-from kinema.data.split import HOLDOUT, hold_out_of_unsplit
 from kinema.data.validate import class_problems, problems_error
 from kinema.errors import UserError
 from kinema.wording import some_of

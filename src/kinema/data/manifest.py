@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Self
 
 from kinema.data.folder import read_folder
+from kinema.data.hold_out import HOLDOUT
 from kinema.data.manifest_csv import read_manifest
 from kinema.data.manifest_table import ManifestTable, Record
 from kinema.data.manifest_writer import write_manifests
-from kinema.data.split import HOLDOUT
 from kinema.data.validate import find_problems, problems_error
 from kinema.errors import UserError
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -48,31 +50,50 @@ class Measured(NamedTuple):
     num_damaged: int
 
 
-class Scanned(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class ScanResult:
     """What a scan found.
 
     Attributes:
         manifest: With ``num_frames``, ``fps`` and ``damaged`` filled in; rows of bad videos keep what they had.
         bad: Videos that cannot be decoded, and segments that begin after their video's end.
         damaged: Videos of which some frames are damaged; they can be read, the same way each time.
+        recounted: Sentences about videos that had another number of frames before: cut short, or exchanged.
     """
 
     manifest: Manifest
     bad: list[BadVideo]
     damaged: list[BadVideo]
+    recounted: list[str]
+
+    def without_bad(self, *, strict: bool = False) -> Manifest:
+        """The manifest without the videos that cannot be read, and with ``strict`` without damaged ones.
+
+        Raises:
+            UserError: Nothing is left.
+        """
+        return without(self.manifest, [*self.bad, *(self.damaged if strict else [])])
 
 
-def scan(manifest: Manifest, num_workers: int | None = None, *, progress: Progress | None = None) -> Scanned:
-    """Decode every file of a manifest from beginning to end.
+def scan(
+    data: str | Path | Manifest, num_workers: int | None = None, *, progress: Progress | None = None
+) -> ScanResult:
+    """Decode every file of a data set from beginning to end, count frames, and find what cannot be read.
 
     A file that several rows name is decoded once. Frame folders carry no frame rate and keep the manifest's.
 
     Args:
-        manifest: What to scan.
+        data: A manifest, its CSV, or a folder of videos.
         num_workers: How many files to decode at once; as many as there are cores by default. These are threads:
             decoding leaves Python's lock.
         progress: Called after each file.
+
+    Raises:
+        UserError: The manifest is wrong in itself.
+        StorageError: Remote storage does not answer.
     """
+    manifest = Manifest.open(data)
+    manifest.validate(check_files=False)
     records = list(manifest)
     answers = _for_each(_paths(records), _measure, num_workers, progress)
     frames = np.array([record.num_frames for record in records], np.int64)
@@ -94,10 +115,11 @@ def scan(manifest: Manifest, num_workers: int | None = None, *, progress: Progre
         if answer.num_damaged:
             reason = f"{answer.num_damaged:,} of {answer.num_frames:,} frames are damaged"
             damaged.append(BadVideo(record.video_id, record.path, reason))
-    return Scanned(manifest.with_counts(frames, fps, num_damaged), bad, damaged)
+    counted = manifest.with_counts(frames, fps, num_damaged)
+    return ScanResult(counted, bad, damaged, _recounted(manifest, counted))
 
 
-def recounted(before: Manifest, after: Manifest) -> list[str]:
+def _recounted(before: Manifest, after: Manifest) -> list[str]:
     """List the videos for which a scan found another number of frames than the manifest had: cut short, or exchanged.
 
     Args:

@@ -79,7 +79,7 @@ class _VideoTask:
         send(Done(number, num_fields))
 
 
-def extract(
+def extract_flow(
     data: str | Path | Manifest,
     out: str | Path,
     *,

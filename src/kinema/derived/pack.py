@@ -83,13 +83,15 @@ def pack(
     data: str | Path | Manifest,
     out: str | Path,
     *,
-    packing: Packing,
+    short_side: int = 256,
+    key_every: int = 8,
+    crf: int = 20,
     shard_videos: int = 0,
     url: str = "",
     num_workers: int | None = None,
     progress: Callable[[Advance], None] | None = None,
 ) -> PackResult:
-    """Pack every video of a data set.
+    """Re-encode every video of a data set for fast reading at any frame, with a manifest to train on.
 
     Files and archives appear when they are complete, and those that an earlier run has finished stay as they are, so
     the same call again goes on after a stop. Several manifests of one data set, such as official splits, may be packed
@@ -100,7 +102,9 @@ def pack(
     Args:
         data: A manifest, its CSV, or a folder of class folders.
         out: Folder for the packed videos and their manifest.
-        packing: Size, key frames, quality.
+        short_side: Largest shorter side in pixels, an even number; smaller videos keep theirs, and with 0 all do.
+        key_every: Most frames from one key frame to the next; fewer read faster and take more room.
+        crf: x264's constant rate factor, 0 (lossless) to 51.
         shard_videos: Videos in each tar archive; 0 writes a file for each video.
         url: Where the folder will be copied to, such as ``s3://bucket/ucf101``; a second manifest points there.
         num_workers: Processes; 0 works in this one, None takes one for each core.
@@ -110,6 +114,7 @@ def pack(
         UserError: What is given is wrong, ``out`` holds videos packed otherwise, or the disk is full.
     """
     start = time.monotonic()
+    packing = Packing(short_side=short_side, key_every=key_every, crf=crf)
     manifest, out = Manifest.open(data), Path(out)
     manifest.validate(check_files=False)
     _check(manifest, out, shard_videos, url)

@@ -29,7 +29,7 @@ CPU_BATCH, GPU_BATCH = 8, 64
 
 @dataclass(frozen=True, kw_only=True)
 class Extraction:
-    """What is extracted from every video; see ``kinema.derived.extract_flow.extract``."""
+    """What is extracted from every video; see ``kinema.extract_flow``."""
 
     method: str
     backend: str

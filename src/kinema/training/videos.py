@@ -10,8 +10,8 @@ import numpy as np
 
 from kinema.data.dataset import open_record
 from kinema.data.doubts import class_doubts, copy_doubts
+from kinema.data.hold_out import far_from_share, hold_out
 from kinema.data.scan import BadVideo, bad_videos_error, check
-from kinema.data.split import far_from_share, hold_out
 from kinema.errors import UserError, VideoError
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kinema.data.folder import SPLIT_FOLDERS
+from kinema.data.hold_out import HOLDOUT, hold_out_of_unsplit
 from kinema.data.manifest import Manifest, Record
 from kinema.data.sources.make import MissingVideosError
 from kinema.data.sources.own_labels import name_classes
 from kinema.data.sources.own_places import VideoPlaces, video_ids
 from kinema.data.sources.own_table import Table, read_table
-from kinema.data.split import HOLDOUT, hold_out_of_unsplit
 from kinema.data.validate import find_problems, problems_error
 from kinema.errors import UserError, one_of
 from kinema.wording import some_of
