@@ -119,16 +119,9 @@ def pack(
     manifest.validate(check_files=False)
     _check(manifest, out, shard_videos, url)
     out.mkdir(parents=True, exist_ok=True)
-    rank, world = share_from_outside()
     name = manifest_name(manifest, "packed.csv")
-    if shard_videos:
-        shards = plan_shards(manifest, out, Path(name).stem, shard_videos)[rank::world]
-        records = tuple(manifest[row] for shard in shards for row in shard.rows)
-        task: ShardTask | _FileTask = ShardTask(shards, records, out, packing)
-        num_tasks = len(shards)
-    else:
-        records = tuple(manifest)[rank::world]
-        task, num_tasks = _FileTask(records, out, packing), len(records)
+    task, num_tasks = _task(manifest, out, packing, Path(name).stem, shard_videos)
+    records = task.records
     if num_workers is None:
         num_workers = cores_to_use()
     done, num_frames = derive(task, num_tasks, records, out, what="packing", num_workers=num_workers, progress=progress)
@@ -143,6 +136,19 @@ def pack(
     num_found = sum(answer.found for answer in done.values())
     seconds = time.monotonic() - start
     return PackResult(written, remote, bad, len(done) - len(bad), num_found, num_frames, seconds)
+
+
+def _task(
+    manifest: Manifest, out: Path, packing: Packing, name: str, shard_videos: int
+) -> tuple[ShardTask | _FileTask, int]:
+    """The work of this process on its part of the videos, and into how many pieces it falls."""
+    rank, world = share_from_outside()
+    if not shard_videos:
+        records = tuple(manifest)[rank::world]
+        return _FileTask(records, out, packing), len(records)
+    shards = plan_shards(manifest, out, name, shard_videos)[rank::world]
+    records = tuple(manifest[row] for shard in shards for row in shard.rows)
+    return ShardTask(shards, records, out, packing), len(shards)
 
 
 def _check(manifest: Manifest, out: Path, shard_videos: int, url: str) -> None:
