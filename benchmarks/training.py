@@ -45,10 +45,12 @@ def measure(engine: Engine, recipe: Recipe, steps: int, rounds: int) -> tuple[li
         pixels = torch.randint(256, (batch, frames, side, side, 3), dtype=torch.uint8).permute(0, 4, 1, 2, 3)
         labels = torch.arange(batch) % len(videos.classes)
         optimizer = build_optimizer(run.model, recipe.optim)
-        ready = to_clip(pixels, run.preprocessing, engine.device), labels.to(engine.device)
+        ready = to_clip(pixels, run.task.preprocessing, engine.device), labels.to(engine.device)
         clock = time.perf_counter if engine.device.type == "cuda" else time.process_time  # not what others compute here
         times = []
-        with display.running(run):
+        with display.running(
+            recipe, run.position, steps_per_epoch=run.steps_per_epoch, score_names=run.task.train_scores
+        ):
             for number in range(rounds + 1):
                 seconds = {}
                 for kind in ("bare", "loop") if number % 2 else ("loop", "bare"):
@@ -59,7 +61,7 @@ def measure(engine: Engine, recipe: Recipe, steps: int, rounds: int) -> tuple[li
                         loop_steps(run, Batch(pixels, labels, labels), steps=steps)
                     seconds[kind] = (clock() - start) / steps
                 times.append((seconds["bare"], seconds["loop"]))
-        own = fastest(lambda: network_input(pixels, run.preprocessing, engine.device), engine.device, clock)
+        own = fastest(lambda: network_input(pixels, run.task.preprocessing, engine.device), engine.device, clock)
         for parameter in run.model.parameters():
             parameter.grad = torch.ones_like(parameter)
         own += fastest(lambda: engine.clip_gradients(run.network, run.optimizer, 5.0), engine.device, clock)

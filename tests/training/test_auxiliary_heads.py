@@ -11,7 +11,7 @@ from kinema import build_model, load
 from kinema.data.manifest import Manifest
 from kinema.models.action_model import TrainingScores
 from kinema.specs.recipe import Recipe
-from kinema.training.objective import Objective, mix
+from kinema.training.objective import Mixture, Objective
 from kinema.training.run import train
 
 WITH = {"aux": True}
@@ -21,7 +21,7 @@ def test_their_losses_count_three_tenths() -> None:
     torch.manual_seed(0)
     logits, first, second = torch.randn(3, 6, 4).unbind()
     labels = torch.tensor([0, 1, 2, 3, 0, 1])
-    plain = mix(torch.zeros(6, 1), labels, alpha=0, rng=np.random.default_rng(0))
+    plain = Mixture(torch.zeros(6, 1), labels, labels, 1.0)
     head, *sides = [functional.cross_entropy(given, labels, reduction="sum") for given in (logits, first, second)]
     found = Objective()(TrainingScores(logits, (first, second)), plain)
     torch.testing.assert_close(found, head + 0.3 * sides[0] + 0.3 * sides[1])
@@ -38,7 +38,7 @@ def test_one_step_moves_all_three_heads() -> None:
     scores = model(clips)
     assert isinstance(scores, TrainingScores)
     assert [given.shape for given in (scores.logits, *scores.auxiliary)] == [(2, 4)] * 3
-    Objective()(scores, mix(clips, labels, alpha=0, rng=np.random.default_rng(0))).backward()
+    Objective()(scores, Mixture(clips, labels, labels, 1.0)).backward()
     found = {key: parameter.grad.clone() for key, parameter in model.named_parameters()}
     assert all(gradient.abs().max() > 0 for gradient in found.values())
 

@@ -4,7 +4,6 @@ import io
 import re
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -12,6 +11,7 @@ from rich.console import Console
 from kinema.specs.recipe import Recipe
 from kinema.training import display as display_module
 from kinema.training.display import Display, describe
+from kinema.training.position import Position
 
 ROW = {"epoch": 4, "train_loss": 1.25, "train_top1": 0.5, "clips_per_sec": 8.0, "wait_share": 0.25, "seconds": 3.0}
 
@@ -24,10 +24,10 @@ def test_bar_fits_the_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
         "Console",
         lambda **_: Console(file=screen, force_terminal=True, width=width, color_system=None, legacy_windows=False),
     )
-    position = SimpleNamespace(epoch=11, step_in_epoch=0, sums=[1234.5, 500.0, 1000.0], spent=[0.0] * 4)
+    position = Position(epoch=11, sums=[1234.5, 500.0, 1000.0])
     recipe = Recipe(name="x").with_fields({"schedule.epochs": 196})
     display = Display(tmp_path, main=True)
-    with display.running(SimpleNamespace(position=position, steps_per_epoch=470, recipe=recipe)):
+    with display.running(recipe, position, steps_per_epoch=470, score_names=["top1"]):
         display.start_epoch(position)
         with display.waiting():
             time.sleep(0.05)

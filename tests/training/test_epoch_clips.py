@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from inside_run import act_in_steps
 
 from kinema.data.manifest import Manifest
 from kinema.specs.recipe import Recipe
-from kinema.training import loop
 from kinema.training.batches import RunOrder, steps_per_epoch
+from kinema.training.position import Position
 from kinema.training.run import train
-from kinema.training.state import Position
 from kinema.training.stopping import TrainingStopped
 from kinema.weights import checkpoint as checkpoint_file
 
@@ -35,7 +35,7 @@ def test_a_run_can_be_entered_at_any_step(
 ) -> None:
     changes = {"schedule.epoch_clips": epoch_clips, "train.batch_size": batch_size, "schedule.epochs": 3}
     recipe = tiny_recipe.with_fields(changes)
-    steps = steps_per_epoch(twelve, recipe, 1)
+    steps = steps_per_epoch(len(twelve), recipe, 1)
     assert (steps - 1) * batch_size < epoch_clips <= steps * batch_size
     whole = list(RunOrder(twelve, recipe, Position(), rank=0, world=1))
     assert len(whole) == 3 * steps
@@ -53,18 +53,16 @@ def test_resuming_around_the_borders_of_passes(
     recipe = tiny_recipe.with_fields(TWELVE)
     whole = train(data=twelve, recipe=recipe, out=tmp_path / "whole", quiet=True)
     assert [row["epoch"] for row in whole.history] == [1, 2]
-    original, stops = loop.train_step, iter([2, 3, 5])
+    stops = iter([2, 3, 5])
     stop_at = next(stops)
 
-    def step(run, batch):
+    def stop(run, batch, sums):
         nonlocal stop_at
         assert len(batch.labels) == 5
-        sums = original(run, batch)
         if run.position.num_steps + 1 == stop_at:
             run.stop.signal, stop_at = signal.SIGTERM, next(stops, 0)
-        return sums
 
-    monkeypatch.setattr(loop, "train_step", step)
+    act_in_steps(monkeypatch, after=stop)
     with pytest.raises(TrainingStopped):
         train(data=twelve, recipe=recipe, out=tmp_path / "parts", quiet=True)
     for _ in range(2):

@@ -9,16 +9,15 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
+from inside_run import act_in_steps, act_in_validation, act_when_saving, change_input, look_like_an_accelerator
 from test_resume import Whole, assert_same_state, record_steps, timeless
 
 from kinema.data.manifest import Manifest
 from kinema.errors import UserError, VideoError
 from kinema.specs.recipe import Recipe
-from kinema.training import loop
 from kinema.training.batches import RunOrder
-from kinema.training.display import Display
+from kinema.training.position import Position
 from kinema.training.run import train
-from kinema.training.state import Position
 from kinema.weights import checkpoint as checkpoint_file
 
 
@@ -44,15 +43,10 @@ def test_a_loss_that_is_no_number_is_traced_to_its_clips(
     shapes: Manifest, tiny_recipe: Recipe, run_folder: Path, monkeypatch: pytest.MonkeyPatch, accelerator: bool
 ) -> None:
     """The second epoch's third step; an accelerator is looked at only later, and the step is known all the same."""
-    original, steps = loop.network_input, itertools.count()
-
-    def broken(*args, **kwargs):
-        clips = original(*args, **kwargs)
-        return clips * math.nan if next(steps) == 7 else clips
-
-    monkeypatch.setattr(loop, "network_input", broken)
+    steps = itertools.count()
+    change_input(monkeypatch, lambda clips: clips * math.nan if next(steps) == 7 else clips)
     if accelerator:
-        monkeypatch.setattr(loop, "_looks", lambda run, last, wanted: last)
+        look_like_an_accelerator(monkeypatch)
     done = record_steps(monkeypatch)
     with pytest.raises(UserError, match=r"the loss is nan in epoch 2, step 3 \(\d\.\d+ in the step before\)") as caught:
         train(data=shapes, recipe=tiny_recipe, out=run_folder, quiet=True)
@@ -71,16 +65,13 @@ def test_weights_that_overflow_are_not_saved(
     shapes: Manifest, tiny_recipe: Recipe, run_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The last step of an epoch: its loss is fine, and no other step follows that would show it."""
-    original = loop.train_step
 
-    def overflowing(run, batch):
-        sums = original(run, batch)
+    def overflowing(run, batch, sums):
         if run.position.num_steps == 4:
             next(run.model.parameters()).data[0] = math.inf
-        return sums
 
-    monkeypatch.setattr(loop, "train_step", overflowing)
-    monkeypatch.setattr(loop, "validate", lambda run: pytest.fail("validated a broken network"))
+    act_in_steps(monkeypatch, after=overflowing)
+    act_in_validation(monkeypatch, lambda validate: pytest.fail("validated a broken network"))
     with pytest.raises(UserError, match="weights are no longer finite after epoch 1, step 5"):
         train(data=shapes, recipe=tiny_recipe, out=run_folder, quiet=True)
     assert steps_saved(run_folder) == 0
@@ -94,17 +85,15 @@ def test_a_video_that_disappears(
     training = shapes.select("train")
     (_, row, _), *_ = list(RunOrder(training, tiny_recipe, Position(), rank=0, world=1))[7]
     video = Path(training.root) / training[row].path
-    original = loop.train_step
 
     def loses_a_file(run, batch):
         if run.position.num_steps == 5:
             video.rename(video.with_suffix(".away"))
-        return original(run, batch)
 
     expected = rf"{training[row].video_id}.*\(video {training[row].video_id}\); .*continue with: kinema train --resume"
     try:
         with monkeypatch.context() as patched:
-            patched.setattr(loop, "train_step", loses_a_file)
+            act_in_steps(patched, before=loses_a_file)
             with pytest.raises(VideoError, match=expected):
                 train(data=shapes, recipe=tiny_recipe, out=run_folder, quiet=True)
         with pytest.raises(VideoError, match=expected):
@@ -120,19 +109,19 @@ def test_a_validation_video_that_disappears(
 ) -> None:
     """In the second epoch: the steps are saved, and a resumed run comes straight back to the validation."""
     video = Path(shapes.select("val")[0].path)
-    original = loop.validate
+    epochs = itertools.count()
 
-    def without_it(run):
-        if run.position.epoch == 0:
-            return original(run)
+    def without_it(validate):
+        if next(epochs) == 0:
+            return validate()
         video.rename(video.with_suffix(".away"))
         try:
-            return original(run)
+            return validate()
         finally:
             video.with_suffix(".away").rename(video)
 
     with monkeypatch.context() as patched:
-        patched.setattr(loop, "validate", without_it)
+        act_in_validation(patched, without_it)
         with pytest.raises(UserError, match=rf"{video.name}.*\nonce it is repaired, continue with: kinema train --res"):
             train(data=shapes, recipe=tiny_recipe, out=run_folder, quiet=True)
     assert steps_saved(run_folder) == 10
@@ -153,17 +142,11 @@ def no_file_over(num_bytes: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("owner", "part", "num_bytes", "steps", "message"),
+    ("part", "num_bytes", "steps", "message"),
     [
-        (loop, "save_last", 50_000, 0, r"last\.ckpt could not be written \(.*\); the earlier file is unchanged"),
-        (loop, "save_best", 50_000, 5, r"best\.ckpt could not be written"),
-        (
-            Display,
-            "write_numbers",
-            10,
-            5,
-            "the numbers of epoch 1 could not be written .*; make room and continue with",
-        ),
+        ("last", 50_000, 0, r"last\.ckpt could not be written \(.*\); the earlier file is unchanged"),
+        ("best", 50_000, 5, r"best\.ckpt could not be written"),
+        ("numbers", 10, 5, "the numbers of epoch 1 could not be written .*; make room and continue with"),
     ],
 )
 def test_a_full_disk(
@@ -172,21 +155,17 @@ def test_a_full_disk(
     tiny_recipe: Recipe,
     run_folder: Path,
     monkeypatch: pytest.MonkeyPatch,
-    owner: object,
     part: str,
     num_bytes: int,
     steps: int,
     message: str,
 ) -> None:
-    original = getattr(owner, part)
-
-    def on_a_full_disk(*args):
-        position = getattr(args[-1], "position", args[-1])
+    def on_a_full_disk(position, write):
         with no_file_over(num_bytes) if position.num_steps else nullcontext():
-            original(*args)
+            write()
 
     with monkeypatch.context() as patched:
-        patched.setattr(owner, part, on_a_full_disk)
+        act_when_saving(patched, part, on_a_full_disk)
         with pytest.raises(UserError, match=message):
             train(data=shapes, recipe=tiny_recipe, out=run_folder, quiet=True)
     assert steps_saved(run_folder) == steps

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from inside_run import act_in_steps, running
 from torch.nn import functional
 
 from kinema import build_model
@@ -26,7 +27,7 @@ from kinema.training.engine import Engine, Hardware
 from kinema.training.fc_gather import GatheredNetwork
 from kinema.training.initial import preprocessing_of
 from kinema.training.launch import launch
-from kinema.training.loop import fit, train_step
+from kinema.training.loop import fit
 from kinema.training.state import Run, restore
 from kinema.weights import checkpoint as checkpoint_file
 
@@ -90,7 +91,7 @@ def narrow_run(engine: Engine, recipe: Recipe, videos: Manifest, folder: Path) -
     training, validation = videos.select("train"), videos.select("val")
     with pytest.MonkeyPatch.context() as patched:
         answer = narrow_vgg(recipe.train.dropout), preprocessing_of(recipe.data, Preprocessing())
-        patched.setattr("kinema.training.assemble.starting_model", lambda *_, **__: answer)
+        patched.setattr("kinema.training.classification.starting_model", lambda *_, **__: answer)
         return assemble(engine, recipe, folder=folder, training=training, validation=validation, display=display)
 
 
@@ -98,13 +99,12 @@ def finished(run: Run, *, stop_after: int = 0) -> dict[str, Any]:
     """Train to the end, or ask for a stop after so many steps."""
     steps = []
 
-    def step(run: Run, batch: Batch) -> torch.Tensor:
-        steps.append(train_step(run, batch))
+    def stop(run: Run, batch: Batch, sums: torch.Tensor) -> None:
+        steps.append(sums)
         run.stop.signal = signal.SIGTERM if len(steps) == stop_after else 0
-        return steps[-1]
 
-    with pytest.MonkeyPatch.context() as patched, run.display.running(run):
-        patched.setattr("kinema.training.loop.train_step", step)
+    with pytest.MonkeyPatch.context() as patched, running(run):
+        act_in_steps(patched, after=stop)
         assert fit(run) == (signal.SIGTERM if stop_after else 0)
     run.engine.gather(None)  # the main process has written its files
     history = [{name: row[name] for name in ("train_loss", "train_top1", "val_loss")} for row in run.position.history]

@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+from inside_run import act_in_validation
 
 from kinema.cli.main import run as command
 from kinema.data.manifest import Manifest
 from kinema.specs.recipe import Recipe
-from kinema.training import loop
 from kinema.training.batches import steps_per_epoch, with_enough_steps
 from kinema.training.run import train
 from kinema.training.runs import list_runs
@@ -19,16 +19,15 @@ from kinema.weights import checkpoint as checkpoint_file
 @pytest.mark.parametrize("world", [1, 2])
 def test_enough_steps(tiny_recipe: Recipe, num_videos: int, world: int) -> None:
     recipe = tiny_recipe.with_fields({"schedule.epochs": 20, "schedule.min_steps": 200, "train.batch_size": 16})
-    videos = range(num_videos)
-    own = 20 * steps_per_epoch(videos, recipe, world)
-    longer = with_enough_steps(videos, recipe, world)
-    steps = 20 * steps_per_epoch(videos, longer, world)
+    own = 20 * steps_per_epoch(num_videos, recipe, world)
+    longer = with_enough_steps(num_videos, recipe, world)
+    steps = 20 * steps_per_epoch(num_videos, longer, world)
     if own >= 200:
         assert longer == recipe
     else:
         assert steps == 200
         assert longer == recipe.with_fields({"schedule.epoch_clips": 160})
-    assert with_enough_steps(videos, longer, world) == longer
+    assert with_enough_steps(num_videos, longer, world) == longer
 
 
 def test_a_short_run_is_lengthened_and_says_so(shapes: Manifest, tiny_recipe: Recipe, run_folder: Path) -> None:
@@ -59,7 +58,7 @@ def test_of_equal_scores_the_smaller_loss_is_kept(
     """On five validation videos most epochs score the same; the earliest of them is hardly the best."""
     top1, losses = [0.6, 0.8, 0.8, 0.8, 0.6], [0.9, 0.7, 0.5, 0.6, 0.1]
     answers = iter([{"loss": loss, "top1": right} for loss, right in zip(losses, top1, strict=True)])
-    monkeypatch.setattr(loop, "validate", lambda run: next(answers))
+    act_in_validation(monkeypatch, lambda validate: next(answers))
     rows = [row for row, record in enumerate(shapes) if record.split != "test"][::6]
     recipe = tiny_recipe.with_fields({"schedule.epochs": 5})
     result = train(data=shapes.select(indices=rows), recipe=recipe, out=tmp_path / "run", quiet=True)

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 import torch
+from inside_run import act_in_steps, act_in_validation, act_when_saving
 from test_resume import assert_same_state, timeless
 
 from kinema.data.manifest import Manifest
 from kinema.specs.recipe import Recipe
-from kinema.training import loop, validate
 from kinema.training.directory import read_metrics
 from kinema.training.run import train
 
@@ -62,14 +62,7 @@ def die() -> None:
 
 
 def in_a_step() -> None:
-    original = loop.train_step
-
-    def step(run, batch):
-        if run.position.num_steps == 2:
-            die()
-        return original(run, batch)
-
-    loop.train_step = step
+    act_in_steps(pytest.MonkeyPatch(), before=lambda run, batch: die() if run.position.num_steps == 2 else None)
 
 
 def while_saving() -> None:
@@ -88,20 +81,15 @@ def while_saving() -> None:
 
 
 def while_validating() -> None:
-    def score(*args, **kwargs):
-        die()
-
-    validate.score_dataset = score
+    act_in_validation(pytest.MonkeyPatch(), lambda validate: die())
 
 
 def between_best_and_last() -> None:
-    original = loop.save_best
-
-    def save(run):
-        original(run)
+    def save(run, write):
+        write()
         die()
 
-    loop.save_best = save
+    act_when_saving(pytest.MonkeyPatch(), "best", save)
 
 
 def assert_as_if_nothing_had_happened(folder: Path, whole: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from inside_run import act_in_steps
 from own_parts import difference_model, forgotten_afterwards, whole_model
 from torch import nn
 
@@ -19,7 +20,6 @@ from kinema.cli.main import run as command
 from kinema.data.manifest import Manifest
 from kinema.errors import CheckpointError, UserError
 from kinema.specs.recipe import Recipe
-from kinema.training import loop
 from kinema.training.initial import starting_model
 from kinema.training.run import TrainResult, train
 from kinema.training.stopping import TrainingStopped
@@ -105,16 +105,15 @@ def test_resumed_bit_for_bit(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    original, steps = loop.train_step, []
+    steps = []
 
     def stopping(run, batch):
         steps.append(run)
         if len(steps) == 3:
             run.stop.signal = signal.SIGTERM
-        return original(run, batch)
 
     with monkeypatch.context() as patched:
-        patched.setattr(loop, "train_step", stopping)
+        act_in_steps(patched, before=stopping)
         with pytest.raises(TrainingStopped):
             train(difference_model, shapes, recipe=tiny_recipe, out=tmp_path / "run", quiet=True)
     with pytest.raises(CheckpointError, match=r"no code to build it: give the object, kinema\.train\(model, resume"):

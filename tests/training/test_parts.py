@@ -1,6 +1,5 @@
 """The parts of a training step, each against an obvious computation: groups, freezing, loss, mixup, average."""
 
-from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,11 +11,14 @@ from torch.nn import functional
 from kinema import build_model
 from kinema.errors import UserError
 from kinema.specs.recipe import OptimSpec, Recipe
-from kinema.training.assemble import _with_synchronised_norms
+from kinema.training.assemble import with_synchronised_norms
 from kinema.training.average import WeightAverage
 from kinema.training.memory import automatic_batch, largest_fitting
-from kinema.training.objective import Objective, mix
+from kinema.training.objective import Mixture, Objective, draw_blend
 from kinema.training.parameters import build_optimizer, freeze, parameter_groups, set_rate, training_mode
+
+BLANK = SimpleNamespace(blank_loss=lambda model, clips: model(clips).sum())
+"""A task of which only the loss of blank clips is asked."""
 
 
 def tiny_model() -> nn.Module:
@@ -106,7 +108,7 @@ def test_loss_is_torch_cross_entropy() -> None:
     torch.manual_seed(1)
     logits, labels = torch.randn(6, 4), torch.tensor([0, 1, 2, 3, 0, 1])
     weights = torch.tensor([1.0, 2.0, 0.5, 0.5])
-    plain = mix(torch.zeros(6, 1), labels, alpha=0, rng=np.random.default_rng(0))
+    plain = Mixture(torch.zeros(6, 1), labels, labels, 1.0)
     smoothed = (0.9 * functional.one_hot(labels, 4) + 0.1 / 4) * -logits.log_softmax(1)
     torch.testing.assert_close(Objective(label_smoothing=0.1)(logits, plain), smoothed.sum())
     weighted = -(logits.log_softmax(1)[torch.arange(6), labels] * weights[labels]).sum()
@@ -117,13 +119,15 @@ def test_mixup_blends_clips_and_loss_alike() -> None:
     """With a linear network, the loss of a blend is the blend of the cross-entropies of its two labels."""
     torch.manual_seed(2)
     clips, labels = torch.randn(5, 3, 2, 4, 4), torch.tensor([0, 1, 2, 3, 0])
-    mixture = mix(clips, labels, alpha=0.5, rng=np.random.default_rng(3))
-    assert 0 < mixture.share < 1
-    partners = [next(j for j in range(5) if blend_of(clips, i, j, mixture.share, mixture.clips[i])) for i in range(5)]
+    blend = draw_blend(5, alpha=0.5, rng=np.random.default_rng(3))
+    assert blend is not None
+    mixture = blend.mix(clips, labels, clips[blend.partners], labels[blend.partners])
+    assert 0 < mixture.weight < 1
+    partners = [next(j for j in range(5) if blend_of(clips, i, j, mixture.weight, mixture.clips[i])) for i in range(5)]
     assert sorted(partners) == list(range(5))
     assert mixture.partners.tolist() == labels[partners].tolist()
     logits = torch.randn(5, 4)
-    target = mixture.share * functional.one_hot(labels, 4) + (1 - mixture.share) * functional.one_hot(
+    target = mixture.weight * functional.one_hot(labels, 4) + (1 - mixture.weight) * functional.one_hot(
         mixture.partners, 4
     )
     torch.testing.assert_close(Objective()(logits, mixture), functional.cross_entropy(logits, target, reduction="sum"))
@@ -137,10 +141,12 @@ def test_smoothing_class_weights_and_mixup_together() -> None:
     """Each of a blend's two labels is smoothed and weighed by itself, as torch defines it for a single label."""
     torch.manual_seed(4)
     logits, labels, weights = torch.randn(6, 4), torch.tensor([0, 1, 2, 3, 0, 1]), torch.tensor([1.0, 2.0, 0.5, 0.5])
-    mixture = mix(torch.zeros(6, 1), labels, alpha=0.5, rng=np.random.default_rng(5))
+    blend = draw_blend(6, alpha=0.5, rng=np.random.default_rng(5))
+    assert blend is not None
+    mixture = blend.mix(torch.zeros(6, 1), labels, torch.zeros(6, 1), labels[blend.partners])
     targets = [0.9 * functional.one_hot(labels, 4) + 0.1 / 4 for labels in (mixture.labels, mixture.partners)]
     losses = [(target * weights * -logits.log_softmax(1)).sum() for target in targets]
-    expected = mixture.share * losses[0] + (1 - mixture.share) * losses[1]
+    expected = mixture.weight * losses[0] + (1 - mixture.weight) * losses[1]
     torch.testing.assert_close(Objective(label_smoothing=0.1, class_weights=weights)(logits, mixture), expected)
 
 
@@ -166,27 +172,27 @@ def test_average_follows_the_formula() -> None:
 def test_automatic_batch_brings_its_rate(monkeypatch: pytest.MonkeyPatch, kind: str, rate: float) -> None:
     """A device that holds up to 40 clips gets the power of two below, 32 x 2 processes for a recipe of 16."""
     engine = SimpleNamespace(device=torch.device("cuda"), world=2, gather=lambda value: [value, value * 2])
-    monkeypatch.setattr("kinema.training.memory._fits", lambda engine, model, shape: shape[0] <= 40)
+    monkeypatch.setattr("kinema.training.memory._fits", lambda engine, task, model, shape: shape[0] <= 40)
     recipe = recipe_with(optim__optimizer=kind, optim__lr=0.1, train__accumulate=2)
-    chosen = automatic_batch(engine, tiny_model(), recipe, epoch_clips=10_000)
+    chosen = automatic_batch(engine, BLANK, tiny_model(), recipe, epoch_clips=10_000)
     assert (chosen.train.batch_size, chosen.train.accumulate) == (64, 1)
     assert chosen.optim.lr == pytest.approx(rate)
-    few = automatic_batch(engine, tiny_model(), recipe, epoch_clips=100)
+    few = automatic_batch(engine, BLANK, tiny_model(), recipe, epoch_clips=100)
     assert few.train.batch_size == 16  # 8 for each process: never more than a quarter of an epoch
     engine.device = torch.device("cpu")
-    assert automatic_batch(engine, tiny_model(), recipe, epoch_clips=10_000) is recipe
+    assert automatic_batch(engine, BLANK, tiny_model(), recipe, epoch_clips=10_000) is recipe
 
 
 def test_one_clip_that_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = SimpleNamespace(device=torch.device("cuda"), world=1, gather=lambda value: [value])
-    monkeypatch.setattr("kinema.training.memory._fits", lambda engine, model, shape: False)
+    monkeypatch.setattr("kinema.training.memory._fits", lambda engine, task, model, shape: False)
     with pytest.raises(UserError, match="not even one clip fits into memory"):
-        automatic_batch(engine, tiny_model(), Recipe(name="x"), epoch_clips=100)
+        automatic_batch(engine, BLANK, tiny_model(), Recipe(name="x"), epoch_clips=100)
 
 
 def test_trying_a_batch_leaves_no_mark(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither statistics nor modes nor gradients remember the blank clips, and those that fit are counted."""
-    engine = SimpleNamespace(device=torch.device("cpu"), dtype=torch.float32, autocast=nullcontext)
+    engine = SimpleNamespace(device=torch.device("cpu"), dtype=torch.float32)
     model = tiny_model()
     model.layer1.eval()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
@@ -199,7 +205,7 @@ def test_trying_a_batch_leaves_no_mark(monkeypatch: pytest.MonkeyPatch) -> None:
         return original(self, clip)
 
     monkeypatch.setattr(type(model), "forward", small)
-    assert largest_fitting(engine, model, torch.Size([3, 2, 32, 32]), most=7) == 2
+    assert largest_fitting(engine, BLANK, model, torch.Size([3, 2, 32, 32]), most=7) == 2
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     assert [module.training for module in model.modules()] == modes
     assert all(parameter.grad is None for parameter in model.parameters())
@@ -209,10 +215,10 @@ def test_synchronised_norms_of_one_process_are_its_own() -> None:
     """A recipe with synchronised norms trains on one CPU; on several it cannot, and says what can be done."""
     model, recipe = tiny_model(), recipe_with(train__sync_bn=True)
     one, two = (SimpleNamespace(device=torch.device("cpu"), world=world) for world in (1, 2))
-    assert _with_synchronised_norms(model, recipe, one) is model
+    assert with_synchronised_norms(model, recipe, one) is model
     assert not any(isinstance(module, nn.SyncBatchNorm) for module in model.modules())
     with pytest.raises(UserError, match=r"needs CUDA devices; .* cpu in 2 processes: .* --train\.sync_bn False"):
-        _with_synchronised_norms(model, recipe, two)
+        with_synchronised_norms(model, recipe, two)
 
 
 def test_synchronised_norms_keep_keys_and_answers() -> None:
@@ -221,7 +227,7 @@ def test_synchronised_norms_keep_keys_and_answers() -> None:
     recipe = recipe_with(train__sync_bn=True, optim__frozen_stages=1)
     keys, answer = list(model.state_dict()), model.eval()(clip)
     freeze(model, recipe)
-    _with_synchronised_norms(model, recipe, SimpleNamespace(device=torch.device("cuda"), world=2))
+    with_synchronised_norms(model, recipe, SimpleNamespace(device=torch.device("cuda"), world=2))
     norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     assert {type(norm) for norm in norms} == {nn.SyncBatchNorm}
     assert list(model.state_dict()) == keys

@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from inside_run import act_in_steps, act_in_validation
 
 from kinema.data.manifest import Manifest
 from kinema.errors import CheckpointError, UserError
 from kinema.specs.recipe import Recipe
-from kinema.training import loop, validate
 from kinema.training.run import train
 from kinema.training.stopping import TrainingStopped
 from kinema.weights import checkpoint as checkpoint_file
@@ -29,16 +29,14 @@ def timeless(history: list[dict]) -> list[dict]:
 
 def record_steps(monkeypatch: pytest.MonkeyPatch, *, stop_after: int = 0) -> list[list[float]]:
     """Record loss, right answers and clips of every step; ask for a stop after so many."""
-    original, steps = loop.train_step, []
+    steps = []
 
-    def step(run, batch):
-        sums = original(run, batch)
+    def note(run, batch, sums):
         steps.append(sums.tolist())
         if len(steps) == stop_after:
             run.stop.signal = signal.SIGTERM
-        return sums
 
-    monkeypatch.setattr(loop, "train_step", step)
+    act_in_steps(monkeypatch, after=note)
     return steps
 
 
@@ -103,18 +101,17 @@ def test_stop_during_validation(
     whole: Whole, shapes: Manifest, tiny_recipe: Recipe, run_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Validation is dropped at once, and done by the resumed run without another training step."""
-    original = validate.score_dataset
 
-    def interrupted(*args, **kwargs):
+    def interrupted(validate):
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(5)
         raise AssertionError("validation went on after Ctrl-C")
 
-    monkeypatch.setattr(validate, "score_dataset", interrupted)
-    with pytest.raises(TrainingStopped) as stopped:
-        train(data=shapes, recipe=tiny_recipe, out=run_folder, quiet=True)
+    with monkeypatch.context() as patched:
+        act_in_validation(patched, interrupted)
+        with pytest.raises(TrainingStopped) as stopped:
+            train(data=shapes, recipe=tiny_recipe, out=run_folder, quiet=True)
     assert stopped.value.signal == signal.SIGINT
-    monkeypatch.setattr(validate, "score_dataset", original)
     rest = record_steps(monkeypatch)
     result = train(resume=run_folder, quiet=True)
     assert rest == whole.steps[5:]
@@ -129,14 +126,13 @@ def test_killed_process_resumes_from_the_last_save(
     (tmp_path / "tiny.json").write_text(tiny_recipe.to_json())
     code = (
         "import os, signal, sys\n"
-        "from kinema.training import loop\n"
-        "original = loop.train_step\n"
-        "def step(run, batch):\n"
-        "    sums = original(run, batch)\n"
+        "import pytest\n"
+        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "from inside_run import act_in_steps\n"
+        "def stop(run, batch, sums):\n"
         "    if run.position.num_steps == 6:\n"
         "        os.kill(os.getpid(), signal.SIGTERM)\n"
-        "    return sums\n"
-        "loop.train_step = step\n"
+        "act_in_steps(pytest.MonkeyPatch(), after=stop)\n"
         "from kinema.cli.train import train\n"
         f"train('', data=('{tmp_path}/shapes.csv',), recipe='{tmp_path}/tiny.json', out='{run_folder}')\n"
     )
@@ -153,14 +149,12 @@ def test_saves_inside_an_epoch(
     shapes: Manifest, tiny_recipe: Recipe, run_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With ``save_minutes`` a process that dies without warning loses only what came after the last save."""
-    original = loop.train_step
 
     def dies(run, batch):
         if run.position.num_steps == 3:
             raise RuntimeError("power cut")
-        return original(run, batch)
 
-    monkeypatch.setattr(loop, "train_step", dies)
+    act_in_steps(monkeypatch, before=dies)
     with pytest.raises(RuntimeError, match="power cut"):
         train(data=shapes, recipe=tiny_recipe.with_fields({"train.save_minutes": 1e-6}), out=run_folder, quiet=True)
     position = checkpoint_file.read(run_folder / "last.ckpt")["training"]["position"]

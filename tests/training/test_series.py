@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from inside_run import act_in_steps
 
 from kinema.cli.train import clip_lengths
 from kinema.cli.train import train as train_command
@@ -18,7 +19,7 @@ from kinema.data.manifest import Manifest
 from kinema.errors import UserError
 from kinema.evaluation.scores import ScoreTable
 from kinema.specs.recipe import Recipe
-from kinema.training import loop, run_series
+from kinema.training import run_series
 from kinema.training.overrides import Overrides
 from kinema.training.run_series import SeriesResult, Where, resume_series, train_series
 from kinema.training.series import is_series, read_series
@@ -96,16 +97,14 @@ def test_stopped_in_the_second_stage(
     whole: SeriesResult, few: Manifest, stages: list[Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SIGTERM in the middle of an epoch; the finished stage is not touched again, the rest is the same bit for bit."""
-    original, lengths = loop.train_step, []
+    lengths = []
 
-    def step(run, batch):
-        sums = original(run, batch)
+    def stop(run, batch, sums):
         lengths.append(batch.clips.shape[2])
         if lengths == [2] * 6 + [4] * 2:
             os.kill(os.getpid(), signal.SIGTERM)
-        return sums
 
-    monkeypatch.setattr(loop, "train_step", step)
+    act_in_steps(monkeypatch, after=stop)
     with pytest.raises(TrainingStopped, match=f"continue with: kinema train --resume {tmp_path}/stopped$"):
         train_series("", few, recipes=stages, out=tmp_path / "stopped", where=QUIET)
     assert lengths == [2] * 6 + [4] * 2

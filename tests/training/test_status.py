@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from inside_run import act_in_steps, act_in_validation
 from test_resume import record_steps
 
 from kinema.data.manifest import Manifest
 from kinema.errors import UserError
 from kinema.specs.recipe import Recipe
-from kinema.training import loop
 from kinema.training.directory import read_metrics
 from kinema.training.run import train
 from kinema.training.runs import list_runs
@@ -57,10 +57,10 @@ def test_a_stopped_run(
 def test_a_failed_run(
     shapes: Manifest, tiny_recipe: Recipe, run_folder: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    def fail(run: object) -> None:
+    def fail(validate: object) -> None:
         raise error
 
-    monkeypatch.setattr(loop, "validate", fail)
+    act_in_validation(monkeypatch, fail)
     with pytest.raises(type(error)):
         train(data=shapes, recipe=tiny_recipe, out=run_folder, quiet=True)
     said = "RuntimeError: a fault of ours" if isinstance(error, RuntimeError) else "a video is gone"
@@ -123,18 +123,15 @@ def test_the_whole_epoch_counts_after_a_resume(
 ) -> None:
     import time
 
-    original = loop.train_step
-
     def slow(run, batch):
         time.sleep(0.2)
         if run.position.num_steps == 3:
             run.stop.signal = signal.SIGINT
-        return original(run, batch)
 
-    monkeypatch.setattr(loop, "train_step", slow)
-    with pytest.raises(TrainingStopped):
-        train(data=shapes, recipe=tiny_recipe, out=run_folder, quiet=True)
-    monkeypatch.setattr(loop, "train_step", original)
+    with monkeypatch.context() as patched:
+        act_in_steps(patched, before=slow)
+        with pytest.raises(TrainingStopped):
+            train(data=shapes, recipe=tiny_recipe, out=run_folder, quiet=True)
     spent = checkpoint_file.read(run_folder / "last.ckpt")["training"]["position"]["spent"]
     assert spent[0] >= spent[1] > 0.8  # four steps before the stop took 0.2 s each
     assert spent[3] == 40

@@ -10,8 +10,8 @@ import torch
 from kinema import load
 from kinema.data.manifest import Manifest
 from kinema.errors import CheckpointError, UserError
+from kinema.models.action_model import ActionModel
 from kinema.specs.recipe import Recipe
-from kinema.training import loop
 from kinema.training.run import TrainResult, train
 from kinema.training.runs import list_runs
 from kinema.weights import checkpoint as checkpoint_file
@@ -295,11 +295,14 @@ def test_out_of_memory_names_the_batch_that_fits(
 ) -> None:
     """A device on which more than three clips do not fit."""
 
-    def small(run, batch):
-        raise torch.OutOfMemoryError("CUDA out of memory")
+    original = ActionModel.forward
 
-    monkeypatch.setattr(loop, "train_step", small)
-    monkeypatch.setattr("kinema.training.memory._fits", lambda engine, model, shape: shape[0] <= 3)
+    def small(model, clip):
+        if len(clip) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return original(model, clip)
+
+    monkeypatch.setattr(ActionModel, "forward", small)
     expected = r"10 clips of 4 frames at 32x32 do not fit .*; 2 fit: use --batch 2, .* --train\.accumulate 5"
     with pytest.raises(UserError, match=expected):
         train(data=shapes, recipe=tiny_recipe, out=run_folder, quiet=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from inside_run import act_in_steps, change_input, running
 
 from kinema.data.loader import Batch
 from kinema.data.manifest import Manifest
@@ -41,31 +42,29 @@ def some_steps(
     run = assemble(engine, recipe, folder=folder, training=videos, validation=None, display=display)
     if resume:
         restore(run, checkpoint_file.read(folder / "last.ckpt"))
-    original, own = loop.train_step, []
+    own = []
 
-    def step(run: Run, batch: Batch) -> torch.Tensor:
-        sums = original(run, batch)
+    def note(run: Run, batch: Batch, sums: torch.Tensor) -> None:
         own.append(batch.indices.tolist() if sums[2] else [])
         assert sums[2] == len(own[-1])
         run.stop.signal = signal.SIGTERM if len(own) == stop_after else 0
-        return sums
 
-    with pytest.MonkeyPatch.context() as patched, display.running(run):
-        patched.setattr(loop, "train_step", step)
+    with pytest.MonkeyPatch.context() as patched, running(run):
+        act_in_steps(patched, after=note)
         assert loop.fit(run) == (signal.SIGTERM if stop_after else 0)
     return [sorted(index for part in parts for index in part) for parts in zip(*engine.gather(own), strict=True)]
 
 
 def with_a_bad_loss(engine: Engine, recipe: Recipe, videos: Manifest, folder: Path) -> list[str]:
     """The errors of all processes when the second has a loss that is no number in its third step."""
-    original, steps = loop.network_input, []
+    steps = []
 
-    def broken(*args: Any, **options: Any) -> torch.Tensor:
+    def broken(clips: torch.Tensor) -> torch.Tensor:
         steps.append(None)
-        return original(*args, **options) * (math.nan if (engine.rank, len(steps)) == (1, 3) else 1)
+        return clips * (math.nan if (engine.rank, len(steps)) == (1, 3) else 1)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(loop, "network_input", broken)
+        change_input(patched, broken)
         with pytest.raises(UserError) as caught:
             some_steps(engine, recipe, videos, folder, resume=False)
     return engine.gather(str(caught.value))

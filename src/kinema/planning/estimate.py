@@ -186,9 +186,9 @@ def plan_stage(
         nodes: Machines.
     """
     world, sec_per_clip = devices * nodes, speed.sec_per_clip
-    recipe = with_enough_steps(range(videos.num_train), recipe, world)
+    recipe = with_enough_steps(videos.num_train, recipe, world)
     schedule, batch = recipe.schedule, recipe.train.batch_size
-    num_steps = schedule.epochs * steps_per_epoch(range(videos.num_train), recipe, world)
+    num_steps = schedule.epochs * steps_per_epoch(videos.num_train, recipe, world)
     num_clips = num_steps * batch if schedule.epoch_clips else schedule.epochs * videos.num_train
     num_validations = -(-schedule.epochs // recipe.train.validate_every) if recipe.train.validate_on != "none" else 0
     num_val_clips = videos.num_val * num_validations

@@ -97,7 +97,7 @@ def _steps(engine: Engine, recipe: Recipe, num_classes: int, most: int) -> StepT
     else:
         side = recipe.data.crop_size
         shape = torch.Size([run.model.in_channels, recipe.data.frames, side, side])
-        size = max(1, largest_fitting(engine, run.model, shape, most=most))
+        size = max(1, largest_fitting(engine, run.task, run.model, shape, most=most))
     _time_step(run, size)
     times = [_time_step(run, size) for _ in range(NUM_STEPS)]
     wall, processor = (statistics.median(column) / size for column in zip(*times, strict=True))

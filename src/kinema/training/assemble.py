@@ -6,20 +6,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
 from torch import nn
 
 from kinema.errors import UserError
 from kinema.training.average import WeightAverage
 from kinema.training.batch_size import batch_note
-from kinema.training.batches import class_weights, steps_per_epoch, with_enough_steps
+from kinema.training.batches import steps_per_epoch, with_enough_steps
+from kinema.training.classification import Classification
 from kinema.training.frozen_temporal import with_choice
-from kinema.training.initial import starting_model
 from kinema.training.memory import automatic_batch
-from kinema.training.objective import Objective
 from kinema.training.parameters import build_optimizer, freeze
-from kinema.training.state import Position, Run
+from kinema.training.position import Position
+from kinema.training.state import Run
 from kinema.training.stopping import StopRequest
+from kinema.training.task import Task
 from kinema.wording import counted
 
 if TYPE_CHECKING:
@@ -42,8 +42,9 @@ def assemble(
     auto_batch: bool = False,
     keep_lr: bool = False,
     own: ActionModel | None = None,
+    task_type: type[Task] = Classification,
 ) -> Run:
-    """Build model, optimiser and loss for one process of a run.
+    """Build model, optimiser and task for one process of a run.
 
     Args:
         engine: The process.
@@ -56,19 +57,22 @@ def assemble(
         auto_batch: Replace the recipe's batch by the largest that fits.
         keep_lr: Do not adjust the learning rate to that batch.
         own: The user's own network, instead of the one that the recipe names; it is trained itself, not a copy.
+        task_type: What is learnt.
 
     Raises:
         UserError: When parts of the recipe do not go together with the model, the data or the device.
     """
-    model, preprocessing = starting_model(recipe, training.classes, note=display.note, network=own)
+    model, task = task_type.start(
+        engine, recipe, training=training, validation=validation, note=display.note, network=own
+    )
     recipe = with_choice(model, recipe, is_new=is_new, note=display.note)
     freeze(model, recipe)
-    model = _with_synchronised_norms(model, recipe, engine)
-    clips = recipe.schedule.epoch_clips or len(training)
+    model = with_synchronised_norms(model, recipe, engine)
+    clips = recipe.schedule.epoch_clips or task.num_samples
     if auto_batch:
-        recipe = _with_automatic_batch(engine, model, recipe, clips, keep_lr, display.note)
+        recipe = _with_automatic_batch(engine, task, model, recipe, clips, keep_lr, display.note)
     _require_work_for_all(engine, recipe, clips)
-    recipe = _with_enough_steps(training, recipe, engine.world, display.note)
+    recipe = _with_enough_steps(task.num_samples, recipe, engine.world, display.note)
     optimizer = build_optimizer(model, recipe.optim)
     network, wrapped = engine.prepare(model, optimizer, compile=recipe.train.compile)
     return Run(
@@ -78,32 +82,21 @@ def assemble(
         model=model,
         network=network,
         optimizer=wrapped,
-        objective=_objective(training, recipe, engine),
+        task=task,
         average=WeightAverage(model, decay=recipe.train.ema_decay) if recipe.train.ema_decay else None,
-        preprocessing=preprocessing,
-        training=training,
-        validation=validation,
-        position=Position(),
+        position=Position(sums=[0.0] * (2 + len(task.train_scores))),
         stop=StopRequest(),
         display=display,
-        steps_per_epoch=steps_per_epoch(training, recipe, engine.world),
+        steps_per_epoch=steps_per_epoch(task.num_samples, recipe, engine.world),
     )
 
 
-def _objective(training: Manifest, recipe: Recipe, engine: Engine) -> Objective:
-    weights = class_weights(training, recipe)
-    return Objective(
-        label_smoothing=recipe.train.label_smoothing,
-        class_weights=None if weights is None else torch.from_numpy(weights).to(engine.device, engine.dtype),
-    )
-
-
-def _with_enough_steps(training: Manifest, recipe: Recipe, world: int, note: Callable[[str], None]) -> Recipe:
-    longer = with_enough_steps(training, recipe, world)
+def _with_enough_steps(num_videos: int, recipe: Recipe, world: int, note: Callable[[str], None]) -> Recipe:
+    longer = with_enough_steps(num_videos, recipe, world)
     if longer != recipe:
         clips, steps = longer.schedule.epoch_clips, longer.schedule.min_steps
         note(
-            f"{len(training)} videos are few: each of the {recipe.schedule.epochs} epochs takes {clips} clips of them, "
+            f"{num_videos} videos are few: each of the {recipe.schedule.epochs} epochs takes {clips} clips of them, "
             f"so that the run has {steps} steps (--schedule.min-steps 0: an epoch is a pass over the videos)"
         )
     return longer
@@ -117,7 +110,12 @@ def _require_work_for_all(engine: Engine, recipe: Recipe, epoch_clips: int) -> N
         )
 
 
-def _with_synchronised_norms(model: ActionModel, recipe: Recipe, engine: Engine) -> ActionModel:
+def with_synchronised_norms(model: ActionModel, recipe: Recipe, engine: Engine) -> ActionModel:
+    """Let the batch norms of several devices share their statistics where the recipe wants it.
+
+    Raises:
+        UserError: The devices cannot.
+    """
     if not recipe.train.sync_bn or engine.world == 1:
         return model
     if engine.device.type != "cuda":
@@ -131,9 +129,15 @@ def _with_synchronised_norms(model: ActionModel, recipe: Recipe, engine: Engine)
 
 
 def _with_automatic_batch(
-    engine: Engine, model: ActionModel, recipe: Recipe, epoch_clips: int, keep_lr: bool, note: Callable[[str], None]
+    engine: Engine,
+    task: Task,
+    model: ActionModel,
+    recipe: Recipe,
+    epoch_clips: int,
+    keep_lr: bool,
+    note: Callable[[str], None],
 ) -> Recipe:
     model.to(engine.device, engine.dtype)
-    chosen = automatic_batch(engine, model, recipe, epoch_clips=epoch_clips, keep_lr=keep_lr)
+    chosen = automatic_batch(engine, task, model, recipe, epoch_clips=epoch_clips, keep_lr=keep_lr)
     note(batch_note(recipe, chosen) or f"batch {chosen.train.batch_size}, as the recipe has it")
     return chosen

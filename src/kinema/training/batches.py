@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sized
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kinema.data.dataset import ClipDataset
-from kinema.data.loader import build_loader
 from kinema.data.order import ClipKey, EndlessOrder, EpochOrder, balance_weights
-from kinema.data.transforms import make_augmentation
-from kinema.specs.sampling import make_sampler
 
 if TYPE_CHECKING:
-    from kinema.data.loader import Batch
     from kinema.data.manifest import Manifest
     from kinema.specs.recipe import Recipe
-    from kinema.training.state import Position, Run
+    from kinema.training.position import Position
+    from kinema.training.state import Run
 
 
 class RunOrder:
@@ -39,7 +35,7 @@ class RunOrder:
     def __init__(self, training: Manifest, recipe: Recipe, position: Position, *, rank: int, world: int) -> None:
         self._recipe, self._rank, self._world = recipe, rank, world
         self._num_samples = len(training)
-        self._num_steps = steps_per_epoch(training, recipe, world)
+        self._num_steps = steps_per_epoch(len(training), recipe, world)
         self._first = (position.epoch, position.step_in_epoch)
         balanced = recipe.data.balance == "sampler"
         labels = training.labels
@@ -83,27 +79,27 @@ class RunOrder:
         )
 
 
-def steps_per_epoch(training: Sized, recipe: Recipe, world: int) -> int:
-    """Count the optimiser steps of one epoch over videos of which only the number matters."""
+def steps_per_epoch(num_samples: int, recipe: Recipe, world: int) -> int:
+    """Count the optimiser steps of one epoch over a number of training samples."""
     if recipe.schedule.epoch_clips:
         return math.ceil(recipe.schedule.epoch_clips / recipe.train.batch_size)
-    return len(EpochOrder(len(training), batch_size=recipe.train.batch_size, seed=0, epoch=0, rank=0, world=world))
+    return len(EpochOrder(num_samples, batch_size=recipe.train.batch_size, seed=0, epoch=0, rank=0, world=world))
 
 
-def with_enough_steps(training: Sized, recipe: Recipe, world: int) -> Recipe:
+def with_enough_steps(num_samples: int, recipe: Recipe, world: int) -> Recipe:
     """Lengthen the epochs of a recipe whose run would have fewer steps than ``schedule.min_steps``.
 
     A few dozen videos fill two or three batches, and no number of epochs that suits thousands of videos moves a network
     far enough in so few steps. The number of epochs stays, and with it the number of validations.
 
     Args:
-        training: The videos, of which only the number matters.
+        num_samples: Videos to train on.
         recipe: With its batch.
         world: Number of processes.
     """
     schedule = recipe.schedule
     steps = math.ceil(schedule.min_steps / schedule.epochs)
-    if steps_per_epoch(training, recipe, world) >= steps:
+    if steps_per_epoch(num_samples, recipe, world) >= steps:
         return recipe
     return recipe.with_fields({"schedule.epoch_clips": steps * recipe.train.batch_size})
 
@@ -113,24 +109,7 @@ def clips_of_step(run: Run, step: int) -> int:
     size, is_last = run.recipe.train.batch_size, step + 1 == run.steps_per_epoch
     if run.recipe.schedule.epoch_clips or not is_last:
         return size
-    return len(run.training) - size * (run.steps_per_epoch - 1)
-
-
-def epoch_batches(run: Run) -> Iterator[Batch]:
-    """Start loading the batches that are left of a run."""
-    data, engine = run.recipe.data, run.engine
-    dataset = ClipDataset(
-        run.training,
-        sampler=make_sampler(data),
-        augmentation=make_augmentation(data),
-        seed=run.recipe.seed,
-        backend=data.backend,
-        flow=data.flow_input,
-    )
-    order = RunOrder(run.training, run.recipe, run.position, rank=engine.rank, world=engine.world)
-    return iter(
-        build_loader(dataset, order, num_workers=data.num_workers, pin_memory=engine.device.type == "cuda")  # type: ignore[arg-type]
-    )
+    return run.task.num_samples - size * (run.steps_per_epoch - 1)
 
 
 def class_weights(training: Manifest, recipe: Recipe) -> np.ndarray | None:

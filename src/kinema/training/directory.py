@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from kinema.files import write_text
 
 if TYPE_CHECKING:
     from kinema.data.manifest import Manifest
-    from kinema.training.state import Run
+    from kinema.specs.recipe import Recipe
 
 LAST, BEST = "last.ckpt", "best.ckpt"
 RECIPE = "recipe.json"
@@ -66,25 +66,24 @@ def removed_if_empty(folder: Path) -> Iterator[None]:
         raise
 
 
-def describe_run(run: Run, manifest: Manifest, *, source: str) -> None:
-    """Write ``recipe.json``, ``videos.csv``, ``classes.csv`` and ``run.json`` of a run that is about to start."""
+def describe_run(folder: Path, recipe: Recipe, manifest: Manifest, about: Mapping[str, Any]) -> None:
+    """Write what a run is about to do: ``recipe.json``, ``videos.csv``, ``classes.csv`` and ``run.json``.
+
+    Args:
+        folder: Run directory.
+        recipe: With model, weights and batch filled in.
+        manifest: All videos that it trains and validates on.
+        about: Facts for ``run.json`` beside the time and the version; JSON values.
+    """
     from kinema import __version__
     from kinema.data.classes_file import CLASSES_FILE
     from kinema.data.manifest_writer import write_classes
 
-    write_classes(run.folder / CLASSES_FILE, manifest)  # whether the videos' labels say as much or not
-    manifest.write(run.folder / VIDEOS)
-    write_text(run.folder / RECIPE, run.recipe.to_json() + "\n")
-    about = {
-        "data": source,
-        "num_training": len(run.training),
-        "num_validation": len(run.validation) if run.validation else 0,
-        "started": time.strftime("%Y-%m-%d %H:%M:%S"),
-        "processes": run.engine.world,
-        "device": str(run.engine.device),
-        "kinema_version": __version__,
-    }
-    write_text(run.folder / ABOUT, json.dumps(about, indent=2) + "\n")
+    write_classes(folder / CLASSES_FILE, manifest)  # whether the videos' labels say as much or not
+    manifest.write(folder / VIDEOS)
+    write_text(folder / RECIPE, recipe.to_json() + "\n")
+    facts = {**about, "started": time.strftime("%Y-%m-%d %H:%M:%S"), "kinema_version": __version__}
+    write_text(folder / ABOUT, json.dumps(facts, indent=2) + "\n")
 
 
 def standing(row: dict[str, float], monitor: str) -> tuple[float, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +17,14 @@ from kinema.training.logs import Logs
 from kinema.training.status import log_line
 
 if TYPE_CHECKING:
-    from kinema.training.state import Position, Run
+    from kinema.specs.recipe import Recipe
+    from kinema.training.position import Position
 
 HIGH_WAIT = 0.3
-"""Share of the time spent waiting for data from which on the display says what to do about it."""
+"""From this part of the time on that is spent waiting for data, the display says what to do about it."""
+
+SCORE_NAMES = {"top1": "top-1", "top5": "top-5", "mean_class": "mean class"}
+"""What people call scores whose names in tables are others."""
 
 WIDE = 120
 """Columns of a terminal that hold the bar and all its numbers; on fewer the bar and the accuracy are left out."""
@@ -43,17 +47,27 @@ class Display:
         self._steps_per_epoch = 1
         self._num_epochs = 1
         self._num_workers = 0
+        self._score_names: tuple[str, ...] = ()
         self._is_narrow = False
         self._hinted = False
         self._earlier = [0.0] * 4
         self._reset()
 
     @contextmanager
-    def running(self, run: Run) -> Iterator[None]:
-        """Keep the bar and the log files open inside the block."""
-        position, steps_per_epoch, num_epochs = run.position, run.steps_per_epoch, run.recipe.schedule.epochs
+    def running(
+        self, recipe: Recipe, position: Position, *, steps_per_epoch: int, score_names: Sequence[str] = ()
+    ) -> Iterator[None]:
+        """Keep the bar and the log files open inside the block.
+
+        Args:
+            recipe: Epochs and workers.
+            position: Where the run begins.
+            steps_per_epoch: Optimiser steps of one epoch.
+            score_names: Scores that ``Position.sums`` holds between the loss and the number of samples.
+        """
+        num_epochs = recipe.schedule.epochs
         self._steps_per_epoch, self._num_epochs = steps_per_epoch, num_epochs
-        self._num_workers = run.recipe.data.num_workers
+        self._num_workers, self._score_names = recipe.data.num_workers, tuple(score_names)
         if not self._main:
             yield
             return
@@ -125,10 +139,10 @@ class Display:
     def show(self, position: Position) -> None:
         """Bring the numbers beside the bar up to date."""
         if self._bar is not None and self._task is not None:
-            loss, right, clips = position.sums
+            loss, *scores, clips = position.sums
             speed, waiting = f"{self._num_clips / self._train_sec:.1f} clips/s", f"{100 * self._wait_share:.0f} %"
-            numbers = [f"loss {loss / clips:.3f}", f"top-1 {100 * right / clips:.1f} %", speed]
-            numbers.append(f"waiting for data {waiting}")
+            shown = [in_percent(name, value / clips) for name, value in zip(self._score_names, scores, strict=True)]
+            numbers = [f"loss {loss / clips:.3f}", *shown, speed, f"waiting for data {waiting}"]
             if self._is_narrow:
                 numbers[1:] = [speed, f"waiting {waiting}"]
             self._bar.update(self._task, numbers="  ".join(numbers))
@@ -179,14 +193,23 @@ class Display:
 
 
 def describe(row: dict[str, Any], num_epochs: int) -> str:
-    """Write one row of the history as a line of text."""
-    parts = [
-        f"epoch {row['epoch']}/{num_epochs}",
-        f"loss {row['train_loss']:.4f}",
-        f"top-1 {100 * row['train_top1']:.1f} %",
-    ]
-    if "val_top1" in row:
-        parts += [f"val loss {row['val_loss']:.4f}", f"val top-1 {100 * row['val_top1']:.1f} %"]
+    """Write one row of the history as a line of text: losses, the training scores and the first validation score."""
+    parts = [f"epoch {row['epoch']}/{num_epochs}", f"loss {row['train_loss']:.4f}"]
+    training, validation = (_scores(row, kind) for kind in ("train_", "val_"))
+    parts += [in_percent(name, value) for name, value in training.items()]
+    if "val_loss" in row:
+        parts.append(f"val loss {row['val_loss']:.4f}")
+        parts += [f"val {in_percent(name, value)}" for name, value in list(validation.items())[:1]]
     if row["clips_per_sec"]:  # no step was left of an epoch that was resumed behind its last one
         parts += [f"{row['clips_per_sec']:.1f} clips/s", f"waited for data {100 * row['wait_share']:.0f} %"]
     return ", ".join([*parts, f"{row['seconds']:.1f} s"])
+
+
+def in_percent(name: str, score: float) -> str:
+    """Write a score (0..1) with its name, such as ``top-1 84.5 %``."""
+    return f"{SCORE_NAMES.get(name, name.replace('_', ' '))} {100 * score:.1f} %"
+
+
+def _scores(row: dict[str, Any], prefix: str) -> dict[str, float]:
+    found = {name.removeprefix(prefix): value for name, value in row.items() if name.startswith(prefix)}
+    return {name: value for name, value in found.items() if not name.endswith("loss")}

@@ -32,7 +32,12 @@ def fit_and_note_end(run: Run) -> int:
     if run.engine.is_main:
         write_status(run.folder, "running", seconds=position.seconds + position.spent[0])
     try:
-        with run.stop.watching(run.folder, when_ended=lambda reason: note("stopped", reason)), display.running(run):
+        with (
+            run.stop.watching(run.folder, when_ended=lambda reason: note("stopped", reason)),
+            display.running(
+                run.recipe, position, steps_per_epoch=run.steps_per_epoch, score_names=run.task.train_scores
+            ),
+        ):
             stopped = fit(run)
     except KeyboardInterrupt:
         note("stopped", "ended at once, before it was saved")

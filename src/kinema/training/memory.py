@@ -12,15 +12,14 @@ from torch import nn
 from kinema.errors import UserError
 from kinema.inference.batching import is_out_of_memory
 from kinema.training.batch_size import with_batch
-from kinema.training.objective import Mixture, Objective
 from kinema.training.parameters import NORMS
 
 if TYPE_CHECKING:
-    from kinema.data.loader import Batch
     from kinema.models.action_model import ActionModel
     from kinema.specs.recipe import Recipe
     from kinema.training.engine import Engine
     from kinema.training.state import Run
+    from kinema.training.task import Task, TaskBatch
 
 MAX_AUTO_BATCH = 256
 SPARE = 0.08
@@ -28,7 +27,7 @@ SPARE = 0.08
 
 
 @contextmanager
-def explained(run: Run, batch: Batch) -> Iterator[None]:
+def explained(run: Run, batch: TaskBatch) -> Iterator[None]:
     """Turn an out-of-memory error of a training step into one that names the batch that would have fitted."""
     failed = False
     try:
@@ -47,7 +46,7 @@ def out_of_memory_error(run: Run, shape: torch.Size) -> UserError:
     size = -(-shape[0] // parts)
     run.optimizer.zero_grad()
     clip_shape = torch.Size([run.model.in_channels, *shape[2:]])  # computed flow makes other channels of a batch's
-    fitting = largest_fitting(run.engine, run.model, clip_shape, most=size - 1)
+    fitting = largest_fitting(run.engine, run.task, run.model, clip_shape, most=size - 1)
     what = (
         f"{size} clips of {shape[2]} frames at {shape[3]}x{shape[4]} do not fit into the memory of {run.engine.device}"
     )
@@ -57,16 +56,16 @@ def out_of_memory_error(run: Run, shape: torch.Size) -> UserError:
     return UserError(f"{what}; {fitting} fit: use --batch {batch}, or keep the batch with --train.accumulate {needed}")
 
 
-def largest_fitting(engine: Engine, model: ActionModel, clip_shape: torch.Size, *, most: int) -> int:
+def largest_fitting(engine: Engine, task: Task, model: ActionModel, clip_shape: torch.Size, *, most: int) -> int:
     """Find the largest power of two of clips, up to ``most``, that one training pass can hold; 0 if none."""
     size = 1 << max(most, 1).bit_length() - 1 if most else 0
-    while size and not _fits(engine, model, (size, *clip_shape)):
+    while size and not _fits(engine, task, model, (size, *clip_shape)):
         size //= 2
     return size
 
 
 def automatic_batch(
-    engine: Engine, model: ActionModel, recipe: Recipe, *, epoch_clips: int, keep_lr: bool = False
+    engine: Engine, task: Task, model: ActionModel, recipe: Recipe, *, epoch_clips: int, keep_lr: bool = False
 ) -> Recipe:
     """Return the recipe with the largest batch that fits, and the learning rate that goes with it.
 
@@ -74,6 +73,7 @@ def automatic_batch(
 
     Args:
         engine: Where the run computes.
+        task: What is learnt, which decides what a clip takes.
         model: The network, on its device.
         recipe: Names the clip's frames and crop, and the batch that its rate is meant for.
         epoch_clips: Clips of an epoch; a batch never takes more than a quarter of them.
@@ -84,14 +84,14 @@ def automatic_batch(
     most = max(1, min(MAX_AUTO_BATCH, epoch_clips // (4 * engine.world)))
     side = recipe.data.crop_size
     shape = torch.Size([model.in_channels, recipe.data.frames, side, side])
-    fitting = min(engine.gather(largest_fitting(engine, model, shape, most=most)))
+    fitting = min(engine.gather(largest_fitting(engine, task, model, shape, most=most)))
     if fitting == 0:
         raise UserError("not even one clip fits into memory; use fewer frames, a smaller crop or a smaller model")
     chosen = with_batch(recipe, fitting * engine.world, keep_lr=keep_lr)
     return chosen.with_fields({"train.accumulate": 1})
 
 
-def _fits(engine: Engine, model: nn.Module, shape: tuple[int, ...]) -> bool:
+def _fits(engine: Engine, task: Task, model: nn.Module, shape: tuple[int, ...]) -> bool:
     """Try one forward and backward pass over blank clips, with room for the optimiser's state.
 
     Norms are in evaluation mode meanwhile. They need as much memory then, but blank clips leave no mark on their
@@ -102,10 +102,7 @@ def _fits(engine: Engine, model: nn.Module, shape: tuple[int, ...]) -> bool:
         norm.eval()
     try:
         clips = torch.zeros(shape, device=engine.device, dtype=engine.dtype)
-        labels = torch.zeros(shape[0], dtype=torch.long, device=engine.device)
-        with engine.autocast():
-            scores = model(clips)
-        Objective()(scores, Mixture(clips, labels, labels, 1.0)).backward()
+        task.blank_loss(model, clips).backward()
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise

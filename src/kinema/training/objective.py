@@ -18,56 +18,55 @@ AUXILIARY_WEIGHT = 0.3
 
 
 class Mixture(NamedTuple):
-    """Clips of a batch blended in pairs: ``share`` of each clip and its own label, the rest of its partner's.
+    """Clips of a batch blended in pairs (mixup): ``weight`` of each clip and its own label, the rest of its partner's.
 
     Attributes:
         clips: Axes ``b c t h w``.
         labels: Class of each clip, axis ``b``.
         partners: Class of what was blended in, axis ``b``.
-        share: Weight of the clip itself, 0..1.
+        weight: Weight of the clip itself, 0..1.
     """
 
     clips: Clip
     labels: torch.Tensor
     partners: torch.Tensor
-    share: float
+    weight: float
 
 
 class Blend(NamedTuple):
-    """How the clips of a batch are blended: the share of each clip itself, and the row of its partner, axis ``b``."""
+    """How the clips of a batch are blended in pairs.
 
-    share: float
+    Attributes:
+        weight: Of each clip itself; the rest is its partner's.
+        partners: Row of each clip's partner, axis ``b``.
+    """
+
+    weight: float
     partners: torch.Tensor
+
+    def mix(self, clips: Clip, labels: torch.Tensor, others: Clip, labels_of_others: torch.Tensor) -> Mixture:
+        """Blend clips (axes ``b c t h w``) with their partners; labels have the axis ``b``."""
+        return Mixture(clips.lerp(others, 1 - self.weight), labels, labels_of_others, self.weight)
 
 
 def draw_blend(num_clips: int, *, alpha: float, rng: np.random.Generator) -> Blend | None:
-    """Draw what ``mix`` does; None for an ``alpha`` of 0."""
+    """Draw the pairs of mixup ("mixup: Beyond Empirical Risk Minimization", arXiv:1710.09412).
+
+    Args:
+        num_clips: Clips of the batch.
+        alpha: Both parameters of the Beta distribution of the weight; None comes of 0, which leaves the clips alone.
+        rng: Decides weight and partners.
+    """
     if alpha == 0:
         return None
     return Blend(float(rng.beta(alpha, alpha)), torch.from_numpy(rng.permutation(num_clips)))
-
-
-def mix(clips: Clip, labels: torch.Tensor, *, alpha: float, rng: np.random.Generator) -> Mixture:
-    """Blend each clip with another of the batch ("mixup: Beyond Empirical Risk Minimization", arXiv:1710.09412).
-
-    Args:
-        clips: Normalised clips, axes ``b c t h w``.
-        labels: Classes, axis ``b``.
-        alpha: Both parameters of the Beta distribution of the share; 0 leaves the clips alone.
-        rng: Decides share and partners.
-    """
-    blend = draw_blend(len(labels), alpha=alpha, rng=rng)
-    if blend is None:
-        return Mixture(clips, labels, labels, 1.0)
-    partners = blend.partners.to(labels.device)
-    return Mixture(clips.lerp(clips[partners], 1 - blend.share), labels, labels[partners], blend.share)
 
 
 class Objective:
     """Sums the loss of the clips of a batch; the caller divides by how many clips the whole step has.
 
     Args:
-        label_smoothing: Share of the target spread over all classes.
+        label_smoothing: Label smoothing: the part of the target that is spread evenly over all classes, 0..1.
         class_weights: Factor per class (mean 1 over the training videos), or None.
     """
 
@@ -86,9 +85,9 @@ class Objective:
         return self._mixed(logits, mixture) + AUXILIARY_WEIGHT * sum(self._mixed(own, mixture) for own in auxiliary)
 
     def _mixed(self, logits: Logits, mixture: Mixture) -> torch.Tensor:
-        loss = mixture.share * self._sum(logits, mixture.labels)
-        if mixture.share < 1:
-            loss = loss + (1 - mixture.share) * self._sum(logits, mixture.partners)
+        loss = mixture.weight * self._sum(logits, mixture.labels)
+        if mixture.weight < 1:
+            loss = loss + (1 - mixture.weight) * self._sum(logits, mixture.partners)
         return loss
 
     def _sum(self, logits: Logits, labels: torch.Tensor) -> torch.Tensor:

@@ -10,7 +10,7 @@ from kinema.wording import counted
 
 if TYPE_CHECKING:
     from kinema.specs.recipe import Recipe
-    from kinema.training.state import Position
+    from kinema.training.position import Position
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import dataclasses
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -270,17 +270,28 @@ def _work(engine: Engine, job: _Job) -> tuple[TrainResult, int]:
         display.note(f"resuming {folder} {place(run)}")
         go_on_longer(run, job.before or run.recipe)
     else:
-        engine.from_main(lambda: describe_run(run, manifest, source=job.manifest.name))
+        engine.from_main(lambda: describe_run(folder, run.recipe, manifest, _facts(run, source=job.manifest.name)))
     stopped = fit_and_note_end(run)
     return TrainResult.of(folder, run.recipe, run.position), stopped
+
+
+def _facts(run: Run, *, source: str) -> dict[str, Any]:
+    """What ``run.json`` says about a run that begins."""
+    return {
+        "data": source,
+        "num_training": run.task.num_samples,
+        "num_validation": run.task.num_validation,
+        "processes": run.engine.world,
+        "device": str(run.engine.device),
+    }
 
 
 def _in_a_line(run: Run) -> str:
     """What is trained, where, and on how much."""
     millions = sum(parameter.numel() for parameter in run.model.parameters()) / 1e6
     processes = f"{run.engine.world} processes, " if run.engine.world > 1 else ""
-    validated = f", {len(run.validation)} to validate on" if run.validation else ""
+    validated = f", {run.task.num_validation} to validate on" if run.task.num_validation else ""
     return (
         f"{run.recipe.model}, {millions:.2f} M parameters, on {processes}{run.engine.device.type}: "
-        f"{counted(len(run.training), 'video')} to train on{validated}"
+        f"{counted(run.task.num_samples, 'video')} to train on{validated}"
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,51 +13,19 @@ from kinema.errors import CheckpointError
 from kinema.files import remove_unfinished
 from kinema.training.average import WeightAverage
 from kinema.training.directory import BEST, LAST, METRICS
+from kinema.training.position import Position
 from kinema.training.status import STATUS, write_status
 from kinema.weights import checkpoint as checkpoint_file
 from kinema.weights.trained import load_weights
 from kinema.wording import counted
 
 if TYPE_CHECKING:
-    from kinema.data.manifest import Manifest
     from kinema.models.action_model import ActionModel
-    from kinema.specs.preprocessing import Preprocessing
     from kinema.specs.recipe import Recipe
     from kinema.training.display import Display
     from kinema.training.engine import Engine
-    from kinema.training.objective import Objective
     from kinema.training.stopping import StopRequest
-
-
-@dataclass
-class Position:
-    """How far a run has come.
-
-    Attributes:
-        epoch: Epochs completed, validation included.
-        step_in_epoch: Steps done in the running epoch.
-        num_steps: Optimiser steps since the start of the run.
-        sums: Loss, right answers and clips of the running epoch so far, of this process.
-        best: Row of ``history`` with the best monitored score; empty before the first validation.
-        num_stale: Validations since then.
-        history: One row per finished epoch, as in ``metrics.csv``.
-        seconds: Time spent on finished epochs, earlier parts of a resumed run included.
-        spent: Of the running epoch up to its last save: seconds, those of training, those of waiting for data, clips.
-    """
-
-    epoch: int = 0
-    step_in_epoch: int = 0
-    num_steps: int = 0
-    sums: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
-    best: dict[str, Any] = field(default_factory=dict)
-    num_stale: int = 0
-    history: list[dict[str, Any]] = field(default_factory=list)
-    seconds: float = 0.0
-    spent: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0, 0.0])
-
-    def is_over(self, recipe: Recipe) -> bool:
-        """Whether nothing is left to do: all epochs are done, or patience has run out."""
-        return self.epoch >= recipe.schedule.epochs or 0 < recipe.train.patience <= self.num_stale
+    from kinema.training.task import Task
 
 
 @dataclass
@@ -71,11 +39,8 @@ class Run:
         model: The bare network.
         network: The same, wrapped for precision, compilation and gradient exchange.
         optimizer: Its optimiser, wrapped likewise.
-        objective: The loss.
+        task: What is learnt, with its data and its loss.
         average: Moving average of the weights, or None.
-        preprocessing: What the checkpoint tells its users to do with frames.
-        training: Videos to train on.
-        validation: Videos to validate on, or None.
         position: How far the run has come.
         stop: Whether somebody asked to stop.
         display: Where progress is shown.
@@ -88,11 +53,8 @@ class Run:
     model: ActionModel
     network: torch.nn.Module
     optimizer: torch.optim.Optimizer
-    objective: Objective
+    task: Task
     average: WeightAverage | None
-    preprocessing: Preprocessing
-    training: Manifest
-    validation: Manifest | None
     position: Position
     stop: StopRequest
     display: Display
@@ -115,7 +77,7 @@ def save_last(run: Run) -> None:
         "scaler": run.engine.scaler.state_dict() if run.engine.scaler else None,
         "average_updates": run.average.num_updates if run.average else 0,
         "position": {**dataclasses.asdict(position), "sums": sums},
-        "data": run.training.digest(),
+        "data": run.task.digest(),
         "world": run.engine.world,
         "fc_gather": run.engine.gathers,
     }
@@ -140,8 +102,8 @@ def _payload(run: Run, training: dict[str, Any] | None) -> dict[str, Any]:
         "options": dict(run.model.options),
         "num_classes": run.model.num_classes,
         "in_channels": run.model.in_channels,
-        "classes": list(run.training.classes),
-        "preprocessing": run.preprocessing.to_dict(),
+        "classes": list(run.task.classes),
+        "preprocessing": run.task.preprocessing.to_dict(),
         "recipe": run.recipe.to_dict(),
         "scores": dict(run.position.history[-1]) if run.position.history else {},
         "state_dict": run.model.state_dict() if training is not None or average is None else average,
@@ -160,9 +122,9 @@ def restore(run: Run, payload: dict[str, Any]) -> None:
     training, path = payload["training"], run.folder / LAST
     if training is None:
         raise CheckpointError(f"{path} holds weights without training state; it cannot be resumed")
-    if training["data"] != run.training.digest():
+    if training["data"] != run.task.digest():
         raise CheckpointError(
-            f"{path} was trained on other videos than {run.training.name} holds now; restore the list"
+            f"{path} was trained on other videos than {run.task.data_name} holds now; restore the list"
         )
     if training["world"] != run.engine.world:
         run.display.note(
@@ -181,7 +143,7 @@ def restore(run: Run, payload: dict[str, Any]) -> None:
         run.average.restore(payload["ema"], training["average_updates"])
     run.position = Position(**training["position"])
     if not run.engine.is_main:
-        run.position.sums = [0.0, 0.0, 0.0]  # the saved sums are those of all processes
+        run.position.sums = [0.0] * len(run.position.sums)  # the saved sums are those of all processes
         return
     for name in (LAST, BEST, METRICS, STATUS):
         remove_unfinished(run.folder / name)
