@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 
 FEW_NAMES = 8
-"""So many names are all shown, even where one of them looks like what was given."""
+"""Up to this many names are listed in full, even when one is a near match."""
 
 
 class UserError(ValueError):

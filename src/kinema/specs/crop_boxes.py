@@ -93,7 +93,7 @@ def named_crop(name: str, size: Size, crop_size: int) -> CropView:
     if min(down, right) < 0:
         raise UserError(f"a crop of {crop_size} pixels does not fit in frames of {size[0]}x{size[1]}; resize larger")
     wide = size[1] >= size[0]
-    places = {
+    corners = {
         "center": (down // 2, right // 2),
         "left": (down // 2, 0) if wide else (0, right // 2),
         "right": (down // 2, right) if wide else (down, right // 2),
@@ -102,10 +102,10 @@ def named_crop(name: str, size: Size, crop_size: int) -> CropView:
         "bottom-left": (down, 0),
         "bottom-right": (down, right),
     }
-    place = name.removesuffix("-flip")
-    if place not in places:
-        raise unknown_name("crop", name, [*places, *(f"{known}-flip" for known in places)])
-    return CropView(Box(*places[place], crop_size, crop_size), flip=place != name)
+    position = name.removesuffix("-flip")
+    if position not in corners:
+        raise unknown_name("crop", name, [*corners, *(f"{known}-flip" for known in corners)])
+    return CropView(Box(*corners[position], crop_size, crop_size), flip=position != name)
 
 
 def short_side_box(size: Size, spec: DataSpec, rng: np.random.Generator) -> Box:

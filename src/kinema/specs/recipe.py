@@ -31,15 +31,15 @@ class OptimSpec:
         optimizer: ``sgd`` or ``adamw``.
         lr: Peak learning rate for one step of ``train.batch_size`` clips.
         momentum: Of SGD; for AdamW the first decay rate (beta1).
-        nesterov: Look ahead along the momentum (SGD).
-        weight_decay: Pull of the weights towards zero.
-        decay_all: Decay biases and normalisation weights too; off spares every tensor of one dimension.
-        base_lr_scale: Factor of the rate for all layers but the head (the Multi-Fiber paper fine-tunes with 0.2).
-        head_lr_scale: Factor of the rate for the head (temporal segment networks use 5).
-        frozen_stages: How many stages, from the input on, keep their weights and statistics; temporal parts in them
+        nesterov: Use Nesterov momentum (SGD).
+        weight_decay: Weight decay; decoupled in AdamW, a term of the gradient in SGD.
+        decay_all: Weight decay for biases and normalisation weights too; otherwise 1-D tensors are not decayed.
+        base_lr_scale: Learning rate factor of all layers but the head (the Multi-Fiber paper fine-tunes with 0.2).
+        head_lr_scale: Learning rate factor of the head (temporal segment networks use 5).
+        frozen_stages: Freeze this many stages, from the input on, weights and statistics; temporal parts in them
             that start as the identity learn (model option train_temporal).
         linear_probe: Train the head alone.
-        clip_norm: Largest norm of the whole gradient; 0 does not clip.
+        clip_norm: Gradient clipping: largest norm of the whole gradient; 0 does not clip.
     """
 
     optimizer: str = "sgd"
@@ -106,16 +106,16 @@ class TrainSpec:
 
     Attributes:
         batch_size: Clips of one optimiser step, over all devices and all accumulated parts.
-        accumulate: Parts into which each device splits its share of a step, to save memory.
-        precision: ``fp32``, ``bf16`` or ``fp16`` (mixed), or ``fp64``.
-        sync_bn: Batch statistics over all devices (CUDA only).
-        frozen_bn: Normalisation keeps its running statistics and is not trained.
+        accumulate: Gradient accumulation: parts into which each device splits its clips of a step, to save memory.
+        precision: Mixed precision ``bf16`` or ``fp16``, or ``fp32`` or ``fp64``.
+        sync_bn: Synchronised batch norm: statistics over all devices (CUDA only).
+        frozen_bn: Frozen batch norm: running statistics are kept and its weights are not trained.
         compile: Pass the network through ``torch.compile``.
-        dropout: Rate before the classifier.
-        label_smoothing: Share of the target spread over all classes.
-        mixup: Alpha of the Beta distribution that mixes pairs of clips (arXiv:1710.09412); 0 is off.
-        ema_decay: Decay per step of an average of the weights, which is then what is validated and saved for use;
-            0 is off.
+        dropout: Dropout rate before the classifier.
+        label_smoothing: Label smoothing: the part of the target that is spread evenly over all classes.
+        mixup: Mixup: alpha of the Beta distribution that blends pairs of clips (arXiv:1710.09412); 0 is off.
+        ema_decay: Exponential moving average of the weights: its decay per step; the average is then what is
+            validated and saved for use; 0 is off.
         monitor: What ``best.ckpt`` is best in: ``top1``, ``top5``, ``mean_class`` (higher is better) or ``loss``.
         patience: Stop after so many validations without a better score; 0 never stops early.
         validate_on: Split scored after every epoch: ``val``, ``test``, or ``none``. When the manifest has no such
@@ -213,7 +213,7 @@ class Recipe:
         Raises:
             UserError: For an unknown field, a value of the wrong type, or one out of range.
         """
-        return _from_dict(cls, values, where="")
+        return _from_dict(cls, values, prefix="")
 
     @classmethod
     def from_json(cls, text: str) -> Recipe:
@@ -253,24 +253,24 @@ class Recipe:
         return self.from_dict(values)
 
 
-def _from_dict(cls: type[Spec], values: Any, *, where: str) -> Spec:
+def _from_dict(cls: type[Spec], values: Any, *, prefix: str) -> Spec:
     """Build one dataclass of a recipe from a dictionary, checking names and types."""
     if not isinstance(values, dict):
-        raise UserError(f"recipe field {where or 'recipe'!r} must hold named values, not {values!r}")
+        raise UserError(f"recipe field {prefix or 'recipe'!r} must hold named values, not {values!r}")
     hints = typing.get_type_hints(cls)
     arguments = {}
     for name, value in values.items():
         if name not in hints:
-            raise unknown_name("recipe field", where + name, [where + known for known in hints])
+            raise unknown_name("recipe field", prefix + name, [prefix + known for known in hints])
         kind = hints[name]
         if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-            arguments[name] = _from_dict(kind, value, where=f"{where}{name}.")
+            arguments[name] = _from_dict(kind, value, prefix=f"{prefix}{name}.")
         else:
-            arguments[name] = _typed(kind, value, where + name)
+            arguments[name] = _typed(kind, value, prefix + name)
     try:
         return cls(**arguments)
     except TypeError as error:  # a field without default is missing
-        raise UserError(f"recipe {where or 'itself'}: {error}") from None
+        raise UserError(f"recipe {prefix or 'itself'}: {error}") from None
 
 
 def _typed(kind: Any, value: Any, name: str) -> Any:

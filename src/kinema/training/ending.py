@@ -46,14 +46,14 @@ def fit_and_note_end(run: Run) -> int:
         note("failed", str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}")
         raise
     if stopped:
-        note("stopped", f"by {signal_name(stopped)} {place(run)}; the run is saved")
+        note("stopped", f"by {signal_name(stopped)} {describe_position(run)}; the run is saved")
     else:
         note("finished", Standing(run.recipe, position).how_it_ended())
     return stopped
 
 
-def place(run: Run) -> str:
-    """Where a run stands, in words."""
+def describe_position(run: Run) -> str:
+    """Say in words how far a run has come."""
     position = run.position
     if not position.step_in_epoch:
         return f"after epoch {position.epoch}"

@@ -88,8 +88,8 @@ def load_recipe(recipe: str, frames: int | None = None) -> Recipe:
         if not Path(recipe).is_file():
             raise UserError(f"{recipe}: no such recipe file")
         return _with_frames(Recipe.from_json(Path(recipe).read_text(encoding="utf-8")), frames)
-    place = RECIPES.get(recipe, recipe)
-    module_name, _, function_name = place.rpartition(":")
+    location = RECIPES.get(recipe, recipe)
+    module_name, _, function_name = location.rpartition(":")
     if module_name.endswith(".py"):
         module = _run_file(Path(module_name))
     elif recipe in RECIPES:

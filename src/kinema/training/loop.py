@@ -13,7 +13,7 @@ import torch
 from kinema.errors import CheckpointError, UserError, VideoError
 from kinema.training.batches import clips_of_step
 from kinema.training.directory import standing
-from kinema.training.memory import explained
+from kinema.training.memory import explain_out_of_memory
 from kinema.training.parameters import set_rate, training_mode
 from kinema.training.schedule import rate_scale
 from kinema.training.state import Run, save_best, save_last
@@ -56,7 +56,7 @@ def train_epoch(run: Run, batches: Iterator[TaskBatch]) -> bool:
     while position.step_in_epoch < run.steps_per_epoch:
         with run.display.waiting():
             batch = _next_batch(run, batches, watch)
-        with explained(run, batch):
+        with explain_out_of_memory(run, batch):
             sums = train_step(run, batch)
         run.display.step(clips_of_step(run, position.step_in_epoch))
         position.step_in_epoch += 1
@@ -83,7 +83,7 @@ def _next_batch(run: Run, batches: Iterator[TaskBatch], watch: StepWatch) -> Tas
 
 
 def _with_way_on(fault: UserError, run: Run) -> UserError:
-    """The error of a run that cannot read its videos, with what to type once it can."""
+    """Add to the error of a run that cannot read its videos the command that resumes it."""
     reason = fault.reason if isinstance(fault, VideoError) else str(fault)
     reason += "\n" if "\n" in reason else "; "
     reason += f"once it is repaired, continue with: kinema train --resume {run.folder}"

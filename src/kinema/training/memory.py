@@ -27,7 +27,7 @@ SPARE = 0.08
 
 
 @contextmanager
-def explained(run: Run, batch: TaskBatch) -> Iterator[None]:
+def explain_out_of_memory(run: Run, batch: TaskBatch) -> Iterator[None]:
     """Turn an out-of-memory error of a training step into one that names the batch that would have fitted."""
     failed = False
     try:

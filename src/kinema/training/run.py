@@ -21,7 +21,7 @@ from kinema.training.assemble import assemble
 from kinema.training.batch_size import batch_note, check_batch, with_batch
 from kinema.training.directory import LAST, VIDEOS, describe_run, free_folder, new_folder, removed_if_empty
 from kinema.training.display import Display
-from kinema.training.ending import fit_and_note_end, place
+from kinema.training.ending import describe_position, fit_and_note_end
 from kinema.training.engine import Engine, Hardware
 from kinema.training.find_recipe import load_recipe
 from kinema.training.initial import with_initial
@@ -162,7 +162,7 @@ def _new_job(
         chosen = load_recipe(chosen or "finetune")
     if epochs is not None:
         chosen = chosen.with_fields({"schedule.epochs": epochs})
-    manifest, network, told = None, None, ""
+    manifest, network, explanation = None, None, ""
     if isinstance(model, str):
         name = model or chosen.model
         if not name:
@@ -172,7 +172,7 @@ def _new_job(
     else:
         manifest = Manifest.open(data)
         network = own_network(model, manifest.classes, chosen)
-        chosen, told = with_own(chosen, network, weights)
+        chosen, explanation = with_own(chosen, network, weights)
     check_batch(batch)
     own, auto = chosen, batch == "auto"
     if batch and not auto:
@@ -184,7 +184,7 @@ def _new_job(
         network=network,
         auto_batch=auto,
         keep_lr=keep_lr,
-        notes=tuple(text for text in (told, batch_note(own, chosen)) if text),
+        notes=tuple(text for text in (explanation, batch_note(own, chosen)) if text),
     )
 
 
@@ -262,12 +262,12 @@ def _work(engine: Engine, job: _Job) -> tuple[TrainResult, int]:
             keep_lr=job.keep_lr,
             own=None if job.network is None else copy_of(job.network),
         )
-    display.note(_in_a_line(run))
+    display.note(_headline(run))
     if job.resume:
         if word := engine.from_main(lambda: note_kill(folder)):
             display.note(word)
         restore(run, checkpoint_file.read(folder / LAST))
-        display.note(f"resuming {folder} {place(run)}")
+        display.note(f"resuming {folder} {describe_position(run)}")
         go_on_longer(run, job.before or run.recipe)
     else:
         engine.from_main(lambda: describe_run(folder, run.recipe, manifest, _facts(run, source=job.manifest.name)))
@@ -286,7 +286,7 @@ def _facts(run: Run, *, source: str) -> dict[str, Any]:
     }
 
 
-def _in_a_line(run: Run) -> str:
+def _headline(run: Run) -> str:
     """What is trained, where, and on how much."""
     millions = sum(parameter.numel() for parameter in run.model.parameters()) / 1e6
     processes = f"{run.engine.world} processes, " if run.engine.world > 1 else ""

@@ -58,25 +58,25 @@ def list_runs(folder: str | Path = "runs") -> list[RunSummary]:
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; give the folder that holds run directories")
-    places = [path.parent for path in folder.rglob(ABOUT) if (path.parent / RECIPE).is_file()]
-    if not places:
+    folders = [path.parent for path in folder.rglob(ABOUT) if (path.parent / RECIPE).is_file()]
+    if not folders:
         raise UserError(f"{folder} holds no run directories; `kinema train` makes them")
-    abouts = {place: read_about(place) for place in places}
-    places.sort(key=lambda place: (abouts[place].get("started", ""), place))
-    recipes = {place: Recipe.from_json((place / RECIPE).read_text(encoding="utf-8")) for place in places}
+    abouts = {run: read_about(run) for run in folders}
+    folders.sort(key=lambda run: (abouts[run].get("started", ""), run))
+    recipes = {run: Recipe.from_json((run / RECIPE).read_text(encoding="utf-8")) for run in folders}
     oldest: dict[str, dict[str, Any]] = {}
-    for place in places:
-        oldest.setdefault(recipes[place].name, recipes[place].flat())
-    return [_summary(place, abouts[place], recipes[place], oldest[recipes[place].name]) for place in places]
+    for run in folders:
+        oldest.setdefault(recipes[run].name, recipes[run].flat())
+    return [_summary(run, abouts[run], recipes[run], oldest[recipes[run].name]) for run in folders]
 
 
-def _summary(place: Path, about: dict[str, Any], recipe: Recipe, first: dict[str, Any]) -> RunSummary:
-    rows, status = read_metrics(place), read_status(place)
+def _summary(run: Path, about: dict[str, Any], recipe: Recipe, first: dict[str, Any]) -> RunSummary:
+    rows, status = read_metrics(run), read_status(run)
     monitor = recipe.train.monitor
     scored = [row for row in rows if f"val_{monitor}" in row]
     best = max(scored, key=lambda row: standing(row, monitor), default={})
     return RunSummary(
-        path=place,
+        path=run,
         model=recipe.model,
         data=about.get("data", ""),
         recipe=recipe,

@@ -163,13 +163,13 @@ class _LossWatch:
         bads = [bad for bad in found if bad.number == first]
         ids = run.task.sample_ids([row for bad in bads for row in bad.rows])
         epoch, step = divmod(first, run.steps_per_epoch)
-        where = f"the loss is {bads[0].loss} in epoch {epoch + 1}, step {step + 1}"
+        when = f"the loss is {bads[0].loss} in epoch {epoch + 1}, step {step + 1}"
         if not math.isnan(bads[0].loss_before):
-            where += f" ({bads[0].loss_before:.4g} in the step before)"
-        run.display.log(f"{where}, with the videos {', '.join(ids)}")
+            when += f" ({bads[0].loss_before:.4g} in the step before)"
+        run.display.log(f"{when}, with the videos {', '.join(ids)}")
         more = f" and {len(ids) - NUM_SHOWN} more, see log.txt" if len(ids) > NUM_SHOWN else ""
         return _by_all(
-            f"{where}; {_ADVICE}, or look at the videos of that step: {', '.join(ids[:NUM_SHOWN])}{more}; {_kept(run)}"
+            f"{when}; {_ADVICE}, or look at the videos of that step: {', '.join(ids[:NUM_SHOWN])}{more}; {_kept(run)}"
         )
 
 
@@ -183,8 +183,8 @@ def weights_are_finite(run: Run) -> bool:
 def weights_error(run: Run) -> UserError:
     """The error for a run in which ``weights_are_finite`` was false on some process."""
     position = run.position
-    where = f"epoch {position.epoch + 1}, step {position.step_in_epoch}"
-    return _by_all(f"weights are no longer finite after {where}; {_ADVICE}; {_kept(run)}")
+    when = f"epoch {position.epoch + 1}, step {position.step_in_epoch}"
+    return _by_all(f"weights are no longer finite after {when}; {_ADVICE}; {_kept(run)}")
 
 
 def _by_all(message: str) -> UserError:

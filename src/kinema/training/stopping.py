@@ -122,8 +122,8 @@ def say(text: str) -> None:
 
 def resumable(folder: Path) -> Path:
     """What ``--resume`` takes to go on with a run: its folder, or that of the series that it is part of."""
-    places = [folder, *list(folder.parents)[:2]]
-    return next((place for place in places if (place / SERIES).is_file()), folder)
+    candidates = [folder, *list(folder.parents)[:2]]
+    return next((candidate for candidate in candidates if (candidate / SERIES).is_file()), folder)
 
 
 def _interrupt(number: int) -> None:

@@ -42,10 +42,10 @@ def videos_to_use(manifest: Manifest, recipe: Recipe, *, note: Callable[[str], N
         raise UserError(f"{manifest.name} has no train videos; its splits are: {splits}{advice}")
     if len(manifest.classes) < 2:
         raise UserError(f"{manifest.name} has {len(manifest.classes)} class; training needs at least two")
-    where = recipe.train.validate_on
-    if where == "test" and "test" not in manifest.splits:
+    split = recipe.train.validate_on
+    if split == "test" and "test" not in manifest.splits:
         raise UserError(f"{manifest.name} has no test videos to validate on; use --train.validate-on val or none")
-    if where == "val" and "val" not in manifest.splits:
+    if split == "val" and "val" not in manifest.splits:
         try:
             manifest = hold_out(manifest, HELD_OUT, seed=recipe.seed)
         except UserError as error:
@@ -58,7 +58,7 @@ def videos_to_use(manifest: Manifest, recipe: Recipe, *, note: Callable[[str], N
         far = far_from_share(manifest, HELD_OUT)
         if far:
             note(f"warning: {far}")
-    used = manifest.select(indices=[row for row, record in enumerate(manifest) if record.split in ("train", where)])
+    used = manifest.select(indices=[row for row, record in enumerate(manifest) if record.split in ("train", split)])
     num_unlabelled = int(np.count_nonzero(used.labels < 0))
     if num_unlabelled:
         raise UserError(
