@@ -19,13 +19,11 @@ from kinema.models.action_model import ActionModel
 from kinema.models.backbones.plain import PlainConv, PlainPlan
 from kinema.models.fully_connected import FullyConnectedHead
 from kinema.models.temporal.tsn import Tsn
-from kinema.specs.preprocessing import Preprocessing
 from kinema.specs.recipe import Recipe
 from kinema.training.assemble import assemble
 from kinema.training.display import Display
 from kinema.training.engine import Engine, Hardware
 from kinema.training.fc_gather import GatheredNetwork
-from kinema.training.initial import preprocessing_of
 from kinema.training.launch import launch
 from kinema.training.loop import fit
 from kinema.training.state import Run, restore
@@ -89,10 +87,8 @@ def narrow_run(engine: Engine, recipe: Recipe, videos: Manifest, folder: Path) -
     folder.mkdir(parents=True, exist_ok=True)
     display = Display(folder, main=engine.is_main, quiet=True)
     training, validation = videos.select("train"), videos.select("val")
-    with pytest.MonkeyPatch.context() as patched:
-        answer = narrow_vgg(recipe.train.dropout), preprocessing_of(recipe.data, Preprocessing())
-        patched.setattr("kinema.training.classification.starting_model", lambda *_, **__: answer)
-        return assemble(engine, recipe, folder=folder, training=training, validation=validation, display=display)
+    own = narrow_vgg(recipe.train.dropout)
+    return assemble(engine, recipe, folder=folder, training=training, validation=validation, display=display, own=own)
 
 
 def finished(run: Run, *, stop_after: int = 0) -> dict[str, Any]:
