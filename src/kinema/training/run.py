@@ -19,6 +19,7 @@ from kinema.models.names import ModelName
 from kinema.specs.recipe import Recipe
 from kinema.training.assemble import assemble
 from kinema.training.batch_size import batch_note, check_batch, with_batch
+from kinema.training.classification import Classification
 from kinema.training.directory import LAST, VIDEOS, describe_run, free_folder, new_folder, removed_if_empty
 from kinema.training.display import Display
 from kinema.training.ending import describe_position, fit_and_note_end
@@ -32,6 +33,7 @@ from kinema.training.resuming import Standing, go_on_longer, note_kill, where_it
 from kinema.training.state import Run, restore
 from kinema.training.status import note_end, read_status
 from kinema.training.stopping import TrainingStopped
+from kinema.training.task import Task
 from kinema.training.videos import doubts_before_training, unusable_videos, videos_to_use
 from kinema.video.open import announce_backend
 from kinema.weights import checkpoint as checkpoint_file
@@ -55,6 +57,7 @@ class _Job:
     keep_lr: bool = False
     notes: tuple[str, ...] = ()
     quiet: bool = False
+    task_type: type[Task] = Classification
     before: Recipe | None = None
     """Of a resumed run that is to last longer or shorter: its recipe up to now."""
 
@@ -77,6 +80,7 @@ def train(
     skip_bad: bool = False,
     resume: str | Path | None = None,
     quiet: bool = False,
+    task: type[Task] = Classification,
 ) -> TrainResult:
     """Train a model on videos.
 
@@ -99,6 +103,7 @@ def train(
         skip_bad: Train without the videos that cannot be decoded, instead of stopping before the first epoch.
         resume: Run directory to continue; it brings model, data and recipe along, but for a model that was an object.
         quiet: Show nothing.
+        task: What is learnt, a subclass of ``kinema.training.task.Task``; a resumed run needs it again.
 
     Returns:
         Where the run is and what it reached.
@@ -116,7 +121,7 @@ def train(
         job = _new_job(model, data, recipe=recipe, weights=weights, batch=batch, keep_lr=keep_lr, epochs=epochs)
         job = dataclasses.replace(job, out=str(out or ""), skip_bad=skip_bad, quiet=quiet)
     where = Hardware(devices=devices, nodes=nodes, accelerator=accelerator, fc_gather=fc_gather)
-    return _launched(where, _with_workers(job, num_workers))
+    return _launched(where, _with_workers(dataclasses.replace(job, task_type=task), num_workers))
 
 
 def _launched(where: Hardware, job: _Job) -> TrainResult:
@@ -157,9 +162,7 @@ def _new_job(
 ) -> _Job:
     if data is None:
         raise UserError("training needs data: a manifest CSV, or a folder with one sub-folder of videos per class")
-    chosen = recipe
-    if not isinstance(chosen, Recipe):
-        chosen = load_recipe(chosen or "finetune")
+    chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe or "finetune")
     if epochs is not None:
         chosen = chosen.with_fields({"schedule.epochs": epochs})
     manifest, network, explanation = None, None, ""
@@ -170,8 +173,7 @@ def _new_job(
         initial = None if weights is None else str(weights)
         chosen = with_initial(chosen, model=str(ModelName.parse(name)), weights=initial)
     else:
-        manifest = Manifest.open(data)
-        network = own_network(model, manifest.classes, chosen)
+        network = own_network(model, (manifest := Manifest.open(data)).classes, chosen)
         chosen, explanation = with_own(chosen, network, weights)
     check_batch(batch)
     own, auto = chosen, batch == "auto"
@@ -261,6 +263,7 @@ def _work(engine: Engine, job: _Job) -> tuple[TrainResult, int]:
             auto_batch=job.auto_batch,
             keep_lr=job.keep_lr,
             own=None if job.network is None else copy_of(job.network),
+            task_type=job.task_type,
         )
     display.note(_headline(run))
     if job.resume:
