@@ -12,7 +12,7 @@ from torch import nn
 from kinema import build_model
 from kinema.data.manifest import Manifest, Record
 from kinema.specs.preprocessing import Preprocessing
-from kinema.weights import checkpoint as checkpoint_file
+from kinema.weights.checkpoint import Checkpoint
 from kinema.weights.trained import TrainedModel
 
 CLASSES = ("run", "jump", "sit")
@@ -81,20 +81,6 @@ def write_checkpoint(path: Path, classes: tuple[str, ...] = CLASSES) -> Path:
     """Write a checkpoint of an untrained tsm-resnettiny."""
     torch.manual_seed(0)
     model = build_model("tsm-resnettiny", num_classes=len(classes))
-    payload = {
-        "kinema_version": "0.1.0",
-        "model": model.name,
-        "options": {},
-        "num_classes": len(classes),
-        "in_channels": 3,
-        "classes": list(classes),
-        "preprocessing": PREPROCESSING.to_dict(),
-        "recipe": {},
-        "scores": {},
-        "state_dict": model.state_dict(),
-        "ema": None,
-        "training": None,
-    }
     path.parent.mkdir(parents=True, exist_ok=True)
-    checkpoint_file.write(path, payload)
+    Checkpoint.of(model, classes=classes, preprocessing=PREPROCESSING).write(path)
     return path

@@ -19,7 +19,7 @@ from kinema.models.backbones.resnet import RESNETS
 from kinema.models.temporal.base import TemporalModule
 from kinema.models.temporal.tam import Tam
 from kinema.specs.preprocessing import Preprocessing
-from kinema.weights import checkpoint as checkpoint_file
+from kinema.weights.checkpoint import Checkpoint
 
 
 @pytest.fixture(autouse=True)
@@ -134,16 +134,7 @@ def test_a_checkpoint_says_what_to_register(tmp_path: Path) -> None:
         kinema.register_module("diff", Difference)
         model = kinema.build_model("diff-resnettiny", num_classes=2)
         path = tmp_path / "best.ckpt"
-        payload = dict.fromkeys(checkpoint_file.REQUIRED) | {
-            "model": model.name,
-            "options": {},
-            "num_classes": 2,
-            "in_channels": 3,
-            "classes": ["a", "b"],
-            "preprocessing": Preprocessing().to_dict(),
-            "state_dict": model.state_dict(),
-        }
-        checkpoint_file.write(path, payload)
+        Checkpoint.of(model, classes=("a", "b"), preprocessing=Preprocessing()).write(path)
         assert load(path).model.name == "diff-resnettiny"
     with pytest.raises(CheckpointError, match=r"unknown temporal module 'diff'.*register_module .*--plugin FILE\.py"):
         load(path)

@@ -17,7 +17,7 @@ from kinema.recipes.data_sets import data_set_of
 from kinema.specs.recipe import Recipe
 from kinema.training.find_recipe import RECIPES, load_recipe
 from kinema.training.run import train
-from kinema.weights import checkpoint as checkpoint_file
+from kinema.weights.checkpoint import Checkpoint
 
 Stores = dict[tuple[str, float], Manifest]
 
@@ -46,7 +46,7 @@ def data_for(recipe: Recipe, name: str, videos: Manifest, images: Manifest, stor
 def train_two_steps(recipe: Recipe, data: Manifest, out: Path) -> None:
     result = train(data=data, recipe=recipe, out=out, accelerator="cpu", quiet=True)
     assert np.isfinite(result.history[0]["train_loss"])
-    assert checkpoint_file.read(out / "last.ckpt")["training"]["position"]["num_steps"] == 2
+    assert Checkpoint.read(out / "last.ckpt").training.position["num_steps"] == 2
 
 
 @pytest.mark.parametrize("name", DIFFERENT_TINY)

@@ -19,7 +19,7 @@ from kinema.training.engine import Hardware, require_device
 from kinema.training.launch import launch
 from kinema.training.run import train
 from kinema.training.stopping import TrainingStopped
-from kinema.weights import checkpoint as checkpoint_file
+from kinema.weights.checkpoint import Checkpoint
 
 PLAIN = {
     "train.precision": "fp64",
@@ -40,7 +40,7 @@ def test_two_processes_compute_what_one_does(shapes: Manifest, tiny_recipe: Reci
         assert second["train_top1"] == first["train_top1"]
         assert second["val_top1"] == first["val_top1"]
         assert second["val_loss"] == pytest.approx(first["val_loss"], abs=1e-6)  # scores are stored as float32
-    weights = [checkpoint_file.read(run.path / "last.ckpt")["state_dict"] for run in (one, two)]
+    weights = [Checkpoint.read(run.path / "last.ckpt").state_dict for run in (one, two)]
     for name, tensor in weights[0].items():
         torch.testing.assert_close(weights[1][name], tensor, atol=1e-8, rtol=0)
 
@@ -82,12 +82,12 @@ def test_processes_stop_and_end_together(shapes: Manifest, tiny_recipe: Recipe, 
     with pytest.raises(TrainingStopped):
         train(data=shapes, recipe=recipe, out=run_folder, accelerator="cpu", devices=2, quiet=True)
     assert multiprocessing.active_children() == []
-    stopped_at = checkpoint_file.read(run_folder / "last.ckpt")["training"]["position"]["num_steps"]
+    stopped_at = Checkpoint.read(run_folder / "last.ckpt").training.position["num_steps"]
     when_training(run_folder, kill_second_child)
     with pytest.raises(UserError, match=r"training process \d of 2 was killed by SIGKILL"):
         train(resume=run_folder, accelerator="cpu", devices=2, quiet=True)
     assert multiprocessing.active_children() == []
-    assert checkpoint_file.read(run_folder / "last.ckpt")["training"]["position"]["num_steps"] > stopped_at
+    assert Checkpoint.read(run_folder / "last.ckpt").training.position["num_steps"] > stopped_at
 
 
 def test_a_signal_before_the_processes_are_ready_stops_them_when_they_are(
@@ -103,7 +103,7 @@ def test_a_signal_before_the_processes_are_ready_stops_them_when_they_are(
         train(data=shapes, recipe=tiny_recipe, out=run_folder, accelerator="cpu", devices=2, quiet=True)
     assert multiprocessing.active_children() == []
     assert "Traceback" not in capfd.readouterr().err
-    position = checkpoint_file.read(run_folder / "last.ckpt")["training"]["position"]
+    position = Checkpoint.read(run_folder / "last.ckpt").training.position
     assert position["epoch"] < tiny_recipe.schedule.epochs
 
 

@@ -14,7 +14,7 @@ from kinema.training.batches import RunOrder, steps_per_epoch
 from kinema.training.position import Position
 from kinema.training.run import train
 from kinema.training.stopping import TrainingStopped
-from kinema.weights import checkpoint as checkpoint_file
+from kinema.weights.checkpoint import Checkpoint
 
 TWELVE = {
     "schedule.epoch_clips": 13,  # three steps of 5 clips from 12 videos: two of six steps span a border of passes
@@ -70,9 +70,9 @@ def test_resuming_around_the_borders_of_passes(
             train(resume=tmp_path / "parts", quiet=True)
     resumed = train(resume=tmp_path / "parts", quiet=True)
     assert [row["train_loss"] for row in resumed.history] == [row["train_loss"] for row in whole.history]
-    one, other = (checkpoint_file.read(tmp_path / name / "last.ckpt") for name in ("whole", "parts"))
-    for name, tensor in one["state_dict"].items():
-        assert torch.equal(tensor, other["state_dict"][name]), name
+    one, other = (Checkpoint.read(tmp_path / name / "last.ckpt") for name in ("whole", "parts"))
+    for name, tensor in one.state_dict.items():
+        assert torch.equal(tensor, other.state_dict[name]), name
 
 
 def test_two_processes_compute_what_one_does(twelve: Manifest, tiny_recipe: Recipe, tmp_path: Path) -> None:
@@ -90,4 +90,4 @@ def test_a_batch_may_be_larger_than_the_set(twelve: Manifest, tiny_recipe: Recip
     changes = {"schedule.epoch_clips": 20, "train.batch_size": 20, "schedule.epochs": 1}
     recipe = tiny_recipe.with_fields({**TWELVE, **changes})
     run = train(data=twelve, recipe=recipe, out=run_folder, quiet=True)
-    assert checkpoint_file.read(run.path / "last.ckpt")["training"]["position"]["num_steps"] == 1
+    assert Checkpoint.read(run.path / "last.ckpt").training.position["num_steps"] == 1

@@ -18,7 +18,7 @@ from kinema.specs.recipe import Recipe
 from kinema.training.batches import RunOrder
 from kinema.training.position import Position
 from kinema.training.run import train
-from kinema.weights import checkpoint as checkpoint_file
+from kinema.weights.checkpoint import Checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def whole(shapes: Manifest, tiny_recipe: Recipe, tmp_path_factory: pytest.TempPa
 
 
 def steps_saved(folder: Path) -> int:
-    return checkpoint_file.read(folder / "last.ckpt")["training"]["position"]["num_steps"]
+    return Checkpoint.read(folder / "last.ckpt").training.position["num_steps"]
 
 
 def assert_resumes_to(whole: Whole, folder: Path) -> None:
@@ -57,7 +57,7 @@ def test_a_loss_that_is_no_number_is_traced_to_its_clips(
     assert f"videos of that step: {videos}; {run_folder}/last.ckpt keeps" in str(caught.value)
     assert videos in (run_folder / "log.txt").read_text()
     assert steps_saved(run_folder) == 5
-    weights = checkpoint_file.read(run_folder / "last.ckpt")["state_dict"]
+    weights = Checkpoint.read(run_folder / "last.ckpt").state_dict
     assert all(tensor.isfinite().all() for tensor in weights.values())
 
 

@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from kinema.training.fc_gather import GatheredNetwork
 from kinema.training.launch import launch
 from kinema.training.loop import fit
 from kinema.training.state import Run, restore
-from kinema.weights import checkpoint as checkpoint_file
+from kinema.weights.checkpoint import Checkpoint
 
 NUM_CLIPS = (3, 2)
 """Clips of the two processes, unevenly many."""
@@ -115,7 +116,7 @@ def resumed(engine: Engine, recipe: Recipe, videos: Manifest, folder: Path) -> d
     """Stop in the middle of the second epoch and go on."""
     finished(narrow_run(engine, recipe, videos, folder), stop_after=8)
     run = narrow_run(engine, recipe, videos, folder)
-    restore(run, checkpoint_file.read(folder / "last.ckpt"))
+    restore(run, Checkpoint.read(folder / "last.ckpt"))
     assert run.position.step_in_epoch > 0
     return finished(run)
 
@@ -263,10 +264,10 @@ def test_resuming_otherwise_is_refused(
     recipe = tiny_recipe.with_fields(PLAIN)
     engine = launch(Hardware(accelerator="cpu", precision="fp64"), lambda engine: engine)
     run = narrow_run(engine, recipe, shapes, folder / "run")
-    payload = checkpoint_file.read(folder / "run" / "last.ckpt")
-    payload["training"]["world"] = 1
+    saved = Checkpoint.read(folder / "run" / "last.ckpt")
+    alone = replace(saved, training=replace(saved.training, world=1))
     with pytest.raises(CheckpointError, match="was trained with fc gathering; add --fc-gather"):
-        restore(run, payload)
+        restore(run, alone)
 
 
 def test_what_cannot_be_gathered_is_refused() -> None:

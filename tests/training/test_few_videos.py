@@ -12,7 +12,7 @@ from kinema.specs.recipe import Recipe
 from kinema.training.batches import steps_per_epoch, with_enough_steps
 from kinema.training.run import train
 from kinema.training.runs import list_runs
-from kinema.weights import checkpoint as checkpoint_file
+from kinema.weights.checkpoint import Checkpoint
 
 
 @pytest.mark.parametrize("num_videos", [2, 7, 24, 60, 159, 160, 161, 300, 10_000])
@@ -37,7 +37,7 @@ def test_a_short_run_is_lengthened_and_says_so(shapes: Manifest, tiny_recipe: Re
     )
     result = train(data=shapes.select(indices=rows), recipe=recipe, out=run_folder, quiet=True)
     assert len(result.history) == 2
-    assert checkpoint_file.read(run_folder / "last.ckpt")["training"]["position"]["num_steps"] == 6  # three in each
+    assert Checkpoint.read(run_folder / "last.ckpt").training.position["num_steps"] == 6  # three in each
     assert json.loads((run_folder / "recipe.json").read_text())["schedule"]["epoch_clips"] == 12
     assert "6 videos are few: each of the 2 epochs takes 12 clips" in (run_folder / "log.txt").read_text()
 
@@ -63,7 +63,7 @@ def test_of_equal_scores_the_smaller_loss_is_kept(
     recipe = tiny_recipe.with_fields({"schedule.epochs": 5})
     result = train(data=shapes.select(indices=rows), recipe=recipe, out=tmp_path / "run", quiet=True)
     assert result.best["epoch"] == 3
-    assert checkpoint_file.read(tmp_path / "run" / "best.ckpt")["scores"]["epoch"] == 3
+    assert Checkpoint.read(tmp_path / "run" / "best.ckpt").scores["epoch"] == 3
     assert [run.best["epoch"] for run in list_runs(tmp_path)] == [3]
 
 

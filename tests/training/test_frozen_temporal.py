@@ -14,7 +14,7 @@ from kinema.specs.recipe import Recipe
 from kinema.training.frozen_temporal import OPTION, with_choice
 from kinema.training.parameters import build_optimizer, freeze, training_mode
 from kinema.training.run import train
-from kinema.weights import checkpoint as checkpoint_file
+from kinema.weights.checkpoint import Checkpoint
 
 FROZEN = {"optim.frozen_stages": 2, "train.mixup": 0.0}
 
@@ -110,7 +110,7 @@ def test_nothing_is_said_or_chosen_where_nothing_is_frozen(tiny_recipe: Recipe) 
 
 
 def taps_of(run: Path) -> torch.Tensor:
-    return checkpoint_file.read(run / "last.ckpt")["state_dict"]["layer1.0.mix.taps"]
+    return Checkpoint.read(run / "last.ckpt").state_dict["layer1.0.mix.taps"]
 
 
 def one_epoch_more(run: Path, *, options: dict) -> None:
@@ -137,4 +137,4 @@ def test_a_run_of_before_goes_on_as_it_was(shapes: Manifest, tiny_recipe: Recipe
     train(data=shapes, recipe=recipe.with_fields({"options": {OPTION: False}}), out=run_folder, quiet=True)
     one_epoch_more(run_folder, options={})
     assert torch.equal(taps_of(run_folder), torch.tensor([0.0, 1.0, 0.0])[:, None].expand_as(taps_of(run_folder)))
-    assert checkpoint_file.read(run_folder / "last.ckpt")["training"]["position"]["epoch"] == 2
+    assert Checkpoint.read(run_folder / "last.ckpt").training.position["epoch"] == 2

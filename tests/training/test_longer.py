@@ -13,7 +13,7 @@ from kinema.training.resuming import rate_note
 from kinema.training.run import train
 from kinema.training.runs import list_runs
 from kinema.training.stopping import TrainingStopped
-from kinema.weights import checkpoint as checkpoint_file
+from kinema.weights.checkpoint import Checkpoint
 
 
 def test_a_finished_run_is_returned_as_it_is(
@@ -54,18 +54,18 @@ def test_longer_in_one_go_or_stopped_and_resumed(
 def test_the_best_checkpoint_stays(shapes: Manifest, tiny_recipe: Recipe, run_folder: Path) -> None:
     recipe = tiny_recipe.with_fields({"train.monitor": "loss", "optim.lr": 1e-9, "train.ema_decay": 0.0})
     first = train(data=shapes, recipe=recipe, out=run_folder, quiet=True)
-    weights = checkpoint_file.read(run_folder / "best.ckpt")["state_dict"]
+    weights = Checkpoint.read(run_folder / "best.ckpt").state_dict
     path = run_folder / "last.ckpt"
-    payload = checkpoint_file.read(path)
-    payload["training"]["position"]["best"]["val_loss"] = 0.0  # nothing can be better
-    checkpoint_file.write(path, payload)
+    last = Checkpoint.read(path)
+    last.training.position["best"]["val_loss"] = 0.0  # nothing can be better
+    last.write(path)
     result = train(resume=run_folder, epochs=3, quiet=True)
     assert result.best["epoch"] == first.best["epoch"]
     assert all(torch.equal(weights[name], kept) for name, kept in _best(run_folder).items())
 
 
 def _best(folder: Path) -> dict[str, torch.Tensor]:
-    return checkpoint_file.read(folder / "best.ckpt")["state_dict"]
+    return Checkpoint.read(folder / "best.ckpt").state_dict
 
 
 def test_patience_counts_anew(shapes: Manifest, tiny_recipe: Recipe, run_folder: Path) -> None:

@@ -23,7 +23,7 @@ from kinema.specs.recipe import Recipe
 from kinema.training.initial import starting_model
 from kinema.training.run import TrainResult, train
 from kinema.training.stopping import TrainingStopped
-from kinema.weights import checkpoint as checkpoint_file
+from kinema.weights.checkpoint import Checkpoint
 
 
 @pytest.fixture(autouse=True)
@@ -134,8 +134,8 @@ def test_from_an_earlier_run_of_its_own(finished: TrainResult, shapes: Manifest,
     two = Manifest.from_records(list(two), classes=shapes.classes[:2], root=two.root)
     short = tiny_recipe.with_fields({"schedule.epochs": 1, "optim.lr": 1e-9, "train.batch_size": 4})
     result = train(difference_model, two, recipe=short, weights=finished.path, out=tmp_path / "run", quiet=True)
-    first = checkpoint_file.read(finished.path / "best.ckpt")["state_dict"]
-    second = checkpoint_file.read(result.path / "last.ckpt")["state_dict"]
+    first = Checkpoint.read(finished.path / "best.ckpt").state_dict
+    second = Checkpoint.read(result.path / "last.ckpt").state_dict
     torch.testing.assert_close(second["layer1.0.conv1.weight"], first["layer1.0.conv1.weight"], atol=1e-6, rtol=0)
     assert "was trained on 8 other classes" in (result.path / "log.txt").read_text()
 

@@ -17,7 +17,7 @@ from kinema.errors import CheckpointError, UserError
 from kinema.specs.recipe import Recipe
 from kinema.training.run import train
 from kinema.training.stopping import TrainingStopped
-from kinema.weights import checkpoint as checkpoint_file
+from kinema.weights.checkpoint import Checkpoint
 
 TIMES = ("seconds", "clips_per_sec", "wait_share")
 
@@ -42,12 +42,12 @@ def record_steps(monkeypatch: pytest.MonkeyPatch, *, stop_after: int = 0) -> lis
 
 def assert_same_state(one: Path, other: Path) -> None:
     """Weights, averaged weights and optimiser state of two checkpoints are the same bits."""
-    first, second = checkpoint_file.read(one), checkpoint_file.read(other)
+    first, second = Checkpoint.read(one), Checkpoint.read(other)
     for part in ("state_dict", "ema"):
-        for name, tensor in first[part].items():
-            assert torch.equal(tensor, second[part][name]), f"{part} {name}"
-    for index, state in first["training"]["optimizer"]["state"].items():
-        momentum = second["training"]["optimizer"]["state"][index]["momentum_buffer"]
+        for name, tensor in getattr(first, part).items():
+            assert torch.equal(tensor, getattr(second, part)[name]), f"{part} {name}"
+    for index, state in first.training.optimizer["state"].items():
+        momentum = second.training.optimizer["state"][index]["momentum_buffer"]
         assert torch.equal(state["momentum_buffer"], momentum)
 
 
@@ -157,7 +157,7 @@ def test_saves_inside_an_epoch(
     act_in_steps(monkeypatch, before=dies)
     with pytest.raises(RuntimeError, match="power cut"):
         train(data=shapes, recipe=tiny_recipe.with_fields({"train.save_minutes": 1e-6}), out=run_folder, quiet=True)
-    position = checkpoint_file.read(run_folder / "last.ckpt")["training"]["position"]
+    position = Checkpoint.read(run_folder / "last.ckpt").training.position
     assert (position["epoch"], position["step_in_epoch"]) == (0, 3)
 
 

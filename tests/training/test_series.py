@@ -24,7 +24,7 @@ from kinema.training.overrides import Overrides
 from kinema.training.run_series import SeriesResult, Where, resume_series, train_series
 from kinema.training.series import is_series, read_series
 from kinema.training.stopping import TrainingStopped
-from kinema.weights import checkpoint as checkpoint_file
+from kinema.weights.checkpoint import Checkpoint
 
 QUIET = Where(accelerator="cpu", quiet=True)
 
@@ -55,10 +55,10 @@ def whole(few: Manifest, stages: list[Recipe], tmp_path_factory: pytest.TempPath
 
 
 def assert_same_weights(one: Path, other: Path) -> None:
-    first, second = checkpoint_file.read(one / "last.ckpt"), checkpoint_file.read(other / "last.ckpt")
+    first, second = Checkpoint.read(one / "last.ckpt"), Checkpoint.read(other / "last.ckpt")
     for part in ("state_dict", "ema"):
-        for name, tensor in first[part].items():
-            assert torch.equal(tensor, second[part][name]), f"{part} {name}"
+        for name, tensor in getattr(first, part).items():
+            assert torch.equal(tensor, getattr(second, part)[name]), f"{part} {name}"
 
 
 def test_each_stage_starts_from_the_one_before(whole: SeriesResult, stages: list[Recipe]) -> None:

@@ -18,7 +18,7 @@ from kinema.training.run import train
 from kinema.training.runs import list_runs
 from kinema.training.status import read_status, write_status
 from kinema.training.stopping import TrainingStopped
-from kinema.weights import checkpoint as checkpoint_file
+from kinema.weights.checkpoint import Checkpoint
 
 
 def last_words(folder: Path) -> str:
@@ -132,7 +132,7 @@ def test_the_whole_epoch_counts_after_a_resume(
         act_in_steps(patched, before=slow)
         with pytest.raises(TrainingStopped):
             train(data=shapes, recipe=tiny_recipe, out=run_folder, quiet=True)
-    spent = checkpoint_file.read(run_folder / "last.ckpt")["training"]["position"]["spent"]
+    spent = Checkpoint.read(run_folder / "last.ckpt").training.position["spent"]
     assert spent[0] >= spent[1] > 0.8  # four steps before the stop took 0.2 s each
     assert spent[3] == 40
     first, _ = train(resume=run_folder, quiet=True).history

@@ -14,7 +14,7 @@ from kinema.models.action_model import ActionModel
 from kinema.specs.recipe import Recipe
 from kinema.training.run import TrainResult, train
 from kinema.training.runs import list_runs
-from kinema.weights import checkpoint as checkpoint_file
+from kinema.weights.checkpoint import Checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_best_checkpoint_is_the_best_epoch_and_enough_to_use(finished: TrainResu
     best = max(finished.history, key=lambda row: (row["val_top1"], -row["epoch"]))
     assert finished.best == best
     assert trained.scores == best
-    assert checkpoint_file.read(finished.path / "best.ckpt")["training"] is None
+    assert Checkpoint.read(finished.path / "best.ckpt").training is None
 
 
 def test_learning_happens(shapes: Manifest, tiny_recipe: Recipe, run_folder: Path) -> None:
@@ -115,7 +115,7 @@ def test_accumulated_parts_are_one_step(shapes: Manifest, tiny_recipe: Recipe, t
     for first, second in zip(one.history, three.history, strict=True):
         assert second["train_loss"] == pytest.approx(first["train_loss"], abs=1e-12)
         assert second["train_top1"] == first["train_top1"]
-    weights = [checkpoint_file.read(run.path / "last.ckpt")["state_dict"] for run in (one, three)]
+    weights = [Checkpoint.read(run.path / "last.ckpt").state_dict for run in (one, three)]
     for name, tensor in weights[0].items():
         torch.testing.assert_close(weights[1][name], tensor, atol=1e-12, rtol=0)
 

@@ -19,7 +19,7 @@ from kinema.training.display import Display
 from kinema.training.engine import Engine, Hardware
 from kinema.training.launch import launch
 from kinema.training.state import Run, restore
-from kinema.weights import checkpoint as checkpoint_file
+from kinema.weights.checkpoint import Checkpoint
 
 PLAIN = {
     "train.precision": "fp64",
@@ -41,7 +41,7 @@ def some_steps(
     display = Display(folder, main=engine.is_main, quiet=True)
     run = assemble(engine, recipe, folder=folder, training=videos, validation=None, display=display)
     if resume:
-        restore(run, checkpoint_file.read(folder / "last.ckpt"))
+        restore(run, Checkpoint.read(folder / "last.ckpt"))
     own = []
 
     def note(run: Run, batch: Batch, sums: torch.Tensor) -> None:
@@ -101,13 +101,13 @@ def test_one_two_one(shapes: Manifest, tiny_recipe: Recipe, tmp_path: Path) -> N
     for kind, steps in whole.items():
         last = alone(kind, kind, resume=True)
         assert first[kind] + middle[kind] + last == steps, kind
-        one, other = (checkpoint_file.read(tmp_path / folder / "last.ckpt") for folder in (f"whole {kind}", kind))
-        histories = [saved["training"]["position"]["history"] for saved in (one, other)]
+        one, other = (Checkpoint.read(tmp_path / folder / "last.ckpt") for folder in (f"whole {kind}", kind))
+        histories = [saved.training.position["history"] for saved in (one, other)]
         for expected, row in zip(*histories, strict=True):
             assert row["train_loss"] == pytest.approx(expected["train_loss"], abs=1e-8)
             assert row["train_top1"] == expected["train_top1"]
-        for name, tensor in one["state_dict"].items():
-            torch.testing.assert_close(other["state_dict"][name], tensor, atol=1e-8, rtol=0)
+        for name, tensor in one.state_dict.items():
+            torch.testing.assert_close(other.state_dict[name], tensor, atol=1e-8, rtol=0)
         log = (tmp_path / kind / "log.txt").read_text()
         assert "resuming with 2 instead of 1 process: the clips of every step stay the same" in log
         assert "resuming with 1 instead of 2 processes" in log
@@ -116,4 +116,4 @@ def test_one_two_one(shapes: Manifest, tiny_recipe: Recipe, tmp_path: Path) -> N
     ids = [videos[index].video_id for index in whole["passes"][2]]
     named = [video for video in ids if video in errors[0]]
     assert len(named) == 4  # of nine, those of the second process
-    assert checkpoint_file.read(tmp_path / "bad" / "last.ckpt")["training"]["position"]["num_steps"] == 0
+    assert Checkpoint.read(tmp_path / "bad" / "last.ckpt").training.position["num_steps"] == 0

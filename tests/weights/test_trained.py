@@ -1,5 +1,6 @@
 """A checkpoint brings everything needed to use its network, and refuses networks that it does not fit."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,53 +9,45 @@ import torch
 from kinema import build_model, load
 from kinema.errors import CheckpointError
 from kinema.specs.preprocessing import Preprocessing
-from kinema.weights import checkpoint as checkpoint_file
+from kinema.weights.checkpoint import Checkpoint
 from kinema.weights.trained import load_weights, weights_digest
 
 CLASSES = ("clap", "jump", "wave")
 
 
 @pytest.fixture(scope="module")
-def payload() -> dict:
+def saved() -> Checkpoint:
     torch.manual_seed(0)
-    model = build_model("tsm-resnettiny", num_classes=3, dropout=0.3)
-    return {
-        "kinema_version": "0.1.0",
-        "model": model.name,
-        "options": model.options,
-        "num_classes": 3,
-        "in_channels": 3,
-        "classes": list(CLASSES),
-        "preprocessing": Preprocessing(frames=4, crop_size=32, resize=(40, 50)).to_dict(),
-        "recipe": {"name": "mine"},
-        "scores": {"val_top1": 0.5},
-        "state_dict": model.state_dict(),
-        "ema": None,
-        "training": None,
-    }
+    return Checkpoint.of(
+        build_model("tsm-resnettiny", num_classes=3, dropout=0.3),
+        classes=CLASSES,
+        preprocessing=Preprocessing(frames=4, crop_size=32, resize=(40, 50)),
+        recipe={"name": "mine"},
+        scores={"val_top1": 0.5},
+    )
 
 
-def test_load(payload: dict, tmp_path: Path) -> None:
-    checkpoint_file.write(tmp_path / "best.ckpt", payload)
+def test_load(saved: Checkpoint, tmp_path: Path) -> None:
+    saved.write(tmp_path / "best.ckpt")
     trained = load(tmp_path)
     assert trained.path == str(tmp_path / "best.ckpt")
     assert trained.classes == CLASSES
     assert trained.preprocessing == Preprocessing(frames=4, crop_size=32, resize=(40, 50))
     assert (trained.recipe, trained.scores) == ({"name": "mine"}, {"val_top1": 0.5})
     assert not trained.model.training
-    assert trained.weights_sha256 == weights_digest(payload["state_dict"])
+    assert trained.weights_sha256 == weights_digest(saved.state_dict)
     twin = build_model("tsm-resnettiny", num_classes=3).eval()
-    twin.load_state_dict(payload["state_dict"])
+    twin.load_state_dict(saved.state_dict)
     clip = torch.randn(2, 3, 4, 32, 32)
     assert torch.equal(trained.model(clip), twin(clip))
 
 
-def test_averaged_weights_are_preferred(payload: dict, tmp_path: Path) -> None:
-    average = {name: tensor + 1 for name, tensor in payload["state_dict"].items()}
-    checkpoint_file.write(tmp_path / "last.ckpt", {**payload, "ema": average})
+def test_averaged_weights_are_preferred(saved: Checkpoint, tmp_path: Path) -> None:
+    average = {name: tensor + 1 for name, tensor in saved.state_dict.items()}
+    replace(saved, ema=average).write(tmp_path / "last.ckpt")
     trained = load(tmp_path)
     assert torch.equal(trained.model.fc.bias, average["fc.bias"])
-    assert trained.weights_sha256 == weights_digest(average) != weights_digest(payload["state_dict"])
+    assert trained.weights_sha256 == weights_digest(average) != weights_digest(saved.state_dict)
 
 
 @pytest.mark.parametrize(
@@ -65,8 +58,8 @@ def test_averaged_weights_are_preferred(payload: dict, tmp_path: Path) -> None:
         ({"num_classes": 5}, r"fc\.weight \(3, \d+\) instead of \(5, \d+\)"),
     ],
 )
-def test_other_architecture_or_class_count(payload: dict, tmp_path: Path, changes: dict, message: str) -> None:
-    checkpoint_file.write(tmp_path / "a.ckpt", {**payload, **changes})
+def test_other_architecture_or_class_count(saved: Checkpoint, tmp_path: Path, changes: dict, message: str) -> None:
+    replace(saved, **changes).write(tmp_path / "a.ckpt")
     with pytest.raises(CheckpointError, match=message):
         load(tmp_path / "a.ckpt")
 

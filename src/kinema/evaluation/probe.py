@@ -30,7 +30,7 @@ from kinema.evaluation.sharing import NUM_WORKERS
 from kinema.files import write_text
 from kinema.models.classifier import classifier_passed_over, weights_with_classifier
 from kinema.specs.protocol import protocol as find_protocol
-from kinema.weights import checkpoint as checkpoint_file
+from kinema.weights.checkpoint import Checkpoint
 from kinema.weights.trained import TrainedModel, weights_digest
 from kinema.wording import some_of
 
@@ -237,8 +237,6 @@ def _save(
     process: Process,
 ) -> TrainedModel:
     """Write the checkpoint; gives back what the network is now, its own model left as it was."""
-    from kinema import __version__
-
     model = trained.model
     state = weights_with_classifier(model, torch.from_numpy(fitted.weight), torch.from_numpy(fitted.bias))
     state = {key: value.cpu() for key, value in state.items()}
@@ -247,22 +245,15 @@ def _save(
     if process.rank == 0:
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / ABOUT, json.dumps(about, indent=2) + "\n")
-        payload = {
-            "kinema_version": __version__,
-            "model": model.name,
-            "named": model.named,
-            "options": dict(model.options),
-            "num_classes": len(manifest.classes),
-            "in_channels": model.in_channels,
-            "classes": list(manifest.classes),
-            "preprocessing": trained.preprocessing.to_dict(),
-            "recipe": {},
-            "scores": scores,
-            "state_dict": state,
-            "ema": None,
-            "training": None,
-        }
-        checkpoint_file.write(folder / CHECKPOINT, payload)
+        probed = Checkpoint.of(
+            model,
+            classes=manifest.classes,
+            preprocessing=trained.preprocessing,
+            state_dict=state,
+            num_classes=len(manifest.classes),
+            scores=scores,
+        )
+        probed.write(folder / CHECKPOINT)
     path = str(folder / CHECKPOINT)
     return TrainedModel(
         model, manifest.classes, trained.preprocessing, {}, scores, weights_digest(state), path, trained.notes

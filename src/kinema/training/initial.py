@@ -13,7 +13,7 @@ from kinema.errors import CheckpointError, UserError
 from kinema.specs.flow_input import FlowInput
 from kinema.specs.preprocessing import Preprocessing
 from kinema.specs.recipe import MUST_BE_GIVEN
-from kinema.weights import checkpoint as checkpoint_file
+from kinema.weights.checkpoint import Checkpoint
 from kinema.weights.imagenet import TAGS
 from kinema.weights.inflate import adapt_input
 from kinema.weights.inflate import load_weights as load_inflated
@@ -117,8 +117,8 @@ def _from_checkpoint(
 ) -> tuple[ActionModel, Preprocessing]:
     """Start from a checkpoint: everything must fit but the classifier, which is kept only for the same classes."""
     path = checkpoint_path(recipe.weights)
-    payload = checkpoint_file.read(path)
-    weights = dict(payload["ema"] or payload["state_dict"])
+    saved = Checkpoint.read(path)
+    weights = dict(saved.weights_in_use)
     torch.manual_seed(recipe.seed)
     if network is not None:
         model = network
@@ -128,24 +128,24 @@ def _from_checkpoint(
             num_classes=len(classes),
             in_channels=num_channels(recipe.data),
             dropout=recipe.train.dropout,
-            options={**payload["options"], **recipe.options} if payload["model"] == recipe.model else recipe.options,
+            options={**saved.options, **recipe.options} if saved.model == recipe.model else recipe.options,
         )
-    if tuple(payload["classes"]) != classes:
+    if saved.classes != classes:
         head = {id(parameter) for parameter in model.head_parameters()}
         weights |= {name: parameter.detach() for name, parameter in model.named_parameters() if id(parameter) in head}
         note(
-            f"{path} was trained on {len(payload['classes'])} other classes: its classifier is dropped, "
+            f"{path} was trained on {len(saved.classes)} other classes: its classifier is dropped, "
             f"a new one for {len(classes)} classes starts from random weights"
         )
     for key in model.input_keys():  # from RGB to flow, or between stacks of other lengths
         weights[key] = adapt_input(weights[key], model.state_dict()[key].shape[1])
-    if payload["model"] == recipe.model:
+    if saved.model == recipe.model:
         load_weights(model, weights, source=str(path))
     else:  # such as the network on images that a 3-D one starts from
         inflation = inflation_of(model)
-        note(f"{path} holds {payload['model']}; kernels that {recipe.model} has in 3-D are inflated ({inflation})")
+        note(f"{path} holds {saved.model}; kernels that {recipe.model} has in 3-D are inflated ({inflation})")
         load_inflated(model, weights, inflation=inflation, source=str(path))
-    return model, preprocessing_of(recipe.data, Preprocessing.from_dict(payload["preprocessing"]))
+    return model, preprocessing_of(recipe.data, saved.preprocessing)
 
 
 def with_initial(recipe: Recipe, *, model: str, weights: str | None) -> Recipe:

@@ -13,7 +13,7 @@ import torch
 from kinema.errors import UserError
 from kinema.models.action_model import ActionModel
 from kinema.training.initial import RANDOM, num_channels
-from kinema.weights import checkpoint as checkpoint_file
+from kinema.weights.checkpoint import Checkpoint
 from kinema.weights.imagenet import TAGS
 from kinema.weights.trained import built_for, require_buildable
 
@@ -77,12 +77,12 @@ def resumed_network(
     Raises:
         UserError: It has to be given and is not, or the reverse.
     """
-    payload = checkpoint_file.read(checkpoint)
-    if given is not None and payload.get("named", True):
-        raise UserError(f"{checkpoint} holds {payload['model']}, which its name builds; leave the model object out")
+    saved = Checkpoint.read(checkpoint)
+    if given is not None and saved.named:
+        raise UserError(f"{checkpoint} holds {saved.model}, which its name builds; leave the model object out")
     if given is not None:
         return own_network(given, classes, recipe)
-    require_buildable(payload, checkpoint, instead="kinema.train(model, resume=RUN)")
+    require_buildable(saved, checkpoint, instead="kinema.train(model, resume=RUN)")
     return None
 
 

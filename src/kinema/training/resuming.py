@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from kinema.compute.environment import is_first_process
 from kinema.errors import UserError
@@ -14,7 +14,7 @@ from kinema.training.directory import ABOUT, LAST, RECIPE, VIDEOS, read_about
 from kinema.training.schedule import rate_scale
 from kinema.training.state import Position, save_last
 from kinema.training.status import log_line, read_status, require_idle
-from kinema.weights import checkpoint as checkpoint_file
+from kinema.weights.checkpoint import Checkpoint
 from kinema.wording import counted
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ def where_it_stands(folder: Path) -> Standing:
     if is_first_process():  # the others may look when it has begun
         require_idle(folder)
     recipe = Recipe.from_json((folder / RECIPE).read_text(encoding="utf-8"))
-    training: dict[str, Any] = checkpoint_file.read(folder / LAST)["training"] or {"position": {}}
-    return Standing(recipe, Position(**training["position"]))
+    training = Checkpoint.read(folder / LAST).training
+    return Standing(recipe, Position(**training.position) if training else Position())
 
 
 def note_kill(folder: Path) -> str:

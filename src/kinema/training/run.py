@@ -36,7 +36,7 @@ from kinema.training.stopping import TrainingStopped
 from kinema.training.task import Task
 from kinema.training.videos import doubts_before_training, unusable_videos, videos_to_use
 from kinema.video.open import announce_backend
-from kinema.weights import checkpoint as checkpoint_file
+from kinema.weights.checkpoint import Checkpoint
 from kinema.wording import counted
 
 if TYPE_CHECKING:
@@ -269,7 +269,7 @@ def _work(engine: Engine, job: _Job) -> tuple[TrainResult, int]:
     if job.resume:
         if word := engine.from_main(lambda: note_kill(folder)):
             display.note(word)
-        restore(run, checkpoint_file.read(folder / LAST))
+        restore(run, Checkpoint.read(folder / LAST))
         display.note(f"resuming {folder} {describe_position(run)}")
         go_on_longer(run, job.before or run.recipe)
     else:

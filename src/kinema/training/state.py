@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -15,7 +15,7 @@ from kinema.training.average import WeightAverage
 from kinema.training.directory import BEST, LAST, METRICS
 from kinema.training.position import Position
 from kinema.training.status import STATUS, write_status
-from kinema.weights import checkpoint as checkpoint_file
+from kinema.weights.checkpoint import Checkpoint, TrainingState
 from kinema.weights.trained import load_weights
 from kinema.wording import counted
 
@@ -72,76 +72,69 @@ def save_last(run: Run) -> None:
         return
     position = run.position
     position.spent = run.display.spent() if position.step_in_epoch else [0.0] * 4
-    training = {
-        "optimizer": run.optimizer.state_dict(),
-        "scaler": run.engine.scaler.state_dict() if run.engine.scaler else None,
-        "average_updates": run.average.num_updates if run.average else 0,
-        "position": {**dataclasses.asdict(position), "sums": sums},
-        "data": run.task.digest(),
-        "world": run.engine.world,
-        "fc_gather": run.engine.gathers,
-    }
-    checkpoint_file.write(run.folder / LAST, _payload(run, training))
+    training = TrainingState(
+        optimizer=run.optimizer.state_dict(),
+        scaler=run.engine.scaler.state_dict() if run.engine.scaler else None,
+        average_updates=run.average.num_updates if run.average else 0,
+        position={**dataclasses.asdict(position), "sums": sums},
+        data=run.task.digest(),
+        world=run.engine.world,
+        fc_gather=run.engine.gathers,
+    )
+    _checkpoint(run, training).write(run.folder / LAST)
     write_status(run.folder, "running", seconds=position.seconds + position.spent[0])
 
 
 def save_best(run: Run) -> None:
     """Write ``best.ckpt``: the weights in use, without what only training needs. Only the main process writes."""
     if run.engine.is_main:
-        checkpoint_file.write(run.folder / BEST, _payload(run, None))
+        _checkpoint(run, None).write(run.folder / BEST)
 
 
-def _payload(run: Run, training: dict[str, Any] | None) -> dict[str, Any]:
-    from kinema import __version__
-
+def _checkpoint(run: Run, training: TrainingState | None) -> Checkpoint:
     average = run.average.weights if run.average else None
-    return {
-        "kinema_version": __version__,
-        "model": run.model.name,
-        "named": run.model.named,
-        "options": dict(run.model.options),
-        "num_classes": run.model.num_classes,
-        "in_channels": run.model.in_channels,
-        "classes": list(run.task.classes),
-        "preprocessing": run.task.preprocessing.to_dict(),
-        "recipe": run.recipe.to_dict(),
-        "scores": dict(run.position.history[-1]) if run.position.history else {},
-        "state_dict": run.model.state_dict() if training is not None or average is None else average,
-        "ema": average if training is not None else None,
-        "training": training,
-    }
+    return Checkpoint.of(
+        run.model,
+        classes=run.task.classes,
+        preprocessing=run.task.preprocessing,
+        state_dict=None if training is not None else average,
+        ema=average if training is not None else None,
+        recipe=run.recipe.to_dict(),
+        scores=dict(run.position.history[-1]) if run.position.history else {},
+        training=training,
+    )
 
 
-def restore(run: Run, payload: dict[str, Any]) -> None:
+def restore(run: Run, checkpoint: Checkpoint) -> None:
     """Continue from what ``save_last`` wrote.
 
     Raises:
         CheckpointError: When the file holds no training state, or was made with other data, or on as many processes
             with fc gathering where this run has none (or the reverse).
     """
-    training, path = payload["training"], run.folder / LAST
+    training, path = checkpoint.training, run.folder / LAST
     if training is None:
         raise CheckpointError(f"{path} holds weights without training state; it cannot be resumed")
-    if training["data"] != run.task.digest():
+    if training.data != run.task.digest():
         raise CheckpointError(
             f"{path} was trained on other videos than {run.task.data_name} holds now; restore the list"
         )
-    if training["world"] != run.engine.world:
+    if training.world != run.engine.world:
         run.display.note(
-            f"resuming with {run.engine.world} instead of {counted(training['world'], 'process', 'processes')}: "
+            f"resuming with {run.engine.world} instead of {counted(training.world, 'process', 'processes')}: "
             "the clips of every step stay the same; dropout and mixup draw other numbers, and batch norm sees other "
             "parts of a batch"
         )
-    elif training.get("fc_gather", False) != run.engine.gathers:
+    elif training.fc_gather != run.engine.gathers:
         how, do = ("without", "leave out") if run.engine.gathers else ("with", "add")
         raise CheckpointError(f"{path} was trained {how} fc gathering; {do} --fc-gather to continue bit for bit")
-    load_weights(run.model, payload["state_dict"], source=str(path))
-    run.optimizer.load_state_dict(training["optimizer"])
-    if run.engine.scaler and training["scaler"]:
-        run.engine.scaler.load_state_dict(training["scaler"])
-    if run.average and payload["ema"]:
-        run.average.restore(payload["ema"], training["average_updates"])
-    run.position = Position(**training["position"])
+    load_weights(run.model, checkpoint.state_dict, source=str(path))
+    run.optimizer.load_state_dict(training.optimizer)
+    if run.engine.scaler and training.scaler:
+        run.engine.scaler.load_state_dict(training.scaler)
+    if run.average and checkpoint.ema:
+        run.average.restore(checkpoint.ema, training.average_updates)
+    run.position = Position(**training.position)
     if not run.engine.is_main:
         run.position.sums = [0.0] * len(run.position.sums)  # the saved sums are those of all processes
         return

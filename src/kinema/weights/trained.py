@@ -12,9 +12,10 @@ from torch import nn
 
 from kinema.errors import CheckpointError, UserError
 from kinema.models.action_model import ActionModel
+from kinema.models.build import build_network
 from kinema.models.names import ModelName
 from kinema.specs.preprocessing import Preprocessing
-from kinema.weights import checkpoint as checkpoint_file
+from kinema.weights.checkpoint import Checkpoint, Provenance
 from kinema.weights.imagenet import imagenet_record
 from kinema.weights.inflate import added_parts
 from kinema.weights.pretrained import build_model
@@ -85,37 +86,34 @@ def load(
     if record is not None:
         return _load_published(record, device)
     path = checkpoint_path(checkpoint)
-    payload = checkpoint_file.read(path, device="cpu")
-    weights = payload["ema"] or payload["state_dict"]
+    saved = Checkpoint.read(path)
+    weights = saved.weights_in_use
     if model is None:
-        require_buildable(payload, path, instead=f"kinema.load({str(path)!r}, model=...)")
-        network = build_model(
-            payload["model"],
-            num_classes=payload["num_classes"],
-            in_channels=payload["in_channels"],
-            options=payload["options"],
+        require_buildable(saved, path, instead=f"kinema.load({str(path)!r}, model=...)")
+        network = build_network(
+            saved.model, num_classes=saved.num_classes, in_channels=saved.in_channels, options=saved.options
         )
     else:
-        network = built_for(model, payload["num_classes"])
+        network = built_for(model, saved.num_classes)
     load_weights(network, weights, source=str(path))
     return TrainedModel(
         model=network.to(device).eval(),
-        classes=tuple(payload["classes"]),
-        preprocessing=Preprocessing.from_dict(payload["preprocessing"]),
-        recipe=payload["recipe"],
-        scores=payload["scores"],
+        classes=saved.classes,
+        preprocessing=saved.preprocessing,
+        recipe=saved.recipe,
+        scores=saved.scores,
         weights_sha256=weights_digest(weights),
         path=str(path),
-        notes=_assumed_at_import(payload),
+        notes=_assumed_at_import(saved.imported),
     )
 
 
-def _assumed_at_import(payload: dict[str, Any]) -> tuple[str, ...]:
+def _assumed_at_import(imported: Provenance | None) -> tuple[str, ...]:
     """What was taken for granted when a checkpoint of another project was imported."""
-    imported = payload.get("imported") or {}
-    found = imported.get("assumed", {})
-    told = "; ".join(f"{subject}: {text}" for subject, text in found.items())
-    return (f"assumed when {imported['file']} was imported: {told}",) if told else ()
+    if imported is None or not imported.assumed:
+        return ()
+    assumptions = "; ".join(f"{subject}: {text}" for subject, text in imported.assumed.items())
+    return (f"assumed when {imported.file} was imported: {assumptions}",)
 
 
 def built_for(model: ActionModel | Callable[[int], ActionModel], num_classes: int) -> ActionModel:
@@ -144,27 +142,27 @@ def built_for(model: ActionModel | Callable[[int], ActionModel], num_classes: in
     return network
 
 
-def require_buildable(payload: dict[str, Any], path: Path, *, instead: str) -> None:
+def require_buildable(checkpoint: Checkpoint, path: Path, *, instead: str) -> None:
     """Refuse the checkpoint of a network that its name does not build here.
 
     Args:
-        payload: The checkpoint's contents.
-        path: Where they are from.
+        checkpoint: What was read.
+        path: Where it was read from.
         instead: The call that takes the network as an object.
 
     Raises:
         CheckpointError: The run was given an object, or the name has words that are not known here.
     """
-    if not payload.get("named", True):
+    if not checkpoint.named:
         raise CheckpointError(
-            f"{path} was trained from a model object, {payload['model']}, and holds its weights but no code to build "
+            f"{path} was trained from a model object, {checkpoint.model}, and holds its weights but no code to build "
             f"it: give the object, {instead}; runs of registered parts (kinema.register_module) need none"
         )
     try:
-        ModelName.parse(payload["model"])
+        ModelName.parse(checkpoint.model)
     except UserError as error:
         raise CheckpointError(
-            f"{path} holds {payload['model']}, which cannot be built here: {error} If the part is your own, register "
+            f"{path} holds {checkpoint.model}, which cannot be built here: {error} If the part is your own, register "
             "it first: kinema.register_module or register_backbone in Python, --plugin FILE.py on the command line."
         ) from error
 

@@ -11,7 +11,7 @@ from kinema.errors import UserError
 from kinema.models.action_model import ActionModel
 from kinema.models.build import build_network
 from kinema.specs.preprocessing import Preprocessing
-from kinema.weights import checkpoint as checkpoint_file
+from kinema.weights.checkpoint import Checkpoint, Provenance
 from kinema.weights.importing.assumed import Said, assumptions, file_names, refuse_deafness
 from kinema.weights.importing.choosing import Choice, choose, refuse_other_networks
 from kinema.weights.importing.class_names import class_names, known_by_count
@@ -55,29 +55,19 @@ class Imported:
         Raises:
             CheckpointError: The file cannot be written.
         """
-        from kinema import __version__
-
-        payload = {
-            "kinema_version": __version__,
-            "model": self.model.name,
-            "options": dict(self.model.options),
-            "num_classes": self.model.num_classes,
-            "in_channels": self.model.in_channels,
-            "classes": list(self.classes),
-            "preprocessing": self.preprocessing.to_dict(),
-            "recipe": {},
-            "scores": {f"published_{name}": value for name, value in self.scores.items()},
-            "state_dict": self.model.state_dict(),
-            "ema": None,
-            "training": None,
-            "imported": {
-                "family": self.family,
-                "file": Path(self.source).name,
-                "ignored": dict(self.ignored),
-                "assumed": dict(self.assumed),
-            },
-        }
-        checkpoint_file.write(path, payload)
+        provenance = Provenance(
+            family=self.family,
+            file=Path(self.source).name,
+            ignored=dict(self.ignored),
+            assumed=dict(self.assumed),
+        )
+        Checkpoint.of(
+            self.model,
+            classes=self.classes,
+            preprocessing=self.preprocessing,
+            scores={f"published_{name}": value for name, value in self.scores.items()},
+            imported=provenance,
+        ).write(path)
         return Path(path)
 
 

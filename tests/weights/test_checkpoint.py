@@ -3,15 +3,23 @@
 import os
 import pickle
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from kinema.errors import CheckpointError
-from kinema.weights import checkpoint as checkpoint_file
+from kinema.specs.preprocessing import Preprocessing
+from kinema.weights.checkpoint import FORMAT, Checkpoint, Provenance, TrainingState
 
-PAYLOAD = dict.fromkeys(checkpoint_file.REQUIRED) | {"state_dict": {"weight": torch.arange(6.0)}}
+SMALL = Checkpoint(
+    model="tsn-resnet18",
+    num_classes=2,
+    classes=("clap", "wave"),
+    preprocessing=Preprocessing(frames=4),
+    state_dict={"weight": torch.arange(6.0)},
+)
 
 
 class Trap:
@@ -25,17 +33,52 @@ class Trap:
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
-    checkpoint_file.write(tmp_path / "a.ckpt", PAYLOAD)
-    payload = checkpoint_file.read(tmp_path / "a.ckpt")
-    assert torch.equal(payload["state_dict"]["weight"], torch.arange(6.0))
-    assert payload["format"] == checkpoint_file.FORMAT
+    whole = replace(
+        SMALL,
+        named=False,
+        options={"tam_init": "kaiming"},
+        recipe={"name": "mine"},
+        scores={"val_top1": 0.5},
+        training=TrainingState(position={"epoch": 3}, data="abc", world=2, fc_gather=True),
+        imported=Provenance(family="ibm", file="a.pth", assumed={"input": "8 frames"}),
+    )
+    whole.write(tmp_path / "a.ckpt")
+    again = Checkpoint.read(tmp_path / "a.ckpt")
+    assert torch.equal(again.state_dict["weight"], torch.arange(6.0))
+    assert replace(again, state_dict={}) == replace(whole, state_dict={})
     assert [path.name for path in tmp_path.iterdir()] == ["a.ckpt"]
+
+
+def test_the_average_is_in_use_where_there_is_one() -> None:
+    assert SMALL.weights_in_use is SMALL.state_dict
+    average = {"weight": torch.ones(6)}
+    assert replace(SMALL, ema=average).weights_in_use is average
+
+
+def test_entries_of_other_versions(tmp_path: Path) -> None:
+    """What a file of another version lacks has its default, and what it has more is left alone."""
+    replace(SMALL, training=TrainingState(data="abc")).write(tmp_path / "a.ckpt")
+    payload = torch.load(tmp_path / "a.ckpt", weights_only=True)
+    del payload["named"], payload["training"]["fc_gather"]
+    torch.save({**payload, "colour": "blue"}, tmp_path / "a.ckpt")
+    read = Checkpoint.read(tmp_path / "a.ckpt")
+    assert read.named
+    assert read.training == TrainingState(data="abc")
+    assert payload["format"] == FORMAT
+
+
+def test_entries_that_are_wrong(tmp_path: Path) -> None:
+    SMALL.write(tmp_path / "a.ckpt")
+    payload = torch.load(tmp_path / "a.ckpt", weights_only=True)
+    torch.save({**payload, "preprocessing": {"frame": 4}}, tmp_path / "a.ckpt")
+    with pytest.raises(CheckpointError, match=r"a\.ckpt: .*did you mean frames"):
+        Checkpoint.read(tmp_path / "a.ckpt")
 
 
 def test_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The device fills up after part of the bytes are written."""
     path = tmp_path / "a.ckpt"
-    checkpoint_file.write(path, PAYLOAD)
+    SMALL.write(path)
     before = path.read_bytes()
     original = Path.open
 
@@ -47,7 +90,7 @@ def test_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(
         CheckpointError, match=r"a\.ckpt could not be written .*No space left.*earlier file is unchanged"
     ):
-        checkpoint_file.write(path, {**PAYLOAD, "state_dict": {"weight": torch.zeros(100_000)}})
+        replace(SMALL, state_dict={"weight": torch.zeros(100_000)}).write(path)
     assert path.read_bytes() == before
     assert [one.name for one in tmp_path.iterdir()] == ["a.ckpt"]
 
@@ -82,30 +125,31 @@ def test_really_full_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(Path, "with_name", lambda self, name: Path("/dev/full"))
     monkeypatch.setattr(Path, "unlink", lambda self, missing_ok=False: None)
     with pytest.raises(CheckpointError, match="No space left on device"):
-        checkpoint_file.write(tmp_path / "a.ckpt", PAYLOAD)
+        SMALL.write(tmp_path / "a.ckpt")
     assert not (tmp_path / "a.ckpt").exists()
 
 
 def test_missing_and_truncated_files(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no such checkpoint file"):
-        checkpoint_file.read(tmp_path / "none.ckpt")
+        Checkpoint.read(tmp_path / "none.ckpt")
     path = tmp_path / "a.ckpt"
-    checkpoint_file.write(path, {**PAYLOAD, "state_dict": {"weight": torch.zeros(10_000)}})
+    replace(SMALL, state_dict={"weight": torch.zeros(10_000)}).write(path)
     whole = path.read_bytes()
     for length in (0, 10, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:length])
         with pytest.raises(CheckpointError, match=r"a\.ckpt is (truncated|damaged) or not a checkpoint"):
-            checkpoint_file.read(path)
+            Checkpoint.read(path)
 
 
 def test_nothing_in_a_file_is_executed(tmp_path: Path) -> None:
-    trapped = {**PAYLOAD, "format": 1, "recipe": Trap(tmp_path / "executed")}
+    SMALL.write(tmp_path / "zip.ckpt")
+    trapped = torch.load(tmp_path / "zip.ckpt", weights_only=True) | {"recipe": Trap(tmp_path / "executed")}
     torch.save(trapped, tmp_path / "zip.ckpt")
     with pytest.raises(CheckpointError, match="could run code, so it is refused"):
-        checkpoint_file.read(tmp_path / "zip.ckpt")
+        Checkpoint.read(tmp_path / "zip.ckpt")
     (tmp_path / "pickle.ckpt").write_bytes(pickle.dumps(trapped["recipe"]))
     with pytest.raises(CheckpointError, match="could run code, so it is refused"):
-        checkpoint_file.read(tmp_path / "pickle.ckpt")
+        Checkpoint.read(tmp_path / "pickle.ckpt")
     assert not (tmp_path / "executed").exists()
 
 
@@ -113,14 +157,14 @@ def test_foreign_newer_and_incomplete_files(tmp_path: Path) -> None:
     path = tmp_path / "a.ckpt"
     torch.save({"weight": torch.zeros(2)}, path)
     with pytest.raises(CheckpointError, match="not a checkpoint of kinema"):
-        checkpoint_file.read(path)
-    torch.save({**PAYLOAD, "format": 99, "kinema_version": "9.0"}, path)
+        Checkpoint.read(path)
+    torch.save({"format": 99, "kinema_version": "9.0"}, path)
     with pytest.raises(CheckpointError, match=r"format 99, written by kinema 9\.0; this version reads 1"):
-        checkpoint_file.read(path)
+        Checkpoint.read(path)
     torch.save({"format": 1, "model": "tsn-resnet18"}, path)
     with pytest.raises(CheckpointError, match="incomplete: it lacks kinema_version, options"):
-        checkpoint_file.read(path)
+        Checkpoint.read(path)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("notes.txt", "hello")
     with pytest.raises(CheckpointError, match="damaged or not a checkpoint"):
-        checkpoint_file.read(path)
+        Checkpoint.read(path)
