@@ -8,7 +8,7 @@ import pytest
 from kinema.cli.data import split
 from kinema.cli.data_doubts import print_doubts
 from kinema.data.doubts import END_BYTES, class_doubts, copy_doubts, same_content
-from kinema.data.hold_out import far_from_share, hold_out
+from kinema.data.hold_out import far_from_fraction, hold_out
 from kinema.data.manifest import Manifest, Record
 from kinema.errors import UserError
 
@@ -80,8 +80,8 @@ def test_groups_far_from_their_share_are_named(tmp_path: Path, capsys: pytest.Ca
         for n in range(size)
     ]
     manifest = Manifest.from_records(records, classes=sorted(sizes), root=tmp_path)
-    assert "as whole groups move: uneven 50% (5 of 10)." in far_from_share(hold_out(manifest), 0.2)
-    assert far_from_share(hold_out(manifest, by_group=False), 0.2) == ""
+    assert "as whole groups move: uneven 50% (5 of 10)." in far_from_fraction(hold_out(manifest), 0.2)
+    assert far_from_fraction(hold_out(manifest, by_group=False), 0.2) == ""
     manifest.write(tmp_path / "m.csv")
     split(tmp_path / "m.csv")
     said = capsys.readouterr()

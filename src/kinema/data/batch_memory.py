@@ -95,15 +95,15 @@ class BatchMemory:
 class _Lent:
     """A batch on its way out of a worker: arrives as a tensor."""
 
-    def __init__(self, *place: Any) -> None:
-        self._place = place
+    def __init__(self, *address: Any) -> None:
+        self._address = address
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _receive, self._place
+        return _receive, self._address
 
 
-def _receive(key: int, *place: Any) -> torch.Tensor:
-    return _receiving[key].receive(*place)
+def _receive(key: int, *address: Any) -> torch.Tensor:
+    return _receiving[key].receive(*address)
 
 
 def _let_go(taken: Any, slot: int, owner: int) -> None:

@@ -27,8 +27,8 @@ def own_classes_file(manifest: Path) -> Path:
 
 def classes_file_of(manifest: Path) -> Path | None:
     """The classes file that is read with a manifest: its own, else the one that its folder shares, else None."""
-    places = (own_classes_file(manifest), manifest.with_name(CLASSES_FILE))
-    return next((place for place in places if place.exists()), None)
+    candidates = (own_classes_file(manifest), manifest.with_name(CLASSES_FILE))
+    return next((path for path in candidates if path.exists()), None)
 
 
 def is_classes_file(path: Path) -> bool:

@@ -63,14 +63,14 @@ def spread_labels(manifest: Manifest, count: int) -> list[int]:
     labels = manifest.labels
     members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
     turns = -(-count // len(members))
-    chosen = [int(rows[place]) for rows in members for place in spread(len(rows), turns)]
-    return [chosen[place] for place in spread(len(chosen), count)]
+    chosen = [int(rows[index]) for rows in members for index in spread(len(rows), turns)]
+    return [chosen[index] for index in spread(len(chosen), count)]
 
 
 def spread(total: int, count: int) -> list[int]:
     """Choose up to ``count`` of ``total`` places, evenly: the middles of equal parts."""
     count = min(total, count)
-    return [(2 * place + 1) * total // (2 * count) for place in range(count)]
+    return [(2 * index + 1) * total // (2 * count) for index in range(count)]
 
 
 def draw_sheet(rows: Sequence[SheetRow], *, title: str) -> bytes:
@@ -96,8 +96,8 @@ def draw_sheet(rows: Sequence[SheetRow], *, title: str) -> bytes:
         figure.text(x / width, 1 - y / height, text, size=size, color=color, weight=weight, va="top", parse_math=False)
 
     write(MARGIN, MARGIN, _fitted(title, width - 2 * MARGIN, 10), size=10, weight="bold")
-    for place, row in enumerate(rows):
-        top = MARGIN + TITLE + place * (cell + CAPTION + GAP)
+    for index, row in enumerate(rows):
+        top = MARGIN + TITLE + index * (cell + CAPTION + GAP)
         write(MARGIN, top, _fitted(row.label or "(unlabelled)", HEADER, 9), size=9, weight="bold")
         write(MARGIN, top + 18, _fitted(row.video_id.removeprefix(f"{row.label}/"), HEADER, 7), size=7, color=FAINT)
         write(MARGIN, top + 32, row.note, size=7, color=FAINT)

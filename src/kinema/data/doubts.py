@@ -87,7 +87,7 @@ def class_doubts(manifest: Manifest) -> list[Doubt]:
     total = np.bincount(labels[labels >= 0], minlength=size)
     trained = np.bincount(labels[(labels >= 0) & (splits == SPLITS.index("train"))], minlength=size)
     found = []
-    single = [manifest.classes[place] for place in np.flatnonzero(total == 1)]
+    single = [manifest.classes[index] for index in np.flatnonzero(total == 1)]
     if single and len(manifest) > 1:
         others = [name for name in manifest.classes if name not in single]
         close = difflib.get_close_matches(single[0], others, n=1, cutoff=0.75)
@@ -100,7 +100,7 @@ def class_doubts(manifest: Manifest) -> list[Doubt]:
                 "class out"
             )
         )
-    unseen = [manifest.classes[place] for place in np.flatnonzero((trained == 0) & (total > 0))]
+    unseen = [manifest.classes[index] for index in np.flatnonzero((trained == 0) & (total > 0))]
     if unseen and trained.any():
         names = some_of(unseen)
         found.append(Doubt(f"no video to train on for {names}, which {_has(unseen)} others; move some into train"))

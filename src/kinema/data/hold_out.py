@@ -90,13 +90,13 @@ def hold_out_of_unsplit(manifest: Table, fraction: float, because: str) -> Table
         f"{because}, so {fraction:.0%} of each class are held out as val,"
         f"{groups} {divided.count('val'):,} of {len(divided):,} videos; `kinema data split` chooses otherwise."
     )
-    far = far_from_share(divided, fraction)
+    far = far_from_fraction(divided, fraction)
     if far:
         log.warning(far)
     return divided
 
 
-def class_shares(divided: ManifestTable, *, source: str = "train", into: str = "val") -> list[tuple[str, int, int]]:
+def held_out_counts(divided: ManifestTable, *, source: str = "train", into: str = "val") -> list[tuple[str, int, int]]:
     """For each class that has videos in either split: its name, how many are left, and how many are held out."""
     labels, splits = divided.labels, divided.columns.split[divided.rows]
     counts = [
@@ -106,14 +106,14 @@ def class_shares(divided: ManifestTable, *, source: str = "train", into: str = "
     return [(name, left, held) for name, left, held in zip(divided.classes, *counts, strict=True) if left + held]
 
 
-def far_from_share(divided: ManifestTable, fraction: float, *, source: str = "train", into: str = "val") -> str:
+def far_from_fraction(divided: ManifestTable, fraction: float, *, source: str = "train", into: str = "val") -> str:
     """Say which classes are far from the share that was asked for, since a group moves as a whole; "" for none.
 
     Far is a video or more, and ten points of a hundred.
     """
     far = [
         f"{name} {held / (left + held):.0%} ({held} of {left + held})"
-        for name, left, held in class_shares(divided, source=source, into=into)
+        for name, left, held in held_out_counts(divided, source=source, into=into)
         if abs(held - fraction * (left + held)) >= 1 and abs(held / (left + held) - fraction) > 0.1
     ]
     if not far:
@@ -145,7 +145,7 @@ def _choose(labels: Sequence[int], groups: Sequence[str], fraction: float, rng: 
                 own[label].append(unit)
     for label in sorted(own):
         chosen = nearest_subset([sizes[unit][label] for unit in own[label]], lack[label])
-        held[[own[label][place] for place in chosen]] = True
+        held[[own[label][index] for index in chosen]] = True
     for label in sorted(members):
         _leave_none_empty(members[label], [sizes[unit][label] for unit in members[label]], held)
     answer = np.zeros(len(labels), bool)
@@ -196,20 +196,20 @@ def nearest_subset(sizes: Sequence[int], target: float) -> list[int]:
         return list(range(min(max(math.ceil(target - 0.5), 1), len(sizes) - 1)))
     chosen = []
     exact = list(range(min(len(sizes), EXACT)))
-    near = sum(sizes[place] for place in exact) * target / sum(sizes)
-    for place in range(EXACT, len(sizes)):
-        if target - sizes[place] >= near:
-            chosen.append(place)
-            target -= sizes[place]
+    near = sum(sizes[index] for index in exact) * target / sum(sizes)
+    for index in range(EXACT, len(sizes)):
+        if target - sizes[index] >= near:
+            chosen.append(index)
+            target -= sizes[index]
     reach = [1]  # bit n of reach[k] tells whether some of the first k sizes add up to n
-    for place in exact:
-        reach.append(reach[-1] | reach[-1] << sizes[place])
-    total = sum(sizes[place] for place in exact)
+    for index in exact:
+        reach.append(reach[-1] | reach[-1] << sizes[index])
+    total = sum(sizes[index] for index in exact)
     left = min((n for n in range(1, total) if reach[-1] >> n & 1), key=lambda n: (abs(n - target), n))
-    for place in reversed(exact):
-        if not reach[place] >> left & 1:
-            chosen.append(place)
-            left -= sizes[place]
+    for index in reversed(exact):
+        if not reach[index] >> left & 1:
+            chosen.append(index)
+            left -= sizes[index]
     return sorted(chosen)
 
 

@@ -59,13 +59,13 @@ def _no_such_file(path: Path) -> str:
     """What to say where there is no manifest: files of that name nearby, or names like it."""
     text = f"{path}: no such file; give a manifest CSV or a folder of class folders."
     nearby = [] if path.is_absolute() else [folder / path for folder in Path.cwd().parents[:2]]
-    nearby = [place for place in nearby if place.exists()]
+    nearby = [path for path in nearby if path.exists()]
     if path.parent.is_dir():
         nearby += sorted(path.parent.glob(f"*/{path.name}"))
         there = [entry.name for entry in path.parent.iterdir() if entry.is_dir() or entry.suffix.lower() == ".csv"]
         nearby += [path.with_name(name) for name in difflib.get_close_matches(path.name, there, cutoff=0.75)]
     if nearby:
-        return f"{text} Did you mean {some_of([str(place) for place in nearby], 3)}?"
+        return f"{text} Did you mean {some_of([str(path) for path in nearby], 3)}?"
     return text if path.is_absolute() else f"{text} The working directory is {Path.cwd()}."
 
 
@@ -111,12 +111,12 @@ class _Reader:
             return
         while chunk := list(islice(rows, CHUNK)):
             self._add([row for row in chunk if row], header)
-        for kind, places in self._wrong.items():
-            items = [f"{what} ({_some_rows(found)})" for what, found in places.items()]
+        for kind, wrong_rows in self._wrong.items():
+            items = [f"{what} ({_some_rows(found)})" for what, found in wrong_rows.items()]
             advice = f"; {HOW_TO_UTF8}" if kind == _NOT_TEXT else ""
             if kind == self._label_kind and self._classes_file:
                 advice = f"; {how_to_change_classes(self._path, self._classes_file)}"
-            self.problems.append(f"{sum(map(len, places.values())):,} {kind}: {some_of(items)}{advice}")
+            self.problems.append(f"{sum(map(len, wrong_rows.values())):,} {kind}: {some_of(items)}{advice}")
 
     def _header_problems(self, header: list[str], unknown: list[str], absent: list[str]) -> None:
         if unknown and not absent:
@@ -206,10 +206,10 @@ class _Reader:
         classes, labels = list(self._index), arrays["label"]
         if not self._classes_known:  # met in the order of the rows; put them into alphabetical order
             order = sorted(range(len(classes)), key=classes.__getitem__)
-            places = np.full(len(classes) + 1, -1, np.int32)  # the last place serves -1, unlabelled
-            places[order] = np.arange(len(classes), dtype=np.int32)
-            labels = places[labels]
-            classes = [classes[place] for place in order]
+            new_index = np.full(len(classes) + 1, -1, np.int32)  # the last one serves -1, unlabelled
+            new_index[order] = np.arange(len(classes), dtype=np.int32)
+            labels = new_index[labels]
+            classes = [classes[index] for index in order]
         columns = Columns(
             video_id=self._texts["video_id"].build(),
             path=self._texts["path"].build(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from kinema.data.hold_out import HOLDOUT, class_shares, far_from_share, hold_out
+from kinema.data.hold_out import HOLDOUT, far_from_fraction, held_out_counts, hold_out
 from kinema.data.manifest import Manifest
 from kinema.errors import one_of
 
@@ -45,4 +45,4 @@ def split(
     is_folder = not isinstance(data, Manifest) and Path(data).is_dir()
     manifest = Manifest.from_folder(Path(str(data)), holdout=0.0) if is_folder else Manifest.open(data)
     divided = hold_out(manifest, holdout, seed=seed, by_group=by == "group", into=into)
-    return SplitResult(divided, class_shares(divided, into=into), far_from_share(divided, holdout, into=into))
+    return SplitResult(divided, held_out_counts(divided, into=into), far_from_fraction(divided, holdout, into=into))

@@ -96,9 +96,9 @@ def crops(pixels: Pixels, crop_size: int, names: Sequence[str]) -> Pixels:
     """
     views = [named_crop(name, pixels.shape[1:3], crop_size) for name in names]
     out = np.empty((len(views), len(pixels), crop_size, crop_size, pixels.shape[3]), np.uint8)
-    for place, ((top, left, height, width), flip) in enumerate(views):
+    for index, ((top, left, height, width), flip) in enumerate(views):
         cut = pixels[:, top : top + height, left : left + width]
-        out[place] = cut[:, :, ::-1] if flip else cut
+        out[index] = cut[:, :, ::-1] if flip else cut
     return out
 
 

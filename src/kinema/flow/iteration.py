@@ -49,7 +49,7 @@ class Iteration:
             t, du, g, norm = buffers.step, buffers.along, buffers.gradient, buffers.length
             q_x, q_y = q[:, 0, :, inside], q[:, 1, :, inside]
             above = (du, q[:, 1, :, top - 1 : stop - 1]) if top else (du[:, :, 1:], q[:, 1, :, : stop - 1])
-            planes = [data[:, place, inside] for place in range(3)]
+            planes = [data[:, row, inside] for row in range(3)]
             own = u[:, :, inside]
             data_views = (t, *planes, own[:, 0], own[:, 1], t[:, None], w[:, :, inside])
             squares = buffers.sum_of_squares(self._changes[number])

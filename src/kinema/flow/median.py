@@ -59,7 +59,7 @@ def _run(values: list[Tensor], plan: Plan) -> list[Tensor]:
             values[low] = torch.minimum(first, second)
         if needs_high:
             values[high] = torch.maximum(first, second)
-    return [values[place] for place in answers]
+    return [values[index] for index in answers]
 
 
 @cache

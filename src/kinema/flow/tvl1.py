@@ -79,13 +79,13 @@ def resized(planes: Tensor, size: tuple[int, int], scale: tuple[float, float]) -
     """
     for axis, count, distance in zip((-2, -1), size, scale, strict=True):
         last = planes.shape[axis] - 1
-        place = (torch.arange(count, dtype=torch.float64) + 0.5) * distance - 0.5
-        place = place.clamp(0, last)
-        start = place.floor().clamp(max=max(last - 1, 0))
-        share = (place - start).to(planes)
+        position = (torch.arange(count, dtype=torch.float64) + 0.5) * distance - 0.5
+        position = position.clamp(0, last)
+        start = position.floor().clamp(max=max(last - 1, 0))
+        weight = (position - start).to(planes)
         start = start.long().to(planes.device)
         pair = planes.index_select(axis, start), planes.index_select(axis, (start + 1).clamp(max=last))
-        planes = torch.lerp(*pair, share[:, None] if axis == -2 else share)
+        planes = torch.lerp(*pair, weight[:, None] if axis == -2 else weight)
     return planes
 
 

@@ -127,6 +127,6 @@ def clip_scores(rows: Mapping[str, tuple[float, ...]], *, data_set: str, frames:
     """
     if frames not in LENGTHS:
         return {}
-    place = LENGTHS.index(frames)
-    long_enough = {model: scores for model, scores in rows.items() if len(scores) > place}
-    return {f"{model}: {data_set}, clip top-1": scores[place] for model, scores in long_enough.items()}
+    index = LENGTHS.index(frames)
+    long_enough = {model: scores for model, scores in rows.items() if len(scores) > index}
+    return {f"{model}: {data_set}, clip top-1": scores[index] for model, scores in long_enough.items()}

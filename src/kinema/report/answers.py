@@ -40,14 +40,14 @@ def plot_strip(prediction: Prediction, path: str | Path) -> Path:
     figure = Figure(figsize=(cell * len(shown) + bars_width, height), dpi=120, layout="constrained")
     ratios = [cell] * len(shown) + [bars_width]
     *cells, bars = figure.subplots(1, len(shown) + 1, width_ratios=ratios)
-    for axes, place in zip(cells, shown, strict=True):
-        axes.imshow(pixels[place])
+    for axes, index in zip(cells, shown, strict=True):
+        axes.imshow(pixels[index])
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
-        axes.set_xlabel(f"{views.frames[0, place]}", fontsize=8, color=FAINT)
+        axes.set_xlabel(f"{views.frames[0, index]}", fontsize=8, color=FAINT)
     _draw_classes(quiet(bars), prediction)
-    name, share = prediction.top[0]
-    figure.suptitle(f"{Path(prediction.path).name}: {name} ({100 * share:.0f} %)", x=0.01, ha="left", fontsize=11)
+    name, probability = prediction.top[0]
+    figure.suptitle(f"{Path(prediction.path).name}: {name} ({100 * probability:.0f} %)", x=0.01, ha="left", fontsize=11)
     return save(figure, path)
 
 
@@ -82,9 +82,9 @@ def plot_timeline(timeline: Timeline, path: str | Path) -> Path:
 
 def _draw_classes(axes: Axes, prediction: Prediction) -> None:
     """Bars of the best classes, the best one on top."""
-    for row, (_, share) in enumerate(prediction.top):
-        axes.barh(row, share, height=0.72, color=COLOURS[0] if row == 0 else COLOURS[4])
-        axes.text(share + 0.02, row, f"{100 * share:.1f} %", va="center", fontsize=8, color=INK)
+    for row, (_, probability) in enumerate(prediction.top):
+        axes.barh(row, probability, height=0.72, color=COLOURS[0] if row == 0 else COLOURS[4])
+        axes.text(probability + 0.02, row, f"{100 * probability:.1f} %", va="center", fontsize=8, color=INK)
     axes.set_yticks(range(len(prediction.top)), [_shortened(name) for name, _ in prediction.top], fontsize=9)
     axes.set(xlim=(0, 1.25), xticks=[], ylim=(len(prediction.top) - 0.4, -0.6))
     axes.spines[["bottom"]].set_visible(False)

@@ -22,8 +22,8 @@ def flow_colours(flow: np.ndarray, *, largest: float) -> np.ndarray:
     """
     length = np.hypot(flow[..., 0], flow[..., 1])[..., None] / largest
     turn = np.arctan2(flow[..., 1], flow[..., 0]) / (2 * np.pi) % 1
-    places = np.concatenate([[0], np.cumsum(_STEPS)]) / sum(_STEPS)
-    hue = np.stack([np.interp(turn, places, _CORNERS[:, channel]) for channel in range(3)], -1)
+    turns = np.concatenate([[0], np.cumsum(_STEPS)]) / sum(_STEPS)
+    hue = np.stack([np.interp(turn, turns, _CORNERS[:, channel]) for channel in range(3)], -1)
     colours = np.where(length <= 1, 1 - length * (1 - hue), 0.75 * hue)
     return np.round(255 * colours).astype(np.uint8)
 

@@ -40,11 +40,11 @@ def plot_training(runs: Mapping[str, str | Path], path: str | Path, *, title: st
     """
     figure = Figure(figsize=(8.4, 3.6), dpi=120, layout="constrained")
     panels = [quiet(axes) for axes in figure.subplots(1, 2)]
-    for place, (caption, source) in enumerate(runs.items()):
+    for index, (caption, source) in enumerate(runs.items()):
         source = Path(source)
         values = read_metrics(source / "metrics.csv" if source.is_dir() else source)
         epochs = values.get("epoch", np.arange(1, 1 + len(next(iter(values.values())))))
-        colour = COLOURS[place % len(COLOURS)]
+        colour = COLOURS[index % len(COLOURS)]
         for axes, measure in zip(panels, ("loss", "top1"), strict=True):
             for split, line in (("train", "--"), ("val", "-")):
                 curve = values.get(f"{split}_{measure}")

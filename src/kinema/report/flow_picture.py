@@ -84,18 +84,18 @@ def flow_of(
             frames = "one frame" if num_frames == 1 else f"{num_frames} frames"
             raise VideoError(path, f"has {frames}; flow with step {step} needs at least {step + 1}")
         if spread:
-            places = np.linspace(0, num_frames - 1 - step, min(count or num_frames, num_frames - step)).astype(np.int64)
+            starts = np.linspace(0, num_frames - 1 - step, min(count or num_frames, num_frames - step)).astype(np.int64)
         else:
-            places = np.arange(0, num_frames - step, step)[:count]
+            starts = np.arange(0, num_frames - step, step)[:count]
         pixels, flow = [], []
-        for start in range(0, len(places), BATCH):
-            part = places[start : start + BATCH]
+        for start in range(0, len(starts), BATCH):
+            part = starts[start : start + BATCH]
             both = video.frames_at(np.concatenate([part, part + step])).pixels
             first, second = torch.from_numpy(both).permute(0, 3, 1, 2).chunk(2)
             flow.append(method.compute(first, second, device=device).permute(0, 2, 3, 1).cpu().numpy())
             pixels.append(both[: len(part)])
         words = f"{method.name} ({method.backend}), step {step}"
-        return FlowFields(path.name, words, np.concatenate(pixels), np.concatenate(flow), places, video.fps / step)
+        return FlowFields(path.name, words, np.concatenate(pixels), np.concatenate(flow), starts, video.fps / step)
 
 
 def full_colour(flow: np.ndarray) -> float:
@@ -126,18 +126,18 @@ def save_picture(path: Path, fields: FlowFields, *, largest: float = 0.0) -> flo
     FigureCanvasAgg(figure)
 
     def write(x: float, y: float, text: str, *, size: float = 8, color: str = INK, ha: str = "left") -> None:
-        place = x / width, 1 - y / height
+        corner = x / width, 1 - y / height
         weight = "bold" if size > 8 else "normal"
-        figure.text(*place, text, size=size, color=color, weight=weight, ha=ha, va="top", parse_math=False)
+        figure.text(*corner, text, size=size, color=color, weight=weight, ha=ha, va="top", parse_math=False)
 
     write(MARGIN, MARGIN, f"{fields.name}: {fields.method}", size=10)
-    for place, (frame, flow) in enumerate(zip(fields.pixels, fields.flow, strict=True)):
-        top = MARGIN + TITLE + place // across * (high + CAPTION + GAP)
-        left = MARGIN + place % across * (pair + 2 * GAP)
+    for index, (frame, flow) in enumerate(zip(fields.pixels, fields.flow, strict=True)):
+        top = MARGIN + TITLE + index // across * (high + CAPTION + GAP)
+        left = MARGIN + index % across * (pair + 2 * GAP)
         canvas[top : top + high, left : left + wide] = frame
         canvas[top : top + high, left + wide + GAP : left + pair] = flow_colours(flow, largest=largest)
         mean = float(np.hypot(flow[..., 0], flow[..., 1]).mean())
-        write(left + 1, top + high + 3, f"frame {int(fields.frames[place])}", size=7, color=FAINT)
+        write(left + 1, top + high + 3, f"frame {int(fields.frames[index])}", size=7, color=FAINT)
         write(left + wide + GAP + 1, top + high + 3, f"mean length {mean:.1f} px", size=7, color=FAINT)
     top, left = MARGIN + TITLE, width - MARGIN - WHEEL
     canvas[top : top + WHEEL, left : left + WHEEL] = wheel(WHEEL)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
-def percent(share: float, digits: int = 1) -> str:
-    """Print a share from 0 to 1 as a percentage; an unknown one (nan) as a dash."""
-    return "–" if share != share else f"{100 * share:.{digits}f} %"
+def percent(fraction: float, digits: int = 1) -> str:
+    """Print a fraction (0..1) as a percentage; an unknown one (nan) as a dash."""
+    return "–" if fraction != fraction else f"{100 * fraction:.{digits}f} %"
 
 
 def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -23,7 +23,7 @@ def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> 
     lines = [[str(cell).replace("|", "\\|") for cell in line] for line in [columns, *rows]]
     if any(len(line) != len(columns) for line in lines):
         raise ValueError(f"every row of this table needs {len(columns)} cells")
-    widths = [max(3, *(len(line[place]) for line in lines)) for place in range(len(columns))]
+    widths = [max(3, *(len(line[index]) for line in lines)) for index in range(len(columns))]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
 
     def pad(line: Sequence[str]) -> str:

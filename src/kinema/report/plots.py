@@ -47,11 +47,11 @@ def plot_bars(
     figure, axes = new_figure(2.2 + 1.5 * len(values), 3.8)
     width = 0.8 / len(models)
     for column, (measure, group) in enumerate(values.items()):
-        for place, model in enumerate(models):
+        for index, model in enumerate(models):
             if model not in group:
                 continue
-            x = column - 0.4 + (place + 0.5) * width
-            axes.bar(x, group[model], width * 0.94, color=COLOURS[place % len(COLOURS)], label=model)
+            x = column - 0.4 + (index + 0.5) * width
+            axes.bar(x, group[model], width * 0.94, color=COLOURS[index % len(COLOURS)], label=model)
             text = axes.text(x, group[model] + 0.02, f"{100 * group[model]:.0f} %", ha="center", fontsize=9, color=INK)
             text.set_bbox(
                 {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
@@ -103,15 +103,15 @@ def plot_confusion(
     for axes in grid.flat[len(matrices) :]:
         axes.set_visible(False)
     for axes, (caption, matrix) in zip(grid.flat, matrices.items(), strict=False):
-        shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-        axes.imshow(shares, cmap=shading.cmap, norm=shading.norm)
+        fractions = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+        axes.imshow(fractions, cmap=shading.cmap, norm=shading.norm)
         axes.set_title(caption, fontsize=10)
         turned: dict[str, Any] = {"rotation": 45, "ha": "right"} if is_small else {"rotation": 90, "fontsize": 7}
         axes.set_xticks(range(len(names)), names, **turned)
         axes.set_yticks(range(len(names)), names, fontsize=10 if is_small else 7)
         if is_small:
             for row, column in np.argwhere(matrix):
-                ink = "white" if shares[row, column] > 0.55 else INK
+                ink = "white" if fractions[row, column] > 0.55 else INK
                 axes.text(column, row, str(matrix[row, column]), ha="center", va="center", color=ink, fontsize=9)
     figure.colorbar(shading, ax=grid, shrink=0.6, label="share of the true class", format=PercentFormatter(1.0))
     figure.supxlabel("answer", color=FAINT, fontsize=10)

@@ -56,10 +56,10 @@ def plot_sweep(sweep: Sweep, names: Sequence[str], path: str | Path, *, weights:
     _make_room(axes, np.concatenate([sweep.top1, [curves["mean class"]]]))
     axes.axvline(sweep.chosen, color=INK, lw=1, ls=":", zorder=1)
     ends = (0.0, f"{_short(names[0])} alone"), (1.0, f"{_short(names[1])} alone")
-    for share, said in (*ends, (sweep.chosen, f"used: {weights}")):
-        if share == sweep.chosen or abs(share - sweep.chosen) > 0.18:
-            place = int(np.flatnonzero(sweep.shares == share)[0])
-            _say(axes, share, said, {measure: float(curve[place]) for measure, curve in curves.items()})
+    for weight, caption in (*ends, (sweep.chosen, f"used: {weights}")):
+        if weight == sweep.chosen or abs(weight - sweep.chosen) > 0.18:
+            index = int(np.flatnonzero(sweep.shares == weight)[0])
+            _say(axes, weight, caption, {measure: float(curve[index]) for measure, curve in curves.items()})
     axes.set_xticks(list(TICKS), list(TICKS.values()))
     axes.set_xlabel(f"weights of {names[0]} : {names[1]}", color=INK)
     axes.grid(axis="y", color=FAINT, alpha=0.25, lw=0.6)
@@ -83,9 +83,9 @@ def write_sweep(sweep: Sweep, names: Sequence[str], splits: Sequence[str], path:
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["videos", *(f"{name} weight" for name in names), "top1", "mean_class", "used"])
     for split, top1, mean_class in zip(splits, sweep.top1, sweep.mean_class, strict=True):
-        for share, *values in zip(sweep.shares, top1, mean_class, strict=True):
-            cells = [f"{value:.6g}" for value in (1 - share, share, *values)]
-            rows.writerow([split, *cells, "yes" if share == sweep.chosen else ""])
+        for weight, *values in zip(sweep.shares, top1, mean_class, strict=True):
+            cells = [f"{value:.6g}" for value in (1 - weight, weight, *values)]
+            rows.writerow([split, *cells, "yes" if weight == sweep.chosen else ""])
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, text.getvalue())
@@ -110,12 +110,12 @@ def _short(name: str) -> str:
     return name if len(name) <= 13 else f"{name[:12].rstrip()}…"
 
 
-def _say(axes: Axes, share: float, said: str, accuracies: dict[str, float]) -> None:
+def _say(axes: Axes, weight: float, caption: str, accuracies: dict[str, float]) -> None:
     """Write the accuracies of a point above the curves."""
-    lines = [said, *(f"{measure} {100 * value:.1f} %" for measure, value in accuracies.items())]
+    lines = [caption, *(f"{measure} {100 * value:.1f} %" for measure, value in accuracies.items())]
     # Away from the nearer end, whose own label is there.
-    side = "center" if share == 0.5 else "left" if share < 0.5 else "right"
+    side = "center" if weight == 0.5 else "left" if weight < 0.5 else "right"
     text = axes.text(
-        share, 0.995, "\n".join(lines), transform=axes.get_xaxis_transform(), ha=side, va="top", fontsize=9
+        weight, 0.995, "\n".join(lines), transform=axes.get_xaxis_transform(), ha=side, va="top", fontsize=9
     )
     text.set(color=INK, bbox={"facecolor": "white", "edgecolor": "none", "pad": 2.0}, linespacing=1.35)

@@ -10,7 +10,7 @@ import numpy as np
 
 from kinema.data.dataset import open_record
 from kinema.data.doubts import class_doubts, copy_doubts
-from kinema.data.hold_out import far_from_share, hold_out
+from kinema.data.hold_out import far_from_fraction, hold_out
 from kinema.data.scan import BadVideo, bad_videos_error, check
 from kinema.errors import UserError, VideoError
 
@@ -55,7 +55,7 @@ def videos_to_use(manifest: Manifest, recipe: Recipe, *, note: Callable[[str], N
             f"{manifest.name} has no val videos: {manifest.count('val')} of its train videos are held out to validate "
             "on (--train.validate-on none trains on all)"
         )
-        far = far_from_share(manifest, HELD_OUT)
+        far = far_from_fraction(manifest, HELD_OUT)
         if far:
             note(f"warning: {far}")
     used = manifest.select(indices=[row for row, record in enumerate(manifest) if record.split in ("train", split)])

@@ -71,13 +71,13 @@ class ArchiveIndex:
             VideoError: There is none of that name; the message has similar ones.
         """
         key = b"\n" + name.encode("utf-8", "surrogateescape") + b"\t"
-        place = self._lines.find(key)
-        if place < 0:
+        position = self._lines.find(key)
+        if position < 0:
             names = self.names()
             close = nearest(name, names)
             advice = f"; similar: {', '.join(close)}" if close else ""
             raise VideoError(f"{self.archive}/{name}", f"the archive holds {len(names)} videos, but not this{advice}")
-        start = place + len(key)
+        start = position + len(key)
         cells = self._lines[start : self._lines.find(b"\n", start)].split(b"\t")
         try:
             return Entry(int(cells[0]), int(cells[1]), cells[2].decode("ascii"))

@@ -49,15 +49,15 @@ class FileClock:
         ticks: Where the frames told so far lie on the clock, in units of the time base.
         header_fps: Frames per second as the container says; 0 when it does not.
         is_timed: False in formats without times.
-        by_place: Frames are stored out of order in AVI, which knows no presentation times: those of decoded frames are
-            guesses, and the places of the packets tell.
+        by_position: Frames are stored out of order in AVI, which knows no presentation times: those of decoded frames
+            are guesses, and the positions of the packets decide.
     """
 
     def __init__(self, container: InputContainer, stream: VideoStream) -> None:
         formats = set(container.format.name.split(","))
         self.ticks: list[int] = []
         self.is_timed = not UNTIMED_FORMATS & formats
-        self.by_place = "avi" in formats and bool(stream.codec_context.has_b_frames)
+        self.by_position = "avi" in formats and bool(stream.codec_context.has_b_frames)
         self.header_fps = float(stream.average_rate or stream.guessed_rate or 0)
         self._time_base = stream.time_base or Fraction(1)
         self._zero_sec = container.start_time / 1_000_000 if container.start_time is not None else None

@@ -111,12 +111,12 @@ class Decoder(ABC):
         if wanted.size == 0:
             height, width = self.scaling.target(self.size)
             return Frames(np.empty((0, height, width, self.num_channels), np.uint8), np.empty(0, np.float64))
-        positions, places = np.unique(wanted, return_inverse=True)
+        positions, inverse = np.unique(wanted, return_inverse=True)
         if positions[0] < 0:
             raise IndexError(f"frame index {positions[0]} of {self.path} is negative; indices count from 0")
         pixels, times_sec = self._decode(positions)
         if len(positions) != len(wanted) or not np.array_equal(positions, wanted):
-            pixels, times_sec = pixels[places], times_sec[places]
+            pixels, times_sec = pixels[inverse], times_sec[inverse]
         return Frames(pixels, times_sec)
 
     def iter_frames(

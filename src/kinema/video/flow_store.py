@@ -279,8 +279,8 @@ def _is_whole_matroska(path: Path) -> bool:
     segment = b"\x18\x53\x80\x67"  # the element that holds everything; its length follows in 1 + 7 bytes
     with path.open("rb") as file:
         head = file.read(4096)
-    place = head.find(segment)
-    start = place + len(segment) + 8
-    if place < 0 or len(head) < start or head[start - 8] != 1:
+    position = head.find(segment)
+    start = position + len(segment) + 8
+    if position < 0 or len(head) < start or head[start - 8] != 1:
         return False
     return start + int.from_bytes(head[start - 7 : start], "big") <= path.stat().st_size

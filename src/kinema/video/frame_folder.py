@@ -93,13 +93,13 @@ class FrameFolderDecoder(Decoder):
             raise VideoError(self.path, reason)
         height, width = self.scaling.target(self.size)
         pixels = np.empty((len(positions), height, width, 3), np.uint8)
-        for place, position in enumerate(positions.tolist()):
+        for index, position in enumerate(positions.tolist()):
             picture = self._read(self._files[position])
             if picture.shape[:2] != (height, width):
                 shrinks = picture.shape[0] * picture.shape[1] > height * width
                 how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
                 picture = cv2.resize(picture, (width, height), interpolation=how)
-            pixels[place] = picture
+            pixels[index] = picture
         return pixels, self._times_of(positions)
 
     def _times_of(self, positions: np.ndarray) -> np.ndarray:

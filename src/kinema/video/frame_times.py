@@ -24,7 +24,7 @@ class FrameTimes:
         """Average frames per second, found without decoding; 0.0 when the file does not say."""
         walk, clock = self._walk, self._walk.clock
         index = walk.packet_index()
-        if walk.num_frames is not None and len(clock.ticks) == walk.num_frames and not clock.by_place:
+        if walk.num_frames is not None and len(clock.ticks) == walk.num_frames and not clock.by_position:
             ticks = np.asarray(clock.ticks, np.int64)
         else:
             ticks = index.clock if index.runs else np.empty(0, np.int64)
@@ -43,7 +43,7 @@ class FrameTimes:
         if not clock.is_timed:
             return clock.spaced(positions)
         count = int(positions[-1]) + 1
-        needs_packets = clock.by_place or walk.damaged or not clock.is_even(count)
+        needs_packets = clock.by_position or walk.damaged or not clock.is_even(count)
         index = walk.packet_index() if needs_packets else walk.known_index()
         same = index is None or clock.ticks[:count] == index.clock[:count].tolist()
         if index is not None and index.trusted and not (walk.can_seek or same):
@@ -60,4 +60,4 @@ class FrameTimes:
         if last >= len(index.clock):
             return False
         counted = self._walk.num_frames == len(index.clock)
-        return self._walk.can_seek or (index.runs and (self._walk.clock.by_place or counted))
+        return self._walk.can_seek or (index.runs and (self._walk.clock.by_position or counted))

@@ -155,16 +155,16 @@ def _unit_length_bytes(stream: VideoStream) -> int:
     From the configuration record before the first packet (ISO/IEC 14496-15, 5.3.3.1 and 8.3.3.1).
     """
     record = stream.codec_context.extradata or b""
-    place = {"h264": 4, "hevc": 21}.get(stream.codec_context.name)
-    if place is None or len(record) <= place or record[0] != 1:
+    position = {"h264": 4, "hevc": 21}.get(stream.codec_context.name)
+    if position is None or len(record) <= position or record[0] != 1:
         return 0
-    return (record[place] & 3) + 1
+    return (record[position] & 3) + 1
 
 
 def _is_whole(packet: Packet[Any], length_bytes: int) -> bool:
     """Whether the units of an H.264 or HEVC packet fill it exactly; the decoder rejects a packet where they do not."""
     data = memoryview(packet)
-    place, end = 0, len(data)
-    while place + length_bytes <= end:
-        place += length_bytes + int.from_bytes(data[place : place + length_bytes], "big")
-    return place == end
+    position, end = 0, len(data)
+    while position + length_bytes <= end:
+        position += length_bytes + int.from_bytes(data[position : position + length_bytes], "big")
+    return position == end

@@ -124,15 +124,15 @@ def remote_index(archive: str) -> ArchiveIndex:
     Raises:
         VideoError: Archive or index are missing, or do not agree.
     """
-    place = archive + INDEX_SUFFIX
+    location = archive + INDEX_SUFFIX
     try:
-        text = request(place, lambda system, path: system.cat_file(path))
+        text = request(location, lambda system, path: system.cat_file(path))
     except VideoError as error:
         if not isinstance(error.__cause__, FileNotFoundError):
             raise
         if not request(archive, lambda system, path: system.exists(path)):
             raise VideoError(archive, f"the archive {archive} is missing; check the address") from error
-        raise VideoError(place, "the index of a remote archive must lie beside it; copy it there too") from error
+        raise VideoError(location, "the index of a remote archive must lie beside it; copy it there too") from error
     index = ArchiveIndex(archive, text)
     num_bytes = request(archive, lambda system, path: system.size(path))
     if num_bytes is not None:  # some web servers do not say

@@ -71,9 +71,9 @@ class StackedDecoder(Decoder):
         wanted = positions[:, None] + np.arange(self._count)
         if positions[-1] < len(self):  # beyond the end the other video says so itself
             wanted = np.minimum(wanted, len(self._decoder) - 1)
-        distinct, places = np.unique(wanted, return_inverse=True)
+        distinct, inverse = np.unique(wanted, return_inverse=True)
         frames: Frames = self._decoder.frames_at(distinct)
-        stacks = frames.pixels[places.reshape(wanted.shape)]  # t, place in the stack, h, w, c
+        stacks = frames.pixels[inverse.reshape(wanted.shape)]  # t, place in the stack, h, w, c
         t, count, height, width, channels = stacks.shape
         pixels = np.ascontiguousarray(stacks.transpose(0, 2, 3, 1, 4)).reshape(t, height, width, count * channels)
-        return pixels, frames.times_sec[places.reshape(wanted.shape)[:, 0]]
+        return pixels, frames.times_sec[inverse.reshape(wanted.shape)[:, 0]]
