@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from kinema.errors import UserError
 from kinema.models.backbones.base import Backbone, BackbonePlan
-from kinema.models.backbones.resnet import BlockPlace, Bottleneck
+from kinema.models.backbones.resnet import Bottleneck, ResidualBlockSpec
 from kinema.models.layers import ClipBatchNorm, fold, unfold
 from kinema.models.sites import ConvSpec, Role, Site
 from kinema.models.temporal.base import PlacedModule
@@ -75,7 +75,7 @@ class BLResNet(Backbone):
         self.stem = BigLittleStem(placed, in_channels=in_channels, little=_STEM_WIDTH // plan.bl_alpha)
         unit, channels = 0, _STEM_WIDTH
         for stage, (blocks, width) in enumerate(zip(plan.layers, _WIDTHS, strict=True), start=1):
-            place = _Place(
+            spec = _BranchBlockSpec(
                 stage=stage,
                 block=0,
                 unit=unit,
@@ -89,7 +89,7 @@ class BLResNet(Backbone):
             if stage < 4:
                 stride = _FUSION_STRIDES[stage - 1]
                 made = BigLittleStage(
-                    place,
+                    spec,
                     placed,
                     num_big=blocks - 1,
                     num_little=plan.num_little(blocks),
@@ -99,7 +99,7 @@ class BLResNet(Backbone):
                 )
                 unit += blocks + plan.num_little(blocks)
             else:
-                made = _in_a_row(replace(place, halves_time=temporal_pooling), placed, blocks)
+                made = _in_a_row(replace(spec, halves_time=temporal_pooling), placed, blocks)
             self.add_module(f"layer{stage}", made)
             channels = width * _EXPANSION
         self.num_features = channels
@@ -108,8 +108,8 @@ class BLResNet(Backbone):
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Place(BlockPlace):
-    """Where a block is, in which branch.
+class _BranchBlockSpec(ResidualBlockSpec):
+    """A block of one branch.
 
     Attributes:
         branch: Name of the branch and a dot, empty in the last stage.
@@ -126,14 +126,14 @@ class _Place(BlockPlace):
 class AveragedBottleneck(Bottleneck):
     """A bottleneck whose shortcut strides by averaging, and which may leave the last ReLU to what follows."""
 
-    def __init__(self, place: BlockPlace, placed: PlacedModule, *, rectifies: bool = True) -> None:
-        super().__init__(place, placed)
+    def __init__(self, spec: ResidualBlockSpec, placed: PlacedModule, *, rectifies: bool = True) -> None:
+        super().__init__(spec, placed)
         self.rectifies = rectifies
 
-    def end(self, place: BlockPlace, placed: PlacedModule) -> None:
+    def end(self, spec: ResidualBlockSpec, placed: PlacedModule) -> None:
         """Add what follows the convolutions; the shortcut has a convolution only where the width changes."""
-        super().end(replace(place, stride=1), placed)
-        if place.stride > 1:
+        super().end(replace(spec, stride=1), placed)
+        if spec.stride > 1:
             widen = self.downsample
             pool = AveragePool(stride_time=self.stride_time if widen is None else 1)
             self.downsample = pool if widen is None else nn.Sequential(pool, widen)
@@ -215,7 +215,7 @@ class BigLittleStage(nn.Module):
 
     def __init__(
         self,
-        place: _Place,
+        spec: _BranchBlockSpec,
         placed: PlacedModule,
         *,
         num_big: int,
@@ -225,15 +225,15 @@ class BigLittleStage(nn.Module):
         halves_time: bool,
     ) -> None:
         super().__init__()
-        unit, out = place.unit, place.out_channels
-        self.big = _in_a_row(replace(place, branch="big."), placed, num_big, last_rectifies=False)
-        narrow = replace(place, branch="little.", unit=unit + num_big, stride=1)
-        narrow = replace(narrow, planes=place.planes // alpha, out_channels=out // alpha)
+        unit, out = spec.unit, spec.out_channels
+        self.big = _in_a_row(replace(spec, branch="big."), placed, num_big, last_rectifies=False)
+        narrow = replace(spec, branch="little.", unit=unit + num_big, stride=1)
+        narrow = replace(narrow, planes=spec.planes // alpha, out_channels=out // alpha)
         self.little = _in_a_row(narrow, placed, num_little)
         behind = unit + num_big + num_little
-        widen = place.conv(out // alpha, out, 1, role="branch_out")
+        widen = spec.conv(out // alpha, out, 1, role="branch_out")
         self.widen = ConvNorm(widen, placed, behind - 1)
-        behind_sum = replace(place, branch="fusion.", unit=behind, block=num_big, in_channels=out)
+        behind_sum = replace(spec, branch="fusion.", unit=behind, block=num_big, in_channels=out)
         self.fusion = _in_a_row(replace(behind_sum, stride=fusion_stride, halves_time=halves_time), placed, 1)
 
     def forward(self, clip: Tensor) -> Tensor:
@@ -244,16 +244,18 @@ class BigLittleStage(nn.Module):
         return self.fusion(torch.relu_(little + unfold(enlarged, big.shape[2])))
 
 
-def _in_a_row(place: _Place, placed: PlacedModule, num_blocks: int, *, last_rectifies: bool = True) -> nn.Sequential:
-    """Blocks of which the first changes width, size and time; ``place`` is the first one's."""
-    blocks = [AveragedBottleneck(place, placed, rectifies=last_rectifies or num_blocks > 1)]
+def _in_a_row(
+    spec: _BranchBlockSpec, placed: PlacedModule, num_blocks: int, *, last_rectifies: bool = True
+) -> nn.Sequential:
+    """Blocks of which the first changes width, size and time; ``spec`` is the first one's."""
+    blocks = [AveragedBottleneck(spec, placed, rectifies=last_rectifies or num_blocks > 1)]
     for position in range(1, num_blocks):
         following = replace(
-            place,
+            spec,
             position=position,
-            block=place.block + position,
-            unit=place.unit + position,
-            in_channels=place.out_channels,
+            block=spec.block + position,
+            unit=spec.unit + position,
+            in_channels=spec.out_channels,
             stride=1,
             halves_time=False,
         )

@@ -8,7 +8,7 @@ from typing import Final
 from torch import nn
 
 from kinema.models.backbones.base import Backbone, BackbonePlan
-from kinema.models.backbones.inverted import BlockStyle, Group, InvertedBottleneck, PartNames, block_places
+from kinema.models.backbones.inverted import BlockStyle, Group, InvertedBottleneck, PartNames, block_specs
 from kinema.models.temporal.base import PlacedModule
 
 _STYLE: Final = BlockStyle(prefix="blocks.", norm_eps=1e-3, norm_momentum=0.01, same_padding=True)
@@ -66,11 +66,11 @@ class EfficientNetLite(Backbone):
         self.activated_stem = placed.activated(stem, 0)
         stages: dict[str, list[str]] = {"stem": ["conv_stem", "bn0", "relu", "activated_stem"]}
         self.blocks = nn.ModuleList()
-        places = block_places(_LITE0, _STYLE, in_channels=_STEM_WIDTH, temporal_pooling=temporal_pooling)
-        for place in places:
-            names = _STEPS if place.group.expansion > 1 else _STEPS[1:]
-            self.blocks.append(InvertedBottleneck(place, placed, names))
-            stages.setdefault(f"group{place.group_number}", []).append(place.name)
+        specs = block_specs(_LITE0, _STYLE, in_channels=_STEM_WIDTH, temporal_pooling=temporal_pooling)
+        for block_spec in specs:
+            names = _STEPS if block_spec.group.expansion > 1 else _STEPS[1:]
+            self.blocks.append(InvertedBottleneck(block_spec, placed, names))
+            stages.setdefault(f"group{block_spec.group_number}", []).append(block_spec.name)
         head = replace(_STYLE.conv(_LITE0[-1].channels, _HEAD_WIDTH, 1, role="reduce"), stage=4)
         self.conv_head = placed.conv(head, last)
         self.bn1 = _STYLE.norm(_HEAD_WIDTH)

@@ -76,8 +76,8 @@ class BlockStyle:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BlockPlace:
-    """Where a block is and how wide; makes the specs of its parts."""
+class InvertedBlockSpec:
+    """Number, width and stride of a block; makes the specs of its parts."""
 
     style: BlockStyle
     group: Group
@@ -136,9 +136,9 @@ class BlockPlace:
         )
 
 
-def block_places(
+def block_specs(
     groups: Sequence[Group], style: BlockStyle, *, in_channels: int, temporal_pooling: bool
-) -> Iterator[BlockPlace]:
+) -> Iterator[InvertedBlockSpec]:
     """The blocks of a network from its input on; time is halved in those that stride space after the second group.
 
     Args:
@@ -151,7 +151,7 @@ def block_places(
     for number, group in enumerate(groups, start=1):
         for index in range(group.num_blocks):
             stride = group.stride if index == 0 else 1
-            yield BlockPlace(
+            yield InvertedBlockSpec(
                 style=style,
                 group=group,
                 group_number=number,
@@ -175,35 +175,35 @@ class InvertedBottleneck(nn.Module):
     multiplexer in front, a quarter as wide as the block's inside, lets the fibers meet, as in MF-Net.
 
     Args:
-        place: Where the block is.
+        block_spec: Where the block is.
         placed: The temporal module.
         names: Names of the parts of each step; two steps where the block does not widen.
     """
 
-    def __init__(self, place: BlockPlace, placed: PlacedModule, names: Sequence[PartNames]) -> None:
+    def __init__(self, block_spec: InvertedBlockSpec, placed: PlacedModule, names: Sequence[PartNames]) -> None:
         super().__init__()
-        group, unit, fibers = place.group, place.unit, place.style.fibers
-        conv_strides = place.halves_time and placed.strides_time(unit)
-        self.time_pool = TemporalMaxPool() if place.halves_time and not conv_strides else nn.Identity()
-        self.residual = place.residual
-        self.mix = placed.mix(place.site(place.in_channels), unit) if place.residual else nn.Identity()
-        wide = place.in_channels * group.expansion
-        self.multiplexes = place.style.multiplexer
+        group, unit, fibers = block_spec.group, block_spec.unit, block_spec.style.fibers
+        conv_strides = block_spec.halves_time and placed.strides_time(unit)
+        self.time_pool = TemporalMaxPool() if block_spec.halves_time and not conv_strides else nn.Identity()
+        self.residual = block_spec.residual
+        self.mix = placed.mix(block_spec.site(block_spec.in_channels), unit) if block_spec.residual else nn.Identity()
+        wide = block_spec.in_channels * group.expansion
+        self.multiplexes = block_spec.style.multiplexer
         if self.multiplexes:
             narrow = wide // 4
-            self.conv_i1 = NormConv(place.pointwise(place.in_channels, narrow, "reduce"), placed, unit)
-            self.conv_i2 = NormConv(place.pointwise(narrow, place.in_channels, "reduce"), placed, unit)
-        expand = place.pointwise(place.in_channels, wide, "reduce", groups=fibers)
-        depthwise = place.depthwise(wide, stride_time=2 if conv_strides else 1)
-        project = place.pointwise(wide, group.channels, "branch_out", groups=1 if place.first else fibers)
+            self.conv_i1 = NormConv(block_spec.pointwise(block_spec.in_channels, narrow, "reduce"), placed, unit)
+            self.conv_i2 = NormConv(block_spec.pointwise(narrow, block_spec.in_channels, "reduce"), placed, unit)
+        expand = block_spec.pointwise(block_spec.in_channels, wide, "reduce", groups=fibers)
+        depthwise = block_spec.depthwise(wide, stride_time=2 if conv_strides else 1)
+        project = block_spec.pointwise(wide, group.channels, "branch_out", groups=1 if block_spec.first else fibers)
         specs = [expand, depthwise, project] if group.expansion > 1 else [depthwise, project]
         self._steps = tuple(names)
         for spec, step in zip(specs, self._steps, strict=True):
             attach(self, step.conv, placed.conv(spec, unit))
-            attach(self, step.norm, place.style.norm(spec.out_channels))
+            attach(self, step.norm, block_spec.style.norm(spec.out_channels))
             attach(self, step.activated, placed.activated(spec, unit))
-        self.branch_end = placed.branch_end(place.site(group.channels), unit)
-        self.after = placed.after(place.site(group.channels), unit)
+        self.branch_end = placed.branch_end(block_spec.site(group.channels), unit)
+        self.after = placed.after(block_spec.site(group.channels), unit)
         self.relu = nn.ReLU6(inplace=True)
 
     def forward(self, clip: Tensor) -> Tensor:

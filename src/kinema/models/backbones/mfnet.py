@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from kinema.errors import UserError
 from kinema.models.backbones.base import Backbone, BackbonePlan
-from kinema.models.backbones.multi_fiber import MultiFiberUnit, UnitPlace
+from kinema.models.backbones.multi_fiber import MultiFiberUnit, UnitSpec
 from kinema.models.head import AveragedHead
 from kinema.models.layers import ClipBatchNorm
 from kinema.models.sites import ConvSpec, PoolSpec
@@ -93,7 +93,7 @@ class MultiFiberNet(Backbone):
         for stage, (num_units, out_channels) in enumerate(zip(plan.layers, plan.widths, strict=True), start=1):
             units = nn.Sequential()
             for block in range(num_units):
-                place = UnitPlace(
+                unit_spec = UnitSpec(
                     name=f"conv{stage + 1}.B{block + 1:02d}",
                     stage=stage,
                     block=block,
@@ -110,7 +110,7 @@ class MultiFiberNet(Backbone):
                     halves_time=temporal_pooling and block == 0 and stage > 1,
                     strides_time=plan.halves_time_early and unit == 0,
                 )
-                units.add_module(f"B{block + 1:02d}", MultiFiberUnit(place, placed))
+                units.add_module(f"B{block + 1:02d}", MultiFiberUnit(unit_spec, placed))
                 channels, unit = out_channels, unit + 1
             self.add_module(f"conv{stage + 1}", units)
         self.tail = Tail(channels)

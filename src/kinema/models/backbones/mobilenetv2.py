@@ -16,7 +16,7 @@ from kinema.models.backbones.inverted import (
     InvertedBottleneck,
     PartNames,
     attach,
-    block_places,
+    block_specs,
 )
 from kinema.models.head import Head, LinearHead
 from kinema.models.sites import ConvSpec
@@ -144,10 +144,10 @@ class MobileNetV2(Backbone):
         stem = style.conv(in_channels, stem_width, 3, role="stem", stride=2)
         self.features.add_module("0", _conv_norm_relu(stem, style, placed, 0))
         stages: dict[str, list[str]] = {"stem": ["features.0"]}
-        for place in block_places(groups, style, in_channels=stem_width, temporal_pooling=temporal_pooling):
-            names = _STEPS if place.group.expansion > 1 else _STEPS_UNWIDENED
-            attach(self, place.name, InvertedBottleneck(place, placed, names))
-            stages.setdefault(f"group{place.group_number}", []).append(place.name)
+        for block_spec in block_specs(groups, style, in_channels=stem_width, temporal_pooling=temporal_pooling):
+            names = _STEPS if block_spec.group.expansion > 1 else _STEPS_UNWIDENED
+            attach(self, block_spec.name, InvertedBottleneck(block_spec, placed, names))
+            stages.setdefault(f"group{block_spec.group_number}", []).append(block_spec.name)
         last = replace(style.conv(groups[-1].channels, last_width, 1, role="reduce"), stage=4)
         attach(self, f"features.{plan.num_units + 1}", _conv_norm_relu(last, style, placed, plan.num_units - 1))
         stages["last_conv"] = [f"features.{plan.num_units + 1}"]

@@ -14,8 +14,8 @@ from kinema.models.temporal_pooling import TemporalMaxPool
 
 
 @dataclass(frozen=True, kw_only=True)
-class UnitPlace:
-    """Where a multi-fiber unit is and how wide; makes the specs of its parts.
+class UnitSpec:
+    """Number, width and stride of a multi-fiber unit; makes the specs of its parts.
 
     Attributes:
         name: The unit's name in the network, such as ``"conv2.B01"``.
@@ -132,39 +132,39 @@ class MultiFiberUnit(nn.Module):
         conv_w1: The shortcut's; None where the input passes unchanged.
     """
 
-    def __init__(self, place: UnitPlace, placed: PlacedModule) -> None:
+    def __init__(self, unit_spec: UnitSpec, placed: PlacedModule) -> None:
         super().__init__()
-        unit, channels, middle = place.unit, place.in_channels, place.middle
-        conv_strides = (place.halves_time or place.strides_time) and placed.strides_time(unit)
+        unit, channels, middle = unit_spec.unit, unit_spec.in_channels, unit_spec.middle
+        conv_strides = (unit_spec.halves_time or unit_spec.strides_time) and placed.strides_time(unit)
         in_time = 2 if conv_strides else 1
-        self.time_pool = TemporalMaxPool() if place.halves_time and not conv_strides else nn.Identity()
-        self.mix = placed.mix(place.site(channels), unit)
-        self.multiplexes = place.multiplexer
-        if place.multiplexer:
-            self.conv_i1 = NormConv(place.conv(channels, middle // 4, 1, role="reduce"), placed, unit)
-            self.conv_i2 = NormConv(place.conv(middle // 4, channels, 1, role="reduce"), placed, unit)
-        first = place.conv(
+        self.time_pool = TemporalMaxPool() if unit_spec.halves_time and not conv_strides else nn.Identity()
+        self.mix = placed.mix(unit_spec.site(channels), unit)
+        self.multiplexes = unit_spec.multiplexer
+        if unit_spec.multiplexer:
+            self.conv_i1 = NormConv(unit_spec.conv(channels, middle // 4, 1, role="reduce"), placed, unit)
+            self.conv_i2 = NormConv(unit_spec.conv(middle // 4, channels, 1, role="reduce"), placed, unit)
+        first = unit_spec.conv(
             channels,
             middle,
             3,
             role="spatial",
-            stride=place.stride,
-            groups=place.fibers,
+            stride=unit_spec.stride,
+            groups=unit_spec.fibers,
             kernel_time=3,
             in_time=in_time,
         )
-        kernel, groups = (1, 1) if place.full else (3, place.fibers)
-        second = place.conv(middle, place.out_channels, kernel, role="branch_out", groups=groups)
+        kernel, groups = (1, 1) if unit_spec.full else (3, unit_spec.fibers)
+        second = unit_spec.conv(middle, unit_spec.out_channels, kernel, role="branch_out", groups=groups)
         self.conv_m1 = NormConv(first, placed, unit)
         self.conv_m2 = NormConv(second, placed, unit, before=first)
         self.conv_w1: nn.Module | None = None
-        if place.block == 0:
-            shortcut = place.conv(
-                channels, place.out_channels, 1, role="shortcut", stride=place.stride, in_time=in_time
+        if unit_spec.block == 0:
+            shortcut = unit_spec.conv(
+                channels, unit_spec.out_channels, 1, role="shortcut", stride=unit_spec.stride, in_time=in_time
             )
             self.conv_w1 = NormConv(shortcut, placed, unit)
-        self.branch_end = placed.branch_end(place.site(place.out_channels), unit)
-        self.after = placed.after(place.site(place.out_channels), unit)
+        self.branch_end = placed.branch_end(unit_spec.site(unit_spec.out_channels), unit)
+        self.after = placed.after(unit_spec.site(unit_spec.out_channels), unit)
 
     def forward(self, clip: Tensor) -> Tensor:
         """``b c t h w`` to ``b d t' h' w'``."""

@@ -74,7 +74,7 @@ class ResNet(Backbone):
             channels += plan.joined[stage - 1]
             for block in range(num_blocks):
                 first = block == 0 and stage > 1
-                place = BlockPlace(
+                spec = ResidualBlockSpec(
                     stage=stage,
                     block=block,
                     unit=unit,
@@ -86,7 +86,7 @@ class ResNet(Backbone):
                     stride=2 if first else 1,
                     halves_time=temporal_pooling and first,
                 )
-                blocks.append(BasicBlock(place, placed) if plan.block == "basic" else Bottleneck(place, placed))
+                blocks.append(BasicBlock(spec, placed) if plan.block == "basic" else Bottleneck(spec, placed))
                 channels, unit = out_widths[stage - 1], unit + 1
             self.add_module(f"layer{stage}", nn.Sequential(*blocks))
         self.num_features = channels
@@ -98,13 +98,13 @@ class ResNet(Backbone):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BlockPlace:
-    """Where a block is and how wide; makes the specs of its parts.
+class ResidualBlockSpec:
+    """Number, width and stride of a block; makes the specs of its parts.
 
     Attributes:
         stage: Number of the block's stage, from 1.
         block: Position in its stage, from 0.
-        unit: The place that a placement counts.
+        unit: Number of the block in the whole network, which a placement counts, from 0.
         num_blocks: Blocks of the whole network.
         in_channels: Channels that enter the block.
         planes: Channels of its k x k convolutions.
@@ -174,23 +174,28 @@ class _ResidualBlock(nn.Module):
     branch_end: nn.Module
     after: nn.Module
 
-    def __init__(self, place: BlockPlace, placed: PlacedModule) -> None:
+    def __init__(self, spec: ResidualBlockSpec, placed: PlacedModule) -> None:
         super().__init__()
-        conv_strides = place.halves_time and placed.strides_time(place.unit)
+        conv_strides = spec.halves_time and placed.strides_time(spec.unit)
         self.stride_time = 2 if conv_strides else 1
-        self.time_pool = TemporalMaxPool() if place.halves_time and not conv_strides else nn.Identity()
-        self.mix = placed.mix(place.site(place.in_channels), place.unit)
+        self.time_pool = TemporalMaxPool() if spec.halves_time and not conv_strides else nn.Identity()
+        self.mix = placed.mix(spec.site(spec.in_channels), spec.unit)
 
-    def end(self, place: BlockPlace, placed: PlacedModule) -> None:
+    def end(self, spec: ResidualBlockSpec, placed: PlacedModule) -> None:
         """Add what follows the convolutions; last, as in torchvision's order of keys."""
         self.downsample = None
-        if place.stride > 1 or place.in_channels != place.out_channels:
-            shortcut = place.conv(
-                place.in_channels, place.out_channels, 1, role="shortcut", stride=place.stride, in_time=self.stride_time
+        if spec.stride > 1 or spec.in_channels != spec.out_channels:
+            shortcut = spec.conv(
+                spec.in_channels,
+                spec.out_channels,
+                1,
+                role="shortcut",
+                stride=spec.stride,
+                in_time=self.stride_time,
             )
-            self.downsample = nn.Sequential(placed.conv(shortcut, place.unit), place.norm(place.out_channels))
-        self.branch_end = placed.branch_end(place.site(place.out_channels), place.unit)
-        self.after = placed.after(place.site(place.out_channels), place.unit)
+            self.downsample = nn.Sequential(placed.conv(shortcut, spec.unit), spec.norm(spec.out_channels))
+        self.branch_end = placed.branch_end(spec.site(spec.out_channels), spec.unit)
+        self.after = placed.after(spec.site(spec.out_channels), spec.unit)
 
     def branch(self, clip: Tensor) -> Tensor:
         raise NotImplementedError
@@ -206,25 +211,25 @@ class _ResidualBlock(nn.Module):
 class BasicBlock(_ResidualBlock):
     """Two 3 x 3 convolutions; the first strides."""
 
-    def __init__(self, place: BlockPlace, placed: PlacedModule) -> None:
-        super().__init__(place, placed)
-        spec1 = place.conv(
-            place.in_channels,
-            place.planes,
+    def __init__(self, spec: ResidualBlockSpec, placed: PlacedModule) -> None:
+        super().__init__(spec, placed)
+        spec1 = spec.conv(
+            spec.in_channels,
+            spec.planes,
             3,
             role="spatial",
-            stride=place.stride,
+            stride=spec.stride,
             in_time=self.stride_time,
             leads=True,
         )
-        spec2 = place.conv(place.planes, place.planes, 3, role="branch_out")
-        self.conv1 = placed.conv(spec1, place.unit)
-        self.bn1 = place.norm(place.planes)
-        self.activated1 = placed.activated(spec1, place.unit)
-        self.conv2 = placed.conv(spec2, place.unit)
-        self.bn2 = place.norm(place.planes)
-        self.activated2 = placed.activated(spec2, place.unit)
-        self.end(place, placed)
+        spec2 = spec.conv(spec.planes, spec.planes, 3, role="branch_out")
+        self.conv1 = placed.conv(spec1, spec.unit)
+        self.bn1 = spec.norm(spec.planes)
+        self.activated1 = placed.activated(spec1, spec.unit)
+        self.conv2 = placed.conv(spec2, spec.unit)
+        self.bn2 = spec.norm(spec.planes)
+        self.activated2 = placed.activated(spec2, spec.unit)
+        self.end(spec, placed)
 
     def branch(self, clip: Tensor) -> Tensor:
         """The residual branch up to the addition."""
@@ -235,29 +240,29 @@ class BasicBlock(_ResidualBlock):
 class Bottleneck(_ResidualBlock):
     """1 x 1, 3 x 3, 1 x 1; the middle one strides."""
 
-    def __init__(self, place: BlockPlace, placed: PlacedModule) -> None:
-        super().__init__(place, placed)
-        spec1 = place.conv(place.in_channels, place.planes, 1, role="reduce", leads=True)
-        spec2 = place.conv(
-            place.planes,
-            place.planes,
+    def __init__(self, spec: ResidualBlockSpec, placed: PlacedModule) -> None:
+        super().__init__(spec, placed)
+        spec1 = spec.conv(spec.in_channels, spec.planes, 1, role="reduce", leads=True)
+        spec2 = spec.conv(
+            spec.planes,
+            spec.planes,
             3,
             role="spatial",
-            stride=place.stride,
-            groups=place.groups,
+            stride=spec.stride,
+            groups=spec.groups,
             in_time=self.stride_time,
         )
-        spec3 = place.conv(place.planes, place.out_channels, 1, role="branch_out")
-        self.conv1 = placed.conv(spec1, place.unit)
-        self.bn1 = place.norm(place.planes)
-        self.activated1 = placed.activated(spec1, place.unit)
-        self.conv2 = placed.conv(spec2, place.unit)
-        self.bn2 = place.norm(place.planes)
-        self.activated2 = placed.activated(spec2, place.unit)
-        self.conv3 = placed.conv(spec3, place.unit)
-        self.bn3 = place.norm(place.out_channels)
-        self.activated3 = placed.activated(spec3, place.unit)
-        self.end(place, placed)
+        spec3 = spec.conv(spec.planes, spec.out_channels, 1, role="branch_out")
+        self.conv1 = placed.conv(spec1, spec.unit)
+        self.bn1 = spec.norm(spec.planes)
+        self.activated1 = placed.activated(spec1, spec.unit)
+        self.conv2 = placed.conv(spec2, spec.unit)
+        self.bn2 = spec.norm(spec.planes)
+        self.activated2 = placed.activated(spec2, spec.unit)
+        self.conv3 = placed.conv(spec3, spec.unit)
+        self.bn3 = spec.norm(spec.out_channels)
+        self.activated3 = placed.activated(spec3, spec.unit)
+        self.end(spec, placed)
 
     def branch(self, clip: Tensor) -> Tensor:
         """The residual branch up to the addition."""

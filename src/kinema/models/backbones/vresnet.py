@@ -9,7 +9,7 @@ from torch import nn
 
 from kinema.errors import UserError
 from kinema.models.backbones.base import Backbone, BackbonePlan
-from kinema.models.backbones.resnet import BasicBlock, BlockPlace
+from kinema.models.backbones.resnet import BasicBlock, ResidualBlockSpec
 from kinema.models.head import AveragedHead
 from kinema.models.layers import ClipBatchNorm
 from kinema.models.sites import ConvSpec
@@ -83,7 +83,7 @@ class VResNet(Backbone):
             blocks: list[nn.Module] = []
             for block in range(num_blocks):
                 first = block == 0 and stage > 1
-                place = BlockPlace(
+                spec = ResidualBlockSpec(
                     stage=stage,
                     block=block,
                     unit=stage,
@@ -95,7 +95,7 @@ class VResNet(Backbone):
                     halves_time=halves_time and first,
                     norm_eps=plan.norm_eps,
                 )
-                blocks.append(BasicBlock(place, placed))
+                blocks.append(BasicBlock(spec, placed))
                 channels = planes
             self.add_module(f"layer{stage}", nn.Sequential(*blocks))
         self.num_features = channels

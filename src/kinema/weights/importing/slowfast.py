@@ -34,7 +34,7 @@ _PARTS: Final = {
 _BLOBS: Final = {"bias": "b", "running_mean": "rm", "running_var": "riv"}
 
 
-class _Place(NamedTuple):
+class _KeyMeaning(NamedTuple):
     """What a key of ours means: stage 0 is the stem, pathway 1 the fast one; ``part`` without ``tensor`` behind it."""
 
     stage: int
@@ -58,17 +58,17 @@ def pyslowfast_keys(model: ActionModel) -> dict[str, str]:
         CheckpointError: The model is another.
     """
 
-    def write(place: _Place) -> str:
-        if place.lateral:
-            return f"s{place.stage + 1}_fuse.{'bn' if place.is_norm else 'conv_f2s'}.{place.tensor}"
-        where = f"s{place.stage + 1}.pathway{place.pathway}"
-        if place.stage == 0:
-            return f"{where}_stem.{'bn' if place.is_norm else 'conv'}.{place.tensor}"
-        return f"{where}_res{place.block}.{_PARTS[place.part][0]}.{place.tensor}"
+    def write(meaning: _KeyMeaning) -> str:
+        if meaning.lateral:
+            return f"s{meaning.stage + 1}_fuse.{'bn' if meaning.is_norm else 'conv_f2s'}.{meaning.tensor}"
+        where = f"s{meaning.stage + 1}.pathway{meaning.pathway}"
+        if meaning.stage == 0:
+            return f"{where}_stem.{'bn' if meaning.is_norm else 'conv'}.{meaning.tensor}"
+        return f"{where}_res{meaning.block}.{_PARTS[meaning.part][0]}.{meaning.tensor}"
 
     return {
-        key: f"head.projection.{key.removeprefix('fc.')}" if place is None else write(place)
-        for key, place in _places(model).items()
+        key: f"head.projection.{key.removeprefix('fc.')}" if meaning is None else write(meaning)
+        for key, meaning in _meanings(model).items()
     }
 
 
@@ -80,20 +80,20 @@ def pytorchvideo_keys(model: ActionModel) -> dict[str, str]:
     """
     two = "stem.fast.conv1.weight" in model.state_dict()
 
-    def write(place: _Place) -> str:
-        where = f"blocks.{place.stage}"
-        if place.lateral:
-            return f"{where}.multipathway_fusion.{'norm' if place.is_norm else 'conv_fast_to_slow'}.{place.tensor}"
-        where += f".multipathway_blocks.{place.pathway}" if two else ""
-        if place.stage == 0:
-            return f"{where}.{'norm' if place.is_norm else 'conv'}.{place.tensor}"
-        return f"{where}.res_blocks.{place.block}.{_PARTS[place.part][1]}.{place.tensor}"
+    def write(meaning: _KeyMeaning) -> str:
+        where = f"blocks.{meaning.stage}"
+        if meaning.lateral:
+            return f"{where}.multipathway_fusion.{'norm' if meaning.is_norm else 'conv_fast_to_slow'}.{meaning.tensor}"
+        where += f".multipathway_blocks.{meaning.pathway}" if two else ""
+        if meaning.stage == 0:
+            return f"{where}.{'norm' if meaning.is_norm else 'conv'}.{meaning.tensor}"
+        return f"{where}.res_blocks.{meaning.block}.{_PARTS[meaning.part][1]}.{meaning.tensor}"
 
     # two pathways are pooled and joined by a block of their own, which has no tensors
     head = f"blocks.{6 if two else 5}.proj"
     return {
-        key: f"{head}.{key.removeprefix('fc.')}" if place is None else write(place)
-        for key, place in _places(model).items()
+        key: f"{head}.{key.removeprefix('fc.')}" if meaning is None else write(meaning)
+        for key, meaning in _meanings(model).items()
     }
 
 
@@ -105,35 +105,37 @@ def caffe2_keys(model: ActionModel) -> dict[str, str]:
     Raises:
         CheckpointError: The model is another.
     """
-    places = _places(model)
-    last = {place.stage: place.block for place in places.values() if place is not None and not place.lateral}
+    meanings = _meanings(model)
+    last = {
+        meaning.stage: meaning.block for meaning in meanings.values() if meaning is not None and not meaning.lateral
+    }
 
-    def write(place: _Place) -> str:
-        fast = "t_" if place.pathway else ""
-        tensor = _BLOBS.get(place.tensor, "s" if place.is_norm else "w")
-        if place.lateral:
-            behind = "pool1" if place.stage == 0 else f"res{place.stage + 1}_{last[place.stage]}_branch2c_bn"
-            return f"t_{behind}_subsample{'_bn' if place.is_norm else ''}_{tensor}"
-        if place.stage == 0:
-            return f"{fast}{'res_conv1_bn' if place.is_norm else 'conv1'}_{tensor}"
-        return f"{fast}res{place.stage + 1}_{place.block}_{_PARTS[place.part][2]}_{tensor}"
+    def write(meaning: _KeyMeaning) -> str:
+        fast = "t_" if meaning.pathway else ""
+        tensor = _BLOBS.get(meaning.tensor, "s" if meaning.is_norm else "w")
+        if meaning.lateral:
+            behind = "pool1" if meaning.stage == 0 else f"res{meaning.stage + 1}_{last[meaning.stage]}_branch2c_bn"
+            return f"t_{behind}_subsample{'_bn' if meaning.is_norm else ''}_{tensor}"
+        if meaning.stage == 0:
+            return f"{fast}{'res_conv1_bn' if meaning.is_norm else 'conv1'}_{tensor}"
+        return f"{fast}res{meaning.stage + 1}_{meaning.block}_{_PARTS[meaning.part][2]}_{tensor}"
 
     return {
-        key: f"pred_{'w' if key.endswith('weight') else 'b'}" if place is None else write(place)
-        for key, place in places.items()
+        key: f"pred_{'w' if key.endswith('weight') else 'b'}" if meaning is None else write(meaning)
+        for key, meaning in meanings.items()
         if not key.endswith("num_batches_tracked")
     }
 
 
-def _places(model: ActionModel) -> dict[str, _Place | None]:
+def _meanings(model: ActionModel) -> dict[str, _KeyMeaning | None]:
     """What every key means; None for the classifier's."""
     keys = model.state_dict()
     if not model.name.startswith(("slow-", "slowfast-")) or "conv3" not in " ".join(keys):
         raise CheckpointError(f"these files hold slow- and slowfast- networks of bottlenecks, not {model.name}")
-    return {key: None if key.startswith("fc.") else _place(key) for key in keys}
+    return {key: None if key.startswith("fc.") else _meaning(key) for key in keys}
 
 
-def _place(key: str) -> _Place:
+def _meaning(key: str) -> _KeyMeaning:
     found = _STAGE.fullmatch(key)
     if found:
         stage, rest, pathway = int(found["layer"] or 0), found["rest"], found["pathway"]
@@ -145,4 +147,4 @@ def _place(key: str) -> _Place:
     if stage and pathway != "lateral":
         number, _, part = part.partition(".")
         block = int(number)
-    return _Place(stage, int(pathway != "slow"), pathway == "lateral", block, part, tensor)
+    return _KeyMeaning(stage, int(pathway != "slow"), pathway == "lateral", block, part, tensor)
