@@ -31,29 +31,29 @@ class FileIndex:
         Raises:
             UserError: Several files have its name and neither class nor split tells which one it is.
         """
-        for place in entry.places:
-            if (self.root / place).exists() and self._is_video(place):
-                return place
+        for location in entry.locations:
+            if (self.root / location).exists() and self._is_video(location):
+                return location
         by_path = self._walk()
-        for place in entry.places:
-            if self._bare(place) in by_path:
-                return by_path[self._bare(place)]
-        for place in entry.places:
-            same_name = self._by_name.get(PurePosixPath(self._bare(place)).name, [])
+        for location in entry.locations:
+            if self._bare(location) in by_path:
+                return by_path[self._bare(location)]
+        for location in entry.locations:
+            same_name = self._by_name.get(PurePosixPath(self._bare(location)).name, [])
             if same_name:
                 return self._choose(same_name, entry)
         return None
 
-    def _is_video(self, place: str) -> bool:
+    def _is_video(self, location: str) -> bool:
         """A folder with the name of a video is one only if it holds frames."""
-        path = self.root / place
+        path = self.root / location
         if path.is_dir():
             return not self._images and any(child.suffix.lower() in IMAGE_SUFFIXES for child in path.iterdir())
         return path.suffix.lower() in self._suffixes
 
-    def _bare(self, place: str) -> str:
-        suffix = PurePosixPath(place).suffix
-        return place.removesuffix(suffix) if suffix.lower() in self._suffixes else place
+    def _bare(self, location: str) -> str:
+        suffix = PurePosixPath(location).suffix
+        return location.removesuffix(suffix) if suffix.lower() in self._suffixes else location
 
     def _walk(self) -> dict[str, str]:
         if self._by_path is not None:

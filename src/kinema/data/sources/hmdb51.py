@@ -40,7 +40,7 @@ def _entry(name: str, label: str, split: str) -> Entry:
     source = name.rpartition(f"_{label}_")[0] or name  # the title of the recording may contain the class name too
     return Entry(
         video_id=f"{label}/{PurePosixPath(name).stem}",
-        places=(f"{label}/{name}",),
+        locations=(f"{label}/{name}",),
         label=label,
         split=split,
         group=f"{label}/{source}",

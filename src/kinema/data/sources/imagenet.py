@@ -36,11 +36,11 @@ def imagenet(annotations: Path, videos: Path) -> list[Listing]:
     solution = _val_labels(annotations) if any(not wnid for wnid, _ in found["val"]) else {}
     entries = []
     for split, images in found.items():
-        for wnid, place in images:
-            known = wnid or solution.get(Path(place).stem, "")
+        for wnid, location in images:
+            known = wnid or solution.get(Path(location).stem, "")
             if known not in labels:
-                raise UserError(f"{videos / split / place}: no class known; LOC_val_solution.csv must name it.")
-            path = f"{split}/{place}"
+                raise UserError(f"{videos / split / location}: no class known; LOC_val_solution.csv must name it.")
+            path = f"{split}/{location}"
             entries.append(Entry(path.rpartition(".")[0], (path,), labels[known], split, num_frames=1))
     if not entries:
         raise UserError(f"{videos}: no images in train/WNID or val/WNID, such as train/n01440764/n01440764_10026.JPEG.")
@@ -52,9 +52,9 @@ def _images(folder: Path) -> list[tuple[str, str]]:
     if not folder.is_dir():
         return []
     found = []
-    for place, folders, files in os.walk(folder):
+    for location, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if _WNID.fullmatch(name))
-        inside = Path(place).relative_to(folder)
+        inside = Path(location).relative_to(folder)
         images = sorted(name for name in files if Path(name).suffix.lower() in IMAGE_SUFFIXES and name[0] != ".")
         found += [(inside.name, (inside / name).as_posix()) for name in images]
     return found

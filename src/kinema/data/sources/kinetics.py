@@ -32,7 +32,7 @@ def kinetics700(annotations: Path, videos: Path) -> list[Listing]:
 
 def mini_kinetics_200(annotations: Path, videos: Path) -> list[Listing]:
     """Read the id lists of Mini-Kinetics-200 (S3D-G, arXiv:1712.04851) and the labels from the CSVs of Kinetics-400."""
-    labelled = {entry.places[-1]: entry for entry in _kinetics(400, annotations, quiet=True).entries}
+    labelled = {entry.locations[-1]: entry for entry in _kinetics(400, annotations, quiet=True).entries}
     entries, unlabelled = [], []
     for split in ("train", "val"):
         for youtube_id in read_lines(find_file(annotations, f"{split}_ytid_list.txt")):

@@ -18,12 +18,12 @@ _MIRRORED = {"left": "right", "right": "left", "clockwise": "counterclockwise", 
 class Entry(NamedTuple):
     """One listed video.
 
-    ``places`` says where it may lie below the folder of videos, best first; the extension does not matter, nor do the
-    folders above when the name alone is enough.
+    ``locations`` says where it may lie below the folder of videos, best first; the extension does not matter, nor do
+    the folders above when the name alone is enough.
     """
 
     video_id: str
-    places: tuple[str, ...]
+    locations: tuple[str, ...]
     label: str
     split: str
     start: float = NAN

@@ -26,7 +26,7 @@ class MissingVideosError(UserError):
 
 
 @dataclasses.dataclass(frozen=True)
-class Made:
+class MadeManifests:
     """Manifests by name, such as ``ucf101-split1``, and the ids that were listed but are not in them."""
 
     manifests: dict[str, Manifest]
@@ -40,7 +40,7 @@ def make_manifests(
     annotations: str | Path,
     classes: Sequence[str] = (),
     missing: str = "error",
-) -> Made:
+) -> MadeManifests:
     """Make the manifests of an official data set.
 
     Args:
@@ -79,7 +79,7 @@ def make_manifests(
         _report(list(absent), len(listed | absent.keys()), Path(videos), drop=missing == "drop")
     for manifest in made.values():
         manifest.validate(check_files=False)
-    return Made(made, list(absent))
+    return MadeManifests(made, list(absent))
 
 
 def restrict(listing: Listing, classes: Sequence[str]) -> Listing:

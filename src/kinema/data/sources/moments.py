@@ -18,11 +18,11 @@ def moments(annotations: Path, videos: Path) -> list[Listing]:
     entries = []
     for split, folder in (("train", "training"), ("val", "validation")):
         for listed in find_files(annotations, f"{folder}Set.csv")[:1]:
-            for place, label, *_ in read_rows(listed):
+            for location, label, *_ in read_rows(listed):
                 if label not in classes:
-                    raise unknown_name(f"label of video {place} in {listed}", label, classes)
-                video_id = PurePosixPath(place).with_suffix("").as_posix()
-                entries.append(Entry(video_id, (f"{folder}/{place}", place), label, split))
+                    raise unknown_name(f"label of video {location} in {listed}", label, classes)
+                video_id = PurePosixPath(location).with_suffix("").as_posix()
+                entries.append(Entry(video_id, (f"{folder}/{location}", location), label, split))
     if not entries:
         raise UserError(f"{annotations}: no trainingSet.csv or validationSet.csv in it or below it.")
     return [Listing("moments", classes, entries)]

@@ -11,9 +11,9 @@ from pathlib import Path
 from kinema.data.folder import SPLIT_FOLDERS
 from kinema.data.hold_out import HOLDOUT, hold_out_of_unsplit
 from kinema.data.manifest import Manifest, Record
+from kinema.data.sources.find_videos import VideoFinder, video_ids
 from kinema.data.sources.make import MissingVideosError
 from kinema.data.sources.own_labels import name_classes
-from kinema.data.sources.own_places import VideoPlaces, video_ids
 from kinema.data.sources.own_table import Table, read_table
 from kinema.data.validate import find_problems, problems_error
 from kinema.errors import UserError, one_of
@@ -99,17 +99,19 @@ def read_own_csv(
     table = read_table(file, wanted, delimiter=delimiter, encoding=encoding)
     _hint_at_columns(file, table, wanted)
     rows = _Rows(table, decimal_comma=table.delimiter == ";")
-    places = VideoPlaces(file, Path(videos) if videos is not None else None)
-    found = [places.find(path) for path in table.cells["path"]]
-    rows.problems += places.text_problems(table.cells["path"])
+    finder = VideoFinder(file, Path(videos) if videos is not None else None)
+    found = [finder.find(path) for path in table.cells["path"]]
+    rows.problems += finder.text_problems(table.cells["path"])
     if rows.problems:
         raise problems_error(str(file), rows.problems)
-    absent = list(dict.fromkeys(path for path, place in zip(table.cells["path"], found, strict=True) if place is None))
-    _refuse_missing(places, absent, len(set(table.cells["path"])), drop=missing == "drop")
-    records = [record._replace(path=place) for record, place in zip(rows.records, found, strict=True) if place]
+    absent = list(
+        dict.fromkeys(path for path, location in zip(table.cells["path"], found, strict=True) if location is None)
+    )
+    _refuse_missing(finder, absent, len(set(table.cells["path"])), drop=missing == "drop")
+    records = [record._replace(path=location) for record, location in zip(rows.records, found, strict=True) if location]
     records, names = name_classes(str(file), records, classes)
     records = _without_repetition(file, records)
-    manifest = Manifest.from_records(records, classes=names, root=places.root, source=str(file))
+    manifest = Manifest.from_records(records, classes=names, root=finder.root, source=str(file))
     problems = find_problems(manifest, check_files=False)
     if problems:
         raise problems_error(str(file), problems)
@@ -173,11 +175,11 @@ def _hint_at_columns(file: Path, table: Table, wanted: dict[str, str]) -> None:
             log.warning(f"{file} has a column {likely[0]!r}, which is not used; --{meaning} {likely[0]} uses it")
 
 
-def _refuse_missing(places: VideoPlaces, absent: list[str], num_listed: int, *, drop: bool) -> None:
+def _refuse_missing(finder: VideoFinder, absent: list[str], num_listed: int, *, drop: bool) -> None:
     if not absent:
         return
-    count = f"{len(absent):,} of the {num_listed:,} listed videos are not in {places.root.absolute()}"
-    advice = places.advice(absent)
+    count = f"{len(absent):,} of the {num_listed:,} listed videos are not in {finder.root.absolute()}"
+    advice = finder.advice(absent)
     if not drop or len(absent) == num_listed:
         others = "" if len(absent) == num_listed else " Or leave them out: --missing drop"
         raise MissingVideosError(f"{count}: {some_of(absent, 5)}.{advice}{others}", absent)

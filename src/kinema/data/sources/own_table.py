@@ -59,7 +59,7 @@ def read_table(file: Path, columns: Mapping[str, str], *, delimiter: str = "", e
     if not rows:
         raise UserError(f"{file}: the file is empty; give a CSV with a column of paths and one of labels.")
     _refuse_binary(file, rows[0])
-    places, has_header = _find_columns(file, rows[0], columns)
+    positions, has_header = _find_columns(file, rows[0], columns)
     header = rows[0] if has_header else []
     body, lines = (rows[1:], lines[1:]) if has_header else (rows, lines)
     if not body:
@@ -70,7 +70,7 @@ def read_table(file: Path, columns: Mapping[str, str], *, delimiter: str = "", e
             f"{file}: {len(uneven):,} rows do not have {len(rows[0])} cells: {some_of(uneven, 5)}. Put cells that "
             'contain the delimiter into double quotes ("), or give the right --delimiter'
         )
-    cells = {name: [row[place] for row in body] for name, place in places.items()}
+    cells = {name: [row[index] for row in body] for name, index in positions.items()}
     foreign = [text for name in cells if name != "path" for text in cells[name] if not_utf8(text)]
     if foreign or any(map(not_utf8, header)):
         shown = dict.fromkeys(map(readable, [*filter(not_utf8, header), *foreign]))
@@ -105,17 +105,17 @@ def _find_columns(file: Path, first: list[str], columns: Mapping[str, str]) -> t
     """Find the places of the columns, and whether the first line holds their names."""
     names_video = [cell for cell in first if PurePosixPath(cell).suffix.lower() in VIDEO_SUFFIXES]
     folded = [name.casefold() for name in first]
-    places, by_name = {}, False
+    positions, by_name = {}, False
     for meaning, column in columns.items():
-        named = [place for place, name in enumerate(first) if name == column]
-        named = named or [place for place, name in enumerate(folded) if name == column.casefold()]
+        named = [index for index, name in enumerate(first) if name == column]
+        named = named or [index for index, name in enumerate(folded) if name == column.casefold()]
         if len(named) > 1:
             raise UserError(f"{file}: two columns are called {column!r}; give --{meaning} by number, counted from 1.")
         by_name |= bool(named)
         if named:
-            places[meaning] = named[0]
+            positions[meaning] = named[0]
         elif column.isdecimal() and 1 <= int(column) <= len(first):
-            places[meaning] = int(column) - 1
+            positions[meaning] = int(column) - 1
         elif column.isdecimal():
             raise UserError(f"{file} has {len(first)} columns; --{meaning} {column} is none of them.")
         elif len(first) == 1:
@@ -131,4 +131,4 @@ def _find_columns(file: Path, first: list[str], columns: Mapping[str, str]) -> t
         else:
             hint = f"Say which column holds it: --{meaning} COLUMN"
             raise unknown_name(f"column of {file} for --{meaning}", readable(column), map(readable, first), hint)
-    return places, by_name or not names_video
+    return positions, by_name or not names_video

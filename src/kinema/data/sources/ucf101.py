@@ -34,12 +34,12 @@ def ucf101(annotations: Path, videos: Path) -> list[Listing]:
 
 
 def _entry(line: str, split: str, classes: tuple[str, ...], path: Path) -> Entry:
-    place, *number = line.split()
-    label = PurePosixPath(place).parts[0]
+    location, *number = line.split()
+    label = PurePosixPath(location).parts[0]
     if label not in classes:
-        raise UserError(f"{path}: {place} lies in no folder of a class of classInd.txt.")
+        raise UserError(f"{path}: {location} lies in no folder of a class of classInd.txt.")
     if number and at_index(classes, number[0], path, first=1) != label:
-        raise UserError(f"{path}: {place} has the label {number[0]}, which is not {label} in classInd.txt.")
-    video_id = PurePosixPath(place).stem
+        raise UserError(f"{path}: {location} has the label {number[0]}, which is not {label} in classInd.txt.")
+    video_id = PurePosixPath(location).stem
     group = _GROUP.search(video_id)
-    return Entry(video_id, (place,), label, split, group=f"{label}_{group.group(1)}" if group else "")
+    return Entry(video_id, (location,), label, split, group=f"{label}_{group.group(1)}" if group else "")

@@ -18,7 +18,7 @@ from kinema.video.storage import missing_videos
 from kinema.wording import some_of
 
 
-class VideoPlaces:
+class VideoFinder:
     """Finds the videos of a list on disk.
 
     Args:
@@ -40,9 +40,9 @@ class VideoPlaces:
                 return text
         if self._index is None or not path:
             return None
-        place = PurePosixPath(path.replace("\\", "/"))
-        places = (str(place),) if not place.is_absolute() else (place.name,)
-        return self._index.find(Entry(path, places, "", ""))
+        listed = PurePosixPath(path.replace("\\", "/"))
+        locations = (str(listed),) if not listed.is_absolute() else (listed.name,)
+        return self._index.find(Entry(path, locations, "", ""))
 
     def text_problems(self, paths: Sequence[str]) -> list[str]:
         """Paths that are not UTF-8 and no file's name either: the list was saved in another encoding."""
@@ -66,10 +66,10 @@ class VideoPlaces:
 
 def video_ids(records: Sequence[Record]) -> list[str]:
     """Name the videos by their paths without endings, and segments by their seconds too."""
-    places = [PurePosixPath(record.path) for record in records]
-    top = _common_folder([place for place in places if place.is_absolute() and not is_remote(str(place))])
-    inside = [place.relative_to(top) if place.is_absolute() and top else place for place in places]
-    full = ["/".join(part for part in place.parts if part not in ("/", "..", ".")) for place in inside]
+    paths = [PurePosixPath(record.path) for record in records]
+    top = _common_folder([path for path in paths if path.is_absolute() and not is_remote(str(path))])
+    inside = [path.relative_to(top) if path.is_absolute() and top else path for path in paths]
+    full = ["/".join(part for part in path.parts if part not in ("/", "..", ".")) for path in inside]
     bare = [name[: -len(PurePosixPath(name).suffix)] if _is_video(name) else name for name in full]
     times = Counter(dict.fromkeys(zip(bare, full, strict=True)).keys())
     files = Counter(name for name, _ in times)
@@ -81,11 +81,11 @@ def _is_video(name: str) -> bool:
     return PurePosixPath(name).suffix.lower() in VIDEO_SUFFIXES
 
 
-def _common_folder(places: Sequence[PurePosixPath]) -> PurePosixPath | None:
-    if not places:
+def _common_folder(paths: Sequence[PurePosixPath]) -> PurePosixPath | None:
+    if not paths:
         return None
-    common = places[0].parent
-    while not all(place.is_relative_to(common) for place in places):
+    common = paths[0].parent
+    while not all(path.is_relative_to(common) for path in paths):
         common = common.parent
     return common
 
