@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from kinema.models.cost import cost
     from kinema.models.names import ModelName, list_models
     from kinema.models.register import register_backbone, register_module
+    from kinema.planning.plan import plan
     from kinema.recipes import load_recipe
     from kinema.specs.protocol import EvalProtocol
     from kinema.specs.recipe import Recipe
@@ -61,6 +62,7 @@ _HOMES = {
     "load_recipe": "recipes",
     "open_video": "video.open",
     "pack": "derived.pack",
+    "plan": "planning.plan",
     "predict": "evaluation.predict",
     "probe": "evaluation.probe",
     "register_backbone": "models.register",
@@ -88,6 +90,7 @@ __all__ = [  # noqa: RUF022  (the order of a day's work: models, data, training,
     "extract_flow",
     "Recipe",
     "load_recipe",
+    "plan",
     "train",
     "list_runs",
     "EvalProtocol",

@@ -26,7 +26,7 @@ LAYERS = [
         "evaluation",
         "training",
     ),
-    *("planning", "detection", "study", "report", "recipes", "export", "serve", "demo", "cli"),
+    *("detection", "recipes", "planning", "study", "report", "export", "serve", "demo", "cli"),
 ]
 HEAVY = ["torch", "torchvision", "av", "cv2", "matplotlib", "lightning_fabric", "sklearn", "torchmetrics"]
 BANNED_WORDS = ["utils", "util", "helper", "helpers", "misc", "manager", "cfg"]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import kinema
 from kinema import build_model
 from kinema.cli.main import run
 from kinema.demo.synthetic import make_reversible_shapes
@@ -14,7 +15,6 @@ from kinema.errors import UserError
 from kinema.planning.devices import DEVICES, find_device
 from kinema.planning.estimate import Decoding, Speed, Videos, memory, plan_stage
 from kinema.planning.limits import limited_by, with_loading
-from kinema.planning.plan import make_plan
 from kinema.planning.step_profile import measure_step
 from kinema.planning.training_load import TrainingLoad, training_load
 from kinema.specs.recipe import Recipe
@@ -23,8 +23,8 @@ from kinema.training.find_recipe import load_recipe
 LOAD = TrainingLoad(
     parameters=1_000_000, trained=1_000_000, buffers=0, macs=10**9, saved_bytes=10**8, moved_bytes=2 * 10**8
 )
-SPEED = Speed(sec_per_clip=0.01, device="any", memory_gb=1.0, told="")
-DECODING = Decoding(sec_per_clip=0.05, told="")
+SPEED = Speed(sec_per_clip=0.01, device="any", memory_gb=1.0, explanation="")
+DECODING = Decoding(sec_per_clip=0.05, explanation="")
 
 
 def named(recipe: str, model: str) -> Recipe:
@@ -146,7 +146,7 @@ def test_a_real_step_is_measured() -> None:
 
 def test_plan_of_real_videos(tmp_path: Path) -> None:
     manifest = make_reversible_shapes(tmp_path, num_videos=80, size=32, num_frames=6)
-    plan = make_plan([named("scratch", "tsn-resnettiny")], gpu="h200", data=manifest)
+    plan = kinema.plan([named("scratch", "tsn-resnettiny")], gpu="h200", data=manifest)
     on_disk = sum(path.stat().st_size for path in tmp_path.rglob("*.mp4"))
     assert plan.videos.num_train == manifest.count("train")
     assert plan.storage_gb["videos"] == pytest.approx(on_disk / 1e9)
@@ -172,10 +172,10 @@ def test_table_and_json_of_progressive_training(
     assert run([*words, "--json"]) == 0
     own = capsys.readouterr().out
     assert own == given  # the data set of the recipe
-    told = json.loads(own)
-    assert told["is_estimate"] is True
-    assert [stage["num_steps"] for stage in told["stages"]] == [75 * 1125, 35 * 1125]
-    assert told["hours"] == pytest.approx(sum(stage["hours"] for stage in told["stages"]) + told["test_hours"])
+    printed = json.loads(own)
+    assert printed["is_estimate"] is True
+    assert [stage["num_steps"] for stage in printed["stages"]] == [75 * 1125, 35 * 1125]
+    assert printed["hours"] == pytest.approx(sum(stage["hours"] for stage in printed["stages"]) + printed["test_hours"])
     assert run(words) == 0
     table = capsys.readouterr().out
     assert "Estimate" in table
@@ -184,7 +184,7 @@ def test_table_and_json_of_progressive_training(
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "printed"),
     [
         (["finetunee"], "did you mean finetune"),
         (["finetune"], "leaves the model open"),
@@ -196,6 +196,6 @@ def test_table_and_json_of_progressive_training(
         (["finetune", "tsn-resnettiny", "--frames", "8,x"], "8,16,32,64"),
     ],
 )
-def test_mistakes_are_explained(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mistakes_are_explained(words: list[str], printed: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["plan", *words]) == 1
-    assert told in capsys.readouterr().err
+    assert printed in capsys.readouterr().err

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json as json_module
 import textwrap
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from kinema.cli.train import clip_lengths
-from kinema.errors import UserError
+from kinema.recipes.data_sets import data_set_of
+from kinema.training.find_recipe import load_recipe
 from kinema.training.overrides import Overrides, given_fields
 
 if TYPE_CHECKING:
     from kinema.planning.estimate import Stage
     from kinema.planning.plan import Plan
-    from kinema.specs.recipe import Recipe
 
 
 def plan(
@@ -59,17 +59,17 @@ def plan(
         overrides: Fields of the recipe to change.
     """
     changes = given_fields(overrides) | ({"train.batch_size": batch} if batch else {})
-    stages = _stages(recipe, model, frames, changes)
 
-    from kinema.planning.plan import make_plan
+    from kinema.planning.plan import plan as make_plan
 
     made = make_plan(
-        stages,
+        [load_recipe(recipe, length).with_fields(changes) for length in clip_lengths(frames)],
+        model,
         gpu=gpu,
         devices=devices,
         nodes=nodes,
         data=data or None,
-        dataset=dataset if dataset or data or videos else _own_data_set(recipe),
+        dataset=dataset if dataset or data or videos else data_set_of(recipe),
         num_videos=videos,
         efficiency=efficiency,
         decode_ms=decode_ms,
@@ -78,26 +78,6 @@ def plan(
         print(json_module.dumps(made.to_dict()))
     else:
         _print(made)
-
-
-def _stages(recipe: str, model: str, frames: str, changes: dict[str, Any]) -> list[Recipe]:
-    """The runs that a command line asks for, each with its model filled in."""
-    from kinema.models.names import ModelName
-    from kinema.training.find_recipe import load_recipe
-
-    stages = [load_recipe(recipe, length).with_fields(changes) for length in clip_lengths(frames)]
-    name = model or stages[0].model
-    if not name:
-        raise UserError(f"{recipe} leaves the model open; name one: kinema plan {recipe} tsm-resnet50")
-    return [stage.with_fields({"model": str(ModelName.parse(name))}) for stage in stages]
-
-
-def _own_data_set(recipe: str) -> str:
-    """The public data set that a recipe of a paper is for; empty for other recipes."""
-    from kinema.recipes.data_sets import data_set_of
-    from kinema.training.find_recipe import RECIPES
-
-    return data_set_of(recipe) if recipe in RECIPES else ""
 
 
 def _print(plan: Plan) -> None:

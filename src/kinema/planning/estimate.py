@@ -54,11 +54,11 @@ class Decoding:
 
     Attributes:
         sec_per_clip: Seconds that one core decodes and augments.
-        told: Where the figure comes from.
+        explanation: Where the figure comes from.
     """
 
     sec_per_clip: float
-    told: str
+    explanation: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,14 +69,14 @@ class Speed:
         sec_per_clip: Of training, loading included where the machine itself was measured.
         device: Its name.
         memory_gb: Its memory, in 10^9 bytes; 0 when it is not known.
-        told: How the figure came about.
+        explanation: How the figure came about.
         source: Where the rates come from that it rests on; empty where it was measured.
     """
 
     sec_per_clip: float
     device: str
     memory_gb: float
-    told: str
+    explanation: str
     source: str = ""
 
 

@@ -10,16 +10,19 @@ from typing import Any
 
 from kinema.data.manifest import Manifest
 from kinema.errors import UserError
+from kinema.models.names import ModelName
 from kinema.planning.devices import find_device
-from kinema.planning.estimate import Stage, Videos, flow_store_gb, plan_stage
+from kinema.planning.estimate import Speed, Stage, Videos, flow_store_gb, plan_stage
 from kinema.planning.limits import EFFICIENCY, PASSES, device_batch
 from kinema.planning.speed import decoding_of, measured_speed, table_speed
 from kinema.planning.training_load import training_load
 from kinema.planning.videos import find_videos
+from kinema.recipes.data_sets import data_set_of
 from kinema.specs.preprocessing import Preprocessing
 from kinema.specs.protocol import protocol
 from kinema.specs.recipe import Recipe
 from kinema.specs.sampling import All
+from kinema.training.find_recipe import load_recipe
 from kinema.training.initial import preprocessing_of
 
 FEW_CLIPS = 4
@@ -73,8 +76,9 @@ class Plan:
         return {"is_estimate": True, **dataclasses.asdict(self), "stages": stages, "hours": self.hours}
 
 
-def make_plan(
-    recipes: Sequence[Recipe],
+def plan(
+    recipe: str | Recipe | Sequence[Recipe],
+    model: str = "",
     *,
     gpu: str = THIS,
     devices: int = 1,
@@ -85,38 +89,57 @@ def make_plan(
     efficiency: float = EFFICIENCY,
     decode_ms: float = 0.0,
 ) -> Plan:
-    """Estimate what training takes.
+    """Estimate what training with a recipe takes: clips, steps, hours, cores, memory and storage; nothing is trained.
 
     Args:
-        recipes: The runs in order, each with its model filled in: one, or the stages of progressive training.
+        recipe: What ``kinema.load_recipe`` takes, a recipe, or several for the stages of progressive training.
+        model: Model name, where the recipe has none or another one is wanted.
         gpu: ``this``, to measure the machine it runs on, or a device of ``kinema.planning.devices.DEVICES``.
         devices: Of a node.
         nodes: Machines.
-        data: Manifest or folder; decoding is measured on it.
-        dataset: Name of a public data set, instead.
+        data: Manifest, its CSV or a folder to train on; decoding is measured on it.
+        dataset: Name of a public data set, instead; by default the one that a recipe of a paper, given by name, is for.
         num_videos: Number of training videos, instead.
-        efficiency: Share of a device's limit that is reached, for devices of the table.
+        efficiency: The part of a device's limit that is reached, above 0 and up to 1, for devices of the table.
         decode_ms: Milliseconds that one core takes for a clip; 0 measures or assumes.
 
     Raises:
         UserError: Something given is unknown or out of range, or says too little.
     """
     _check(devices=devices, nodes=nodes, efficiency=efficiency, decode_ms=decode_ms)
+    if isinstance(recipe, str) and not (data or dataset or num_videos):
+        dataset = data_set_of(recipe)
+    recipes = _with_model(recipe, model)
     device = None if gpu == THIS else find_device(gpu)
-    videos, manifest, told = find_videos(recipes[0], data=data, dataset=dataset, num_videos=num_videos)
-    world, stages, said, speed = devices * nodes, [], [told], None
-    for recipe in recipes:
-        load = training_load(recipe, num_classes=videos.num_classes)
-        decoding = decoding_of(recipe, manifest, decode_ms=decode_ms)
+    videos, manifest, source = find_videos(recipes[0], data=data, dataset=dataset, num_videos=num_videos)
+    world, stages, assumptions, speed = devices * nodes, [], [source], None
+    for stage in recipes:
+        load = training_load(stage, num_classes=videos.num_classes)
+        decoding = decoding_of(stage, manifest, decode_ms=decode_ms)
         if device is not None:
-            speed = table_speed(recipe, load, device, world=world, efficiency=efficiency)
+            speed = table_speed(stage, load, device, world=world, efficiency=efficiency)
         else:
-            speed = measured_speed(recipe, load, videos, world=world, decode_sec=decoding.sec_per_clip)
-        stages.append(plan_stage(recipe, videos, load, speed, decoding, devices=devices, nodes=nodes))
-        prefix = f"{recipe.data.frames} frames: " if len(recipes) > 1 else ""
-        said += [prefix + speed.told, *(text for text in (speed.source, decoding.told) if text)]
+            speed = measured_speed(stage, load, videos, world=world, decode_sec=decoding.sec_per_clip)
+        stages.append(plan_stage(stage, videos, load, speed, decoding, devices=devices, nodes=nodes))
+        prefix = f"{stage.data.frames} frames: " if len(recipes) > 1 else ""
+        assumptions += [prefix + speed.explanation, *filter(None, (speed.source, decoding.explanation))]
     assert speed is not None, "a plan has at least one run"
-    test_clips, test_hours = _test(recipes[-1], videos, sec_per_clip=speed.sec_per_clip / world)
+    assumptions += _always(recipes, measured=device is None, world=world)
+    return _plan_of(recipes, videos, stages, speed, assumptions, devices=devices, nodes=nodes)
+
+
+def _plan_of(
+    recipes: Sequence[Recipe],
+    videos: Videos,
+    stages: list[Stage],
+    speed: Speed,
+    assumptions: Sequence[str],
+    *,
+    devices: int,
+    nodes: int,
+) -> Plan:
+    """The runs together, with the test of the last and what lies on disk."""
+    test_clips, test_hours = _test(recipes[-1], videos, sec_per_clip=speed.sec_per_clip / (devices * nodes))
     return Plan(
         recipe=recipes[0].name,
         gpu=speed.device,
@@ -130,8 +153,20 @@ def make_plan(
         test_clips=test_clips,
         test_hours=test_hours,
         storage_gb=_storage(recipes[-1], videos, stages),
-        assumptions=list(dict.fromkeys([*said, *_always(recipes, measured=device is None, world=world)])),
+        assumptions=list(dict.fromkeys(assumptions)),
     )
+
+
+def _with_model(recipe: str | Recipe | Sequence[Recipe], model: str) -> list[Recipe]:
+    """The runs, each with its model filled in."""
+    loaded = load_recipe(recipe) if isinstance(recipe, str) else recipe
+    recipes = [loaded] if isinstance(loaded, Recipe) else list(loaded)
+    name = model or recipes[0].model
+    if not name:
+        raise UserError(
+            f"{recipes[0].name} leaves the model open; name one: kinema plan {recipes[0].name} tsm-resnet50"
+        )
+    return [stage.with_fields({"model": str(ModelName.parse(name))}) for stage in recipes]
 
 
 def _check(*, devices: int, nodes: int, efficiency: float, decode_ms: float) -> None:
@@ -164,20 +199,20 @@ def _storage(recipe: Recipe, videos: Videos, stages: Sequence[Stage]) -> dict[st
 
 def _always(recipes: Sequence[Recipe], *, measured: bool, world: int) -> list[str]:
     """What every plan takes for granted."""
-    said = ["a backward pass takes as long as two forward passes; validation and test are forward passes"]
+    assumptions = ["a backward pass takes as long as two forward passes; validation and test are forward passes"]
     if world > 1:
-        said.append(f"{world} devices are {world} times as fast as one: exchanging gradients takes no time")
+        assumptions.append(f"{world} devices are {world} times as fast as one: exchanging gradients takes no time")
     if not measured:
-        said.append("decoding keeps up, given the cores that are named")
+        assumptions.append("decoding keeps up, given the cores that are named")
         smallest = min(device_batch(recipe, world) for recipe in recipes)
         if smallest < FEW_CLIPS:
-            said.append(f"{smallest} clips at once keep a device busy, which is doubtful")
+            assumptions.append(f"{smallest} clips at once keep a device busy, which is doubtful")
         if any(recipe.optim.frozen_stages or recipe.optim.linear_probe for recipe in recipes):
-            said.append("frozen layers cost as much as if they were trained")
+            assumptions.append("frozen layers cost as much as if they were trained")
         if any(recipe.data.flow_input is not None and recipe.data.flow_input.computed for recipe in recipes):
-            said.append("computing flow while training takes no time")
-    said.append(
+            assumptions.append("computing flow while training takes no time")
+    assumptions.append(
         "memory is what is kept between operations, without work space and fragments: measured peaks were 1.0 to 1.5 "
         "times as high (docs/planning.md)"
     )
-    return said
+    return assumptions

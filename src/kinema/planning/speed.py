@@ -28,19 +28,21 @@ def decoding_of(recipe: Recipe, manifest: Manifest | None, *, decode_ms: float) 
         VideoError: A video of the manifest cannot be read.
     """
     if decode_ms:
-        return Decoding(sec_per_clip=decode_ms / 1000, told=f"decoding: {decode_ms:g} ms of a core a clip, as given")
+        return Decoding(
+            sec_per_clip=decode_ms / 1000, explanation=f"decoding: {decode_ms:g} ms of a core a clip, as given"
+        )
     if manifest is not None:
         from kinema.planning.step_profile import measure_decoding
 
         sec = measure_decoding(recipe, manifest)
-        told = f"decoding: {1000 * sec:.1f} ms of a core a clip, measured here on {manifest.name}"
-        return Decoding(sec_per_clip=sec, told=told)
+        explanation = f"decoding: {1000 * sec:.1f} ms of a core a clip, measured here on {manifest.name}"
+        return Decoding(sec_per_clip=sec, explanation=explanation)
     each = DECODE_MS[recipe.data.sampling]
-    told = (
+    explanation = (
         f"decoding: {each:g} ms of a core for each frame of {recipe.data.sampling} sampling, assumed; --data measures "
         "it, --decode-ms sets it"
     )
-    return Decoding(sec_per_clip=each * recipe.data.frames / 1000, told=told)
+    return Decoding(sec_per_clip=each * recipe.data.frames / 1000, explanation=explanation)
 
 
 def table_speed(recipe: Recipe, load: TrainingLoad, device: Device, *, world: int, efficiency: float) -> Speed:
@@ -52,7 +54,7 @@ def table_speed(recipe: Recipe, load: TrainingLoad, device: Device, *, world: in
         sec_per_clip=sec,
         device=device.name,
         memory_gb=device.memory_gb,
-        told=(
+        explanation=(
             f"{1 / sec:.1f} clips/s on one {device.name}, limited by {limit}: a clip takes {flops:.0f} GFLOP and moves "
             f"{moved:.1f} GB"
         ),
@@ -82,9 +84,9 @@ def measured_speed(recipe: Recipe, load: TrainingLoad, videos: Videos, *, world:
         cores=num_cores(),
         workers=recipe.data.num_workers,
     )
-    told = (
+    explanation = (
         f"{1 / step.wall_sec:.1f} clips/s without loading in steps of {step.batch_size} clips, measured on this "
         f"machine ({step.device}); {1 / sec:.1f} with {recipe.data.num_workers} workers decoding on {num_cores()} cores"
     )
     memory_gb = host_memory_gb() if step.is_host else step.memory_gb
-    return Speed(sec_per_clip=sec, device=step.device, memory_gb=memory_gb, told=told)
+    return Speed(sec_per_clip=sec, device=step.device, memory_gb=memory_gb, explanation=explanation)

@@ -46,8 +46,8 @@ def find_videos(
             f"{recipe.name} counts epochs in passes over the videos; say what they are: --data CSV, "
             "--dataset kinetics400 or --videos 240000"
         )
-    told = "videos: as given; validation, test and size on disk are not counted without --data or --dataset"
-    return Videos(name="", num_train=num_videos, num_all=num_videos), None, told
+    explanation = "videos: as given; validation, test and size on disk are not counted without --data or --dataset"
+    return Videos(name="", num_train=num_videos, num_all=num_videos), None, explanation
 
 
 def _from_manifest(recipe: Recipe, manifest: Manifest) -> tuple[Videos, Manifest, str]:

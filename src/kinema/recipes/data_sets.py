@@ -44,8 +44,9 @@ def data_set_of(recipe: str) -> str:
     """The data set that a recipe is meant for; empty for recipes that are meant for one's own videos.
 
     Args:
-        recipe: A name of ``RECIPES``.
+        recipe: A name of ``RECIPES``; anything else is meant for one's own videos.
     """
-    assert recipe in RECIPES
+    if recipe not in RECIPES:
+        return ""
     beginnings = [start for start in DATA_SET_OF if recipe == start or recipe.startswith(f"{start}-")]
     return DATA_SET_OF[max(beginnings, key=len)] if beginnings else ""
