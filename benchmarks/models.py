@@ -30,7 +30,7 @@ from kinema.models.layers import ClipConv3d, to_layout
 from kinema.models.names import ModelName
 from kinema.models.optimize import OptimizedModel, optimize_for_inference
 from kinema.models.sites import ConvSpec
-from kinema.weights.importing import torchvision_s3d, torchvision_video
+from kinema.weights.importing import torchvision_models
 
 TORCHVISION = {
     "r3d_18": (8, 112),
@@ -102,8 +102,8 @@ def ms(spent: Sequence[float]) -> str:
 def twins(name: str) -> tuple[nn.Module, ActionModel]:
     """Torchvision's network and ours with its weights."""
     theirs = getattr(torchvision.models.video, name)(weights=None).eval()
-    keys_of = torchvision_s3d.foreign_keys if name == "s3d" else torchvision_video.foreign_keys
-    ours_name, options = torchvision_video.NETWORKS.get(name, ("s3d2-inceptioni3d", {}))
+    keys_of = torchvision_models.s3d_keys if name == "s3d" else torchvision_models.video_keys
+    ours_name, options = torchvision_models.VIDEO_NETWORKS.get(name, ("s3d2-inceptioni3d", {}))
     ours = build_model(ours_name, num_classes=400, options=options).eval()
     source, own = theirs.state_dict(), ours.state_dict()
     keys = keys_of(ours)

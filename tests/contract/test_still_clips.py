@@ -7,7 +7,7 @@ from torch import Tensor
 
 from kinema import build_model
 from kinema.models.action_model import ActionModel
-from kinema.weights.inflate import load_weights
+from kinema.weights.inflate import load_inflated
 
 # Frames from the border that a change can travel: one for each temporal kernel of 3 (17 in i3d-, 8 in tsm-resnettiny).
 RADIUS = 17
@@ -15,7 +15,7 @@ RADIUS = 17
 
 def inflated(name: str, image_model: ActionModel, inflation: str) -> ActionModel:
     model = build_model(name, num_classes=image_model.num_classes).double().eval()
-    load_weights(model, image_model.state_dict(), inflation=inflation)
+    load_inflated(model, image_model.state_dict(), inflation=inflation)
     return model
 
 

@@ -2,7 +2,7 @@
 
 from structure import circles, graph, package_arrows, predict_path
 
-MAX_CIRCLES = 1
+MAX_CIRCLES = 0
 MAX_STOPS, MAX_FILES = 24, 15
 
 

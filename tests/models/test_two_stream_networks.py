@@ -11,7 +11,7 @@ from kinema import build_model
 from kinema.errors import UserError
 from kinema.models.action_model import ActionModel
 from kinema.models.fully_connected import FullyConnectedHead
-from kinema.weights.inflate import load_weights
+from kinema.weights.inflate import load_inflated
 
 NARROW = {"fc_widths": [48, 32]}
 
@@ -148,7 +148,7 @@ def test_a_still_clip_gets_the_image_networks_scores(module: str, close: float, 
         if key.endswith("bias"):
             nn.init.normal_(parameter, std=0.1)
     video = build_model(f"{module}-{backbone}", num_classes=3, options=options).double().eval()
-    load_weights(video, image.state_dict(), inflation="centre")
+    load_inflated(video, image.state_dict(), inflation="centre")
     still = torch.randn(1, 3, 1, 48, 48, dtype=torch.float64)
     with torch.inference_mode():
         torch.testing.assert_close(video(still.expand(-1, -1, 4, -1, -1)), image(still), rtol=close, atol=close)
@@ -158,17 +158,17 @@ def test_auxiliary_heads_may_be_missing_on_either_side() -> None:
     torch.manual_seed(0)
     with_heads = build_model("tsn-googlenet", num_classes=3, options={"aux": True}).eval()
     without = build_model("tsn-googlenet", num_classes=3).eval()
-    load_weights(without, with_heads.state_dict())
+    load_inflated(without, with_heads.state_dict())
     clip = torch.randn(1, 3, 2, 64, 64)
     with torch.inference_mode():
         assert torch.equal(without(clip), with_heads(clip))
     again = build_model("tsn-googlenet", num_classes=3, options={"aux": True})
-    load_weights(again, without.state_dict())
+    load_inflated(again, without.state_dict())
     assert not torch.equal(again.get_parameter("aux1.fc1.weight"), with_heads.get_parameter("aux1.fc1.weight"))
-    load_weights(again, with_heads.state_dict())
+    load_inflated(again, with_heads.state_dict())
     assert torch.equal(again.get_parameter("aux2.fc2.weight"), with_heads.get_parameter("aux2.fc2.weight"))
     other = build_model("tsn-googlenet", num_classes=4, options={"aux": True})
-    load_weights(other, with_heads.state_dict())  # of other classes: all three classifiers start anew
+    load_inflated(other, with_heads.state_dict())  # of other classes: all three classifiers start anew
     assert torch.equal(other.get_parameter("aux2.fc1.weight"), with_heads.get_parameter("aux2.fc1.weight"))
     assert sorted(other.classifier_keys()) == [
         f"{head}.{part}" for head in ("aux1.fc2", "aux2.fc2", "fc") for part in ("bias", "weight")

@@ -9,7 +9,7 @@ from kinema import build_model
 from kinema.errors import UserError
 from kinema.models.action_model import ActionModel
 from kinema.models.cost import cost
-from kinema.weights.inflate import load_weights
+from kinema.weights.inflate import load_inflated
 
 CLOSE = {"rtol": 1e-9, "atol": 1e-9}
 
@@ -88,7 +88,7 @@ def test_a_stage_adds_its_branches(size: int) -> None:
 def test_a_still_clip_gets_the_image_networks_map(name: str) -> None:
     image_model = noisy("tsn-blresnet50", bl_alpha=4)
     video_model = noisy(name, bl_alpha=4)
-    load_weights(video_model, image_model.state_dict(), inflation="centre")
+    load_inflated(video_model, image_model.state_dict(), inflation="centre")
     still = torch.randn(1, 3, 1, 32, 32, dtype=torch.float64).expand(-1, -1, 8, -1, -1)
     with torch.inference_mode():
         expected = image_model.features(still[:, :, :1])

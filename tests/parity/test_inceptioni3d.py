@@ -15,8 +15,8 @@ from kinema import build_model
 from kinema.errors import CheckpointError, UserError
 from kinema.models.action_model import ActionModel
 from kinema.models.cost import cost
-from kinema.weights.importing import kinetics_i3d, s3d_ports, torchvision_s3d
-from kinema.weights.inflate import load_weights
+from kinema.weights.importing import kinetics_i3d, s3d_ports, torchvision_models
+from kinema.weights.inflate import load_inflated
 
 CLOSE = {"rtol": 1e-9, "atol": 1e-9}
 SLIM = {"stem": "whole", "temporal_norm": False, "gate_bias": False}
@@ -80,15 +80,15 @@ def loaded(name: str, options: Mapping[str, object], keys: Callable[[ActionModel
     names = keys(model)
     assert set(names) == set(model.state_dict())
     assert len(set(names.values())) == len(names)
-    load_weights(model, {own: state[foreign] for own, foreign in names.items()})
+    load_inflated(model, {own: state[foreign] for own, foreign in names.items()})
     return model.double().eval(), set(state) - set(names.values())
 
 
 @pytest.mark.parametrize(
     ("network", "model", "keys"),
     [
-        ("torchvision-s3d", torchvision_s3d.NETWORKS["s3d"], torchvision_s3d.foreign_keys),
-        ("torchvision-s3d-t32", torchvision_s3d.NETWORKS["s3d"], torchvision_s3d.foreign_keys),
+        ("torchvision-s3d", torchvision_models.S3D_NETWORKS["s3d"], torchvision_models.s3d_keys),
+        ("torchvision-s3d-t32", torchvision_models.S3D_NETWORKS["s3d"], torchvision_models.s3d_keys),
         ("kylemin-s3d-t32", s3d_ports.NETWORKS["kylemin"], s3d_ports.kylemin_keys),
         ("howto100m-s3dg", s3d_ports.NETWORKS["howto100m"], s3d_ports.howto100m_keys),
         ("piergiaj-i3d-rgb-t32", kinetics_i3d.NETWORK, kinetics_i3d.piergiaj_keys),
@@ -114,9 +114,9 @@ def test_torchvisions_answers_and_gradients() -> None:
     theirs = noisy(torchvision.models.video.s3d(num_classes=3))
     theirs.avgpool = nn.AvgPool3d((2, 2, 1), stride=1)  # made for maps of 7 x 7
     ours = build_model("s3d2-inceptioni3d", num_classes=3).double().eval()
-    keys = torchvision_s3d.foreign_keys(ours)
+    keys = torchvision_models.s3d_keys(ours)
     state = theirs.state_dict()
-    load_weights(ours, {own: state[foreign] for own, foreign in keys.items()})
+    load_inflated(ours, {own: state[foreign] for own, foreign in keys.items()})
     clip = torch.randn(1, 3, 20, 70, 45, dtype=torch.float64)
     found, expected = ours(clip), theirs(clip)
     torch.testing.assert_close(found, expected, **CLOSE)
@@ -158,13 +158,13 @@ def test_tensorflow_variables() -> None:
 @pytest.mark.parametrize(
     ("name", "keys"),
     [
-        ("s3d-inceptioni3d", torchvision_s3d.foreign_keys),
+        ("s3d-inceptioni3d", torchvision_models.s3d_keys),
         ("s3d2+gate-inceptioni3d", s3d_ports.kylemin_keys),
         ("s3d2-inceptioni3d", kinetics_i3d.piergiaj_keys),
         ("s3d2-inceptioni3d", kinetics_i3d.hassony2_keys),
         ("s3d2-inceptioni3d", kinetics_i3d.tensorflow_keys),
         ("s3dg-inceptioni3d", s3d_ports.howto100m_keys),
-        ("tam-inceptioni3d", torchvision_s3d.foreign_keys),
+        ("tam-inceptioni3d", torchvision_models.s3d_keys),
     ],
 )
 def test_other_networks_have_no_keys_there(name: str, keys: Callable[[ActionModel], dict[str, str]]) -> None:
@@ -180,7 +180,7 @@ def test_image_weights_fit() -> None:
     kernel = image["inception4b.branch2.1.conv.weight"]
     for name in ("i3d-inceptioni3d", "s3dg-inceptioni3d"):
         model = build_model(name, num_classes=3).double()
-        load_weights(model, image)
+        load_inflated(model, image)
         own = model.state_dict()["inception4b.branch2.1.conv.weight"]
         torch.testing.assert_close(own.sum(2) if own.ndim == 5 else own, kernel, **CLOSE)
         assert torch.equal(model.state_dict()["fc.weight"], image["fc.weight"])

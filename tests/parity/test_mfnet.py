@@ -14,7 +14,7 @@ from kinema.errors import CheckpointError, UserError
 from kinema.models.backbones.multi_fiber import MultiFiberUnit, NormConv
 from kinema.models.cost import cost
 from kinema.weights.importing.mfnet import foreign_keys
-from kinema.weights.inflate import load_weights
+from kinema.weights.inflate import load_inflated
 
 
 def test_public_code_agrees(shared_published: Path) -> None:
@@ -125,7 +125,7 @@ def test_image_weights_inflate(inflation: str) -> None:
     """A still clip gets the image network's stem map: "mean" divides by the frames that a kernel covers."""
     image_model = noisy_model("tsn-mfnet")
     model = build_model("i3d-mfnet", num_classes=image_model.num_classes, options={"inflation": inflation}).double()
-    load_weights(model, image_model.state_dict(), inflation=inflation)
+    load_inflated(model, image_model.state_dict(), inflation=inflation)
     middle = {key: value for key, value in model.state_dict().items() if key.endswith("conv_m1.conv.weight")}
     assert len(middle) == 16
     for key, value in middle.items():

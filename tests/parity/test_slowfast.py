@@ -21,7 +21,7 @@ from kinema.models.slowfast import SlowFast
 from kinema.models.temporal.stack import Stack
 from kinema.models.temporal.tsm import Tsm
 from kinema.weights.importing.slowfast import caffe2_keys, pyslowfast_keys, pytorchvideo_keys
-from kinema.weights.inflate import load_weights
+from kinema.weights.inflate import load_inflated
 
 CLOSE = {"rtol": 1e-9, "atol": 1e-9}
 
@@ -215,7 +215,7 @@ def test_objects_are_refused_as_names_are() -> None:
 def test_weights_of_rgb_fit_flow_in_both_pathways() -> None:
     rgb = build_model("slowfast-resnettiny", num_classes=3)
     flow = build_model("slowfast-resnettiny", num_classes=4, in_channels=2)
-    load_weights(flow, rgb.state_dict())
+    load_inflated(flow, rgb.state_dict())
     for stem in ("stem.slow.conv1", "stem.fast.conv1"):
         mean = rgb.get_parameter(f"{stem}.weight").mean(1, keepdim=True)
         assert torch.equal(flow.get_parameter(f"{stem}.weight"), mean.expand(-1, 2, -1, -1, -1))

@@ -19,8 +19,8 @@ from kinema.models.cost import cost
 from kinema.models.sites import ConvSpec
 from kinema.models.temporal.r2d import R2d
 from kinema.models.temporal.r2plus1d import Conv2Plus1d, R2plus1d, middle_width
-from kinema.weights.importing import torchvision_video, vmz
-from kinema.weights.inflate import load_weights
+from kinema.weights.importing import torchvision_models, vmz
+from kinema.weights.inflate import load_inflated
 
 CLOSE = {"rtol": 1e-9, "atol": 1e-9}
 
@@ -160,7 +160,7 @@ def test_what_makes_no_sense_is_refused(name: str, told: str) -> None:
 def load_foreign(model: ActionModel, state: dict[str, Tensor], keys: dict[str, str]) -> None:
     assert keys.keys() == model.state_dict().keys()
     assert sorted(keys.values()) == sorted(state)
-    load_weights(model, {own: state[foreign] for own, foreign in keys.items()})
+    load_inflated(model, {own: state[foreign] for own, foreign in keys.items()})
 
 
 def without_initial_values(make: Callable[[], nn.Module]) -> nn.Module:
@@ -169,11 +169,11 @@ def without_initial_values(make: Callable[[], nn.Module]) -> nn.Module:
     return model.double().to_empty(device="cpu").eval()
 
 
-@pytest.mark.parametrize("network", torchvision_video.NETWORKS)
+@pytest.mark.parametrize("network", torchvision_models.VIDEO_NETWORKS)
 def test_torchvision_agrees(network: str) -> None:
-    name, options = torchvision_video.NETWORKS[network]
+    name, options = torchvision_models.VIDEO_NETWORKS[network]
     ours = noisy_model(name, options=dict(options))
-    keys = torchvision_video.foreign_keys(ours)
+    keys = torchvision_models.video_keys(ours)
     theirs = without_initial_values(lambda: getattr(torchvision.models.video, network)(num_classes=NUM_CLASSES))
     wanted = theirs.state_dict()
     theirs.load_state_dict({keys[own]: value.view(wanted[keys[own]].shape) for own, value in ours.state_dict().items()})
@@ -194,15 +194,15 @@ def check_published(folder: Path, network: str, name: str, options: dict[str, ob
     reference = read_reference(folder, network)
     model = without_initial_values(lambda: build_model(name, options=options))
     assert isinstance(model, ActionModel)
-    load_foreign(model, reference.state, torchvision_video.foreign_keys(model))
+    load_foreign(model, reference.state, torchvision_models.video_keys(model))
     with torch.inference_mode():
         logits = model(reference.clip)[0]
     assert ((logits - reference.logits).abs().max() / reference.logits.abs().max()).item() < 1e-9
 
 
-@pytest.mark.parametrize("network", torchvision_video.NETWORKS)
+@pytest.mark.parametrize("network", torchvision_models.VIDEO_NETWORKS)
 def test_published_torchvision_outputs(shared_published: Path, network: str) -> None:
-    name, options = torchvision_video.NETWORKS[network]
+    name, options = torchvision_models.VIDEO_NETWORKS[network]
     check_published(shared_published, f"torchvision-{network}", name, dict(options))
 
 

@@ -15,8 +15,10 @@ from torch import Tensor
 from kinema import build_model
 from kinema.errors import CheckpointError, UserError
 from kinema.specs.preprocessing import Preprocessing
-from kinema.weights.imagenet import IMAGENET, read_imagenet, read_state_dict
-from kinema.weights.inflate import adapt_input, inflate, load_weights
+from kinema.weights.download import read_imagenet
+from kinema.weights.imagenet import IMAGENET
+from kinema.weights.inflate import adapt_input, inflate, load_inflated
+from kinema.weights.state_dicts import read_state_dict
 
 IMAGES = {"chelsea.jpg": {281, 282, 285}, "coffee.png": {967}, "dog2.jpg": {254}, "dog3.jpg": {187}}
 """Check images with the ImageNet classes that are right: a cat (three kinds), espresso, a pug, a Yorkshire terrier."""
@@ -168,12 +170,12 @@ def test_a_file_of_weights_is_read(tmp_path: Path, suffix: str) -> None:
 
 def test_video_weights_must_have_the_modules_parts() -> None:
     tam, tsn = (build_model(f"{module}-resnettiny", num_classes=2) for module in ("tam", "tsn"))
-    load_weights(tam, tsn.state_dict())  # an image network's: the taps stay as they start
+    load_inflated(tam, tsn.state_dict())  # an image network's: the taps stay as they start
     partly = {key: value for key, value in tam.state_dict().items() if key != "layer1.0.mix.taps"}
     with pytest.raises(CheckpointError, match=r"1 missing: layer1\.0\.mix\.taps"):
-        load_weights(tam, partly)
+        load_inflated(tam, partly)
     with pytest.raises(CheckpointError, match=r"unknown: layer1\.0\.mix\.taps"):
-        load_weights(tsn, tam.state_dict())
+        load_inflated(tsn, tam.state_dict())
 
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:

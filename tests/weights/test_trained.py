@@ -10,7 +10,7 @@ from kinema import build_model, load
 from kinema.errors import CheckpointError
 from kinema.specs.preprocessing import Preprocessing
 from kinema.weights.checkpoint import Checkpoint
-from kinema.weights.trained import load_weights, weights_digest
+from kinema.weights.state_dicts import load_exact, weights_digest
 
 CLASSES = ("clap", "jump", "wave")
 
@@ -74,7 +74,7 @@ def test_nothing_there(tmp_path: Path) -> None:
 def test_unknown_entries_are_named() -> None:
     model = build_model("tsn-resnettiny", num_classes=3)
     with pytest.raises(CheckpointError, match=r"weights of here do not fit tsn-resnettiny: 1 unknown \(extra\)"):
-        load_weights(model, {**model.state_dict(), "extra": torch.zeros(1)}, source="here")
+        load_exact(model, {**model.state_dict(), "extra": torch.zeros(1)}, source="here")
 
 
 def test_digest_sees_every_bit() -> None:

@@ -31,7 +31,8 @@ from kinema.files import write_text
 from kinema.models.classifier import classifier_passed_over, weights_with_classifier
 from kinema.specs.protocol import protocol as find_protocol
 from kinema.weights.checkpoint import Checkpoint
-from kinema.weights.trained import TrainedModel, weights_digest
+from kinema.weights.state_dicts import weights_digest
+from kinema.weights.trained import TrainedModel
 from kinema.wording import some_of
 
 CHECKPOINT, ABOUT = "best.ckpt", "probe.json"

@@ -15,11 +15,11 @@ from kinema.specs.preprocessing import Preprocessing
 from kinema.specs.recipe import MUST_BE_GIVEN
 from kinema.weights.checkpoint import Checkpoint
 from kinema.weights.imagenet import TAGS
-from kinema.weights.inflate import adapt_input
-from kinema.weights.inflate import load_weights as load_inflated
+from kinema.weights.inflate import adapt_input, load_inflated
 from kinema.weights.pretrained import build_model, inflation_of, load_file
+from kinema.weights.state_dicts import load_exact
 from kinema.weights.tags import find_tagged, find_weights, model_tags, tags_of
-from kinema.weights.trained import checkpoint_path, load_weights
+from kinema.weights.trained import checkpoint_path
 
 if TYPE_CHECKING:
     from kinema.models.action_model import ActionModel
@@ -140,7 +140,7 @@ def _from_checkpoint(
     for key in model.input_keys():  # from RGB to flow, or between stacks of other lengths
         weights[key] = adapt_input(weights[key], model.state_dict()[key].shape[1])
     if saved.model == recipe.model:
-        load_weights(model, weights, source=str(path))
+        load_exact(model, weights, source=str(path))
     else:  # such as the network on images that a 3-D one starts from
         inflation = inflation_of(model)
         note(f"{path} holds {saved.model}; kernels that {recipe.model} has in 3-D are inflated ({inflation})")

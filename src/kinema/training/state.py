@@ -16,7 +16,7 @@ from kinema.training.directory import BEST, LAST, METRICS
 from kinema.training.position import Position
 from kinema.training.status import STATUS, write_status
 from kinema.weights.checkpoint import Checkpoint, TrainingState
-from kinema.weights.trained import load_weights
+from kinema.weights.state_dicts import load_exact
 from kinema.wording import counted
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def restore(run: Run, checkpoint: Checkpoint) -> None:
     elif training.fc_gather != run.engine.gathers:
         how, do = ("without", "leave out") if run.engine.gathers else ("with", "add")
         raise CheckpointError(f"{path} was trained {how} fc gathering; {do} --fc-gather to continue bit for bit")
-    load_weights(run.model, checkpoint.state_dict, source=str(path))
+    load_exact(run.model, checkpoint.state_dict, source=str(path))
     run.optimizer.load_state_dict(training.optimizer)
     if run.engine.scaler and training.scaler:
         run.engine.scaler.load_state_dict(training.scaler)

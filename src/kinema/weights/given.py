@@ -14,7 +14,8 @@ from kinema.models.action_model import ActionModel
 from kinema.shapes import Clip
 from kinema.specs.preprocessing import Preprocessing
 from kinema.weights.imagenet import TAGS
-from kinema.weights.trained import VIDEO_FRAMES, TrainedModel, weights_digest
+from kinema.weights.state_dicts import weights_digest
+from kinema.weights.trained import VIDEO_FRAMES, TrainedModel
 
 Network: TypeAlias = str | Path | TrainedModel | nn.Module
 """A checkpoint file, a run directory, weights by ``model.tag``, what ``kinema.load`` returned, or a network itself."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from kinema.errors import CheckpointError, one_of
 from kinema.models.action_model import ActionModel
 from kinema.models.build import INFLATIONS
-from kinema.weights.tensor_values import refuse_bad_values
+from kinema.weights.state_dicts import refuse_bad_values
 
 _TEMPORAL_PARTS = re.compile(r"(^|\.)(mix\d?|activated\w*|branch_end|after|context_gate)\.")
 """Parts that a temporal module adds; an image network has no weights for them."""
@@ -50,8 +50,10 @@ def adapt_input(weight: Tensor, in_channels: int) -> Tensor:
     return mean.repeat(1, in_channels, *[1] * (weight.ndim - 2))
 
 
-def load_weights(model: ActionModel, state: Mapping[str, Tensor], *, inflation: str = "mean", source: str = "") -> None:
-    """Load image or video weights; every tensor must find its place, and only what is new may stay as it is.
+def load_inflated(
+    model: ActionModel, state: Mapping[str, Tensor], *, inflation: str = "mean", source: str = ""
+) -> None:
+    """Load image or video weights; every tensor must find its counterpart, and only what is new may stay as it is.
 
     New may be: the head, where the number of classes differs, auxiliary heads, and the temporal module's own parts,
     where the weights are an image network's.
@@ -81,8 +83,8 @@ def load_weights(model: ActionModel, state: Mapping[str, Tensor], *, inflation: 
     unknown = given.keys() - own.keys()
     if misshapen or missing or unknown:
         lists = [("of another shape", misshapen), ("missing", missing), ("unknown", unknown)]
-        told = "; ".join(f"{len(keys)} {what}: {_first_few(keys)}" for what, keys in lists if keys)
-        raise CheckpointError(f"{source or 'the weights'} do not fit {model.name}: {told}")
+        listed = "; ".join(f"{len(keys)} {what}: {_first_few(keys)}" for what, keys in lists if keys)
+        raise CheckpointError(f"{source or 'the weights'} do not fit {model.name}: {listed}")
     refuse_bad_values(fitted, source=source or "the weights")
     model.load_state_dict(fitted, strict=False)
 

@@ -13,10 +13,11 @@ from kinema.models.build import INFLATIONS, build_network
 from kinema.models.names import ModelName
 from kinema.specs.flow_input import FlowInput
 from kinema.specs.preprocessing import Preprocessing
-from kinema.weights.download import read_published
-from kinema.weights.imagenet import TAGS, imagenet_record, read_imagenet, read_state_dict
-from kinema.weights.inflate import load_weights
+from kinema.weights.download import read_imagenet, read_published
+from kinema.weights.imagenet import TAGS, imagenet_record
+from kinema.weights.inflate import load_inflated
 from kinema.weights.published import PublishedWeights
+from kinema.weights.state_dicts import read_state_dict
 from kinema.weights.tags import find_tagged, find_weights, tags_of
 
 
@@ -77,7 +78,7 @@ def _published(name: ModelName, weights: str | Path | None) -> PublishedWeights 
 
 def _load_published(model: ActionModel, record: PublishedWeights) -> None:
     imported = read_published(record)
-    load_weights(model, imported.model.state_dict(), source=f"the weights {record}")
+    load_inflated(model, imported.model.state_dict(), source=f"the weights {record}")
     model.weights, model.preprocessing = record.tag, imported.preprocessing
 
 
@@ -86,7 +87,7 @@ def _load_imagenet(model: ActionModel, name: ModelName) -> None:
         raise UserError(f"{name} cannot start from ImageNet weights: {name.no_image_weights}")
     record, state = imagenet_record(name.backbone), read_imagenet(name.backbone)
     source = f"the ImageNet weights of {name.backbone}"
-    load_weights(model, state, inflation=inflation_of(model), source=source)
+    load_inflated(model, state, inflation=inflation_of(model), source=source)
     model.weights, model.preprocessing = TAGS[0], record.preprocessing
 
 
@@ -102,7 +103,7 @@ def load_file(model: ActionModel, weights: str | Path) -> None:
         CheckpointError: The file cannot be read, or does not fit.
     """
     state, beside = read_state_dict(weights)
-    load_weights(model, state, inflation=inflation_of(model), source=str(weights))
+    load_inflated(model, state, inflation=inflation_of(model), source=str(weights))
     model.weights = Path(weights).stem
     model.preprocessing = _preprocessing_of(beside, weights)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from kinema.weights.imagenet import imagenet_record
 from kinema.weights.inflate import added_parts
 from kinema.weights.pretrained import build_model
 from kinema.weights.published import PublishedWeights
+from kinema.weights.state_dicts import load_exact, weights_digest
 from kinema.weights.tags import find_tagged, imagenet_tagged, model_tags
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def load(
         )
     else:
         network = built_for(model, saved.num_classes)
-    load_weights(network, weights, source=str(path))
+    load_exact(network, weights, source=str(path))
     return TrainedModel(
         model=network.to(device).eval(),
         classes=saved.classes,
@@ -242,37 +242,3 @@ def checkpoint_path(checkpoint: str | Path) -> Path:
     tags = ", ".join(f"{checkpoint}.{tag}" for tag in model_tags(str(checkpoint)))
     hint = f"; weights of this model: {tags}" if tags else ""
     raise CheckpointError(f"{checkpoint}: no such checkpoint file or run directory{hint}")
-
-
-def load_weights(model: ActionModel, weights: dict[str, torch.Tensor], *, source: str) -> None:
-    """Copy weights into a network that must have exactly their names and shapes.
-
-    Raises:
-        CheckpointError: Listing the first missing, unknown and differently shaped entries.
-    """
-    wanted = model.state_dict()
-    missing = [name for name in wanted if name not in weights]
-    unknown = [name for name in weights if name not in wanted]
-    shapes = [
-        f"{name} {tuple(weights[name].shape)} instead of {tuple(wanted[name].shape)}"
-        for name in wanted
-        if name in weights and weights[name].shape != wanted[name].shape
-    ]
-    faults = [
-        f"{len(names)} {what} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
-        for names, what in ((missing, "missing"), (unknown, "unknown"), (shapes, "of another shape"))
-        if names
-    ]
-    if faults:
-        raise CheckpointError(f"the weights of {source} do not fit {model.name}: {'; '.join(faults)}")
-    model.load_state_dict(weights)
-
-
-def weights_digest(weights: dict[str, torch.Tensor]) -> str:
-    """Hash names and bytes of the weights, whatever file or device they came from (SHA-256, hexadecimal)."""
-    digest = hashlib.sha256()
-    for name in sorted(weights):
-        tensor = weights[name].detach().cpu().contiguous()
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype};".encode())
-        digest.update(tensor.view(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()

@@ -20,7 +20,7 @@ _IMAGENET_CLASSES = 1000
 _TRIAL_SIZE = 64
 
 
-class Said(NamedTuple):
+class Evidence(NamedTuple):
     """What is known beside the tensors.
 
     Attributes:
@@ -36,17 +36,17 @@ class Said(NamedTuple):
     input_given: bool
 
 
-def assumptions(chosen: Choice, wanted: Preprocessing, said: Said) -> dict[str, str]:
+def assumptions(chosen: Choice, wanted: Preprocessing, known: Evidence) -> dict[str, str]:
     """List what neither the tensors nor anybody said, by subject.
 
     Args:
         chosen: The network that the file was taken for.
         wanted: What it will be fed.
-        said: What is known beside the tensors.
+        known: What is known beside the tensors.
     """
     name, found = ModelName.parse(chosen.shell.name), {}
-    described = said.described
-    if said.names_by_count:
+    described = known.described
+    if known.names_by_count:
         found["class names"] = "Kinetics-400 in alphabetical order, from the number of classes alone"
     if chosen.network.of_images and chosen.shell.num_classes != _IMAGENET_CLASSES:
         found["temporal pooling"] = (
@@ -55,14 +55,14 @@ def assumptions(chosen: Choice, wanted: Preprocessing, said: Said) -> dict[str, 
         )
     elif described is not None and described.temporal_pooling != name.temporal_pooling:
         found["temporal pooling"] = f"as in {name}, which was asked for; the file calls itself {described.text}"
-    found |= {option: text for option, text in chosen.network.assumed.items() if option not in said.options}
-    if not said.input_given:
+    found |= {option: text for option, text in chosen.network.assumed.items() if option not in known.options}
+    if not known.input_given:
         count = "" if described is None else " (as the file says)"
         found["input"] = f"{wanted.frames} frames{count}, {wanted.sampling}, stride {wanted.stride}"
     return found
 
 
-def refuse_deafness(model: ActionModel, *, num_frames: int, source: str, names: Mapping[str, str]) -> dict[str, str]:
+def silent_parts(model: ActionModel, *, num_frames: int, source: str, names: Mapping[str, str]) -> dict[str, str]:
     """Look at tensors that are zero throughout: a part may be silent (pruned, never trained), the network may not.
 
     Biases, means and a norm's offsets may well be zero. A kernel or a norm's factor of zero lets nothing pass: in a

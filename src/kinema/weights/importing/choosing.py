@@ -99,7 +99,7 @@ def choose(
         names = ", ".join(network.model for network in family.networks)
         raise CheckpointError(f"{source} holds none of {family.name}'s networks, with these options: {names}")
     nearest = min(tried, key=lambda choice: choice.fit.num_faults)
-    raise CheckpointError(f"{source} does not fit {nearest.shell.name} as {family.name} has it:{nearest.fit.told()}")
+    raise CheckpointError(f"{source} does not fit {nearest.shell.name} as {family.name} has it:{nearest.fit.listing()}")
 
 
 def _contradicts(network: Network, options: Mapping[str, Any]) -> bool:

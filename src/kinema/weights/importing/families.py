@@ -6,25 +6,35 @@ from collections.abc import Mapping
 from typing import Final
 
 from kinema.errors import UserError, unknown_name
-from kinema.weights.importing import inception_families, resnet_families
+from kinema.weights.importing import (
+    ibm,
+    kinetics_i3d,
+    mfnet,
+    mmaction2,
+    s3d_ports,
+    slowfast,
+    torchvision_models,
+    tsm,
+    vmz,
+)
 from kinema.weights.importing.family import Family
 
 FAMILIES: Final[Mapping[str, Family]] = {
     family.name: family
     for family in (
-        resnet_families.TORCHVISION,
-        resnet_families.VMZ,
-        resnet_families.IBM,
-        resnet_families.TSM,
-        resnet_families.MFNET_FAMILY,
-        inception_families.KINETICS_I3D,
-        inception_families.PIERGIAJ,
-        inception_families.HASSONY2,
-        inception_families.KYLEMIN,
-        inception_families.HOWTO100M_FAMILY,
-        resnet_families.PYSLOWFAST,
-        resnet_families.PYTORCHVIDEO,
-        resnet_families.MMACTION2,
+        torchvision_models.TORCHVISION,
+        vmz.VMZ,
+        ibm.IBM,
+        tsm.TSM,
+        mfnet.MFNET_FAMILY,
+        kinetics_i3d.KINETICS_I3D,
+        kinetics_i3d.PIERGIAJ,
+        kinetics_i3d.HASSONY2,
+        s3d_ports.KYLEMIN,
+        s3d_ports.HOWTO100M_FAMILY,
+        slowfast.PYSLOWFAST,
+        slowfast.PYTORCHVIDEO,
+        mmaction2.MMACTION2,
     )
 }
 """Families by name."""

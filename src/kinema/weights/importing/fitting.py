@@ -23,7 +23,7 @@ class Fit:
     Attributes:
         state: The model's tensors, by our keys; views of the file's wherever possible.
         missing: Tensors of the model that the file lacks, by foreign key.
-        unknown: Tensors of the file that the model has no place for.
+        unknown: Tensors of the file that the model has no tensor for.
         misshapen: Tensors of another shape than the model's, with both.
         ignored: Tensors of the file that the family says are not needed, with the reason.
     """
@@ -39,7 +39,7 @@ class Fit:
         """Tensors that do not go together; 0 for a perfect fit."""
         return len(self.missing) + len(self.unknown) + len(self.misshapen)
 
-    def told(self) -> str:
+    def listing(self) -> str:
         """The faults, every one of them by name."""
         lists = (("missing in the file", self.missing), ("without a place in the model", self.unknown))
         lists += (("of another shape", self.misshapen),)

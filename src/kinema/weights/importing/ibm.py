@@ -1,4 +1,4 @@
-"""The keys of IBM's action recognition zoo, the code of the deep analysis (arXiv 2010.11757)."""
+"""IBM's action recognition zoo, the code of the deep analysis (arXiv 2010.11757): its networks and their keys."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from kinema.models.action_model import ActionModel
-from kinema.weights.importing.family import Description
+from kinema.weights.importing.family import Description, Family, Network
+from kinema.weights.importing.inputs import IMAGENET_8, MINUS_ONE_TO_ONE
 
 _RENAMED: Final = (
     (r"\.activated(\d)\.conv\.", r".conv\1_t."),
@@ -47,3 +48,38 @@ def _foreign(key: str) -> str | tuple[str, ...]:
     for pattern, replacement in _RENAMED:
         key = re.sub(pattern, replacement, key)
     return key
+
+
+IBM: Final = Family(
+    name="ibm",
+    source="IBM/action-recognition-pytorch",
+    citation="arXiv 2010.11757",
+    networks=(
+        *(
+            Network(model=f"{module}-resnet{depth}{pooling}", keys=foreign_keys, preprocessing=IMAGENET_8)
+            for module in ("tsn", "tam", "i3d", "s3d")
+            for depth in (18, 50, 101)
+            for pooling in ("", "-tp")
+        ),
+        *(
+            Network(model=f"{module}-inceptionv1{pooling}", keys=foreign_keys, preprocessing=MINUS_ONE_TO_ONE)
+            for module in ("tsn", "tam")
+            for pooling in ("", "-tp")
+        ),
+        *(
+            Network(
+                model=f"{module}-inceptionv1{pooling}",
+                options={"pools": f"ibm-{module}"},
+                keys=foreign_keys,
+                preprocessing=MINUS_ONE_TO_ONE,
+            )
+            for module in ("i3d", "s3d")
+            for pooling in ("", "-tp")
+        ),
+        *(
+            Network(model=f"{module}-resnet*", keys=foreign_keys, preprocessing=IMAGENET_8)
+            for module in ("tsn", "tam", "i3d", "s3d")
+        ),
+    ),
+    describe=describe,
+)

@@ -12,15 +12,15 @@ from kinema.models.action_model import ActionModel
 from kinema.models.build import build_network
 from kinema.specs.preprocessing import Preprocessing
 from kinema.weights.checkpoint import Checkpoint, Provenance
-from kinema.weights.importing.assumed import Said, assumptions, file_names, refuse_deafness
+from kinema.weights.importing.assumed import Evidence, assumptions, file_names, silent_parts
 from kinema.weights.importing.choosing import Choice, choose, refuse_other_networks
 from kinema.weights.importing.class_names import class_names, known_by_count
 from kinema.weights.importing.families import FAMILIES, find_family
 from kinema.weights.importing.family import Description, Family
 from kinema.weights.importing.reading import parts_of, read_foreign
 from kinema.weights.published import PublishedWeights
+from kinema.weights.state_dicts import refuse_bad_values
 from kinema.weights.tags import published_as
-from kinema.weights.tensor_values import refuse_bad_values
 
 
 @dataclass(frozen=True)
@@ -110,12 +110,12 @@ def import_checkpoint(
     chosen = choose(known, tensors, source, model=name, options=given, temporal_pooling=pools)
     network = _filled(chosen, source)
     wanted = _wanted(known, chosen, record, described, preprocessing or {})
-    assumed = refuse_deafness(network, num_frames=wanted.frames, source=source, names=_names(chosen))
+    assumed = silent_parts(network, num_frames=wanted.frames, source=source, names=_names(chosen))
     names, notes = class_names(known, chosen.network, network.num_classes, classes)
     if record is None:
-        by_count = not classes and known_by_count(known, chosen.network, network.num_classes)
-        said = Said(options=given, described=described, names_by_count=by_count, input_given=bool(preprocessing))
-        assumed |= assumptions(chosen, wanted, said)
+        guessed = not classes and known_by_count(known, chosen.network, network.num_classes)
+        evidence = Evidence(options=given, described=described, names_by_count=guessed, input_given=bool(preprocessing))
+        assumed |= assumptions(chosen, wanted, evidence)
     network.weights, network.preprocessing = record.tag if record else known.name, wanted
     return Imported(
         model=network,

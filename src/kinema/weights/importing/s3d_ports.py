@@ -1,4 +1,4 @@
-"""The keys of two public S3D networks: kylemin's S3D, converted from the authors', and S3D-G trained on HowTo100M."""
+"""Two public S3D networks and their keys: kylemin's S3D, converted from the authors', and HowTo100M's S3D-G."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from kinema.models.action_model import ActionModel
+from kinema.weights.importing.family import Family, Network
 from kinema.weights.importing.inception_keys import InceptionTensor, mapped
-from kinema.weights.importing.torchvision_s3d import LAYERS
+from kinema.weights.importing.inputs import HOWTO100M, S3D
+from kinema.weights.importing.torchvision_models import S3D_LAYERS
 
 NETWORKS: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
     "kylemin": ("s3d2-inceptioni3d", {}),
@@ -58,7 +60,7 @@ def _kylemin(tensor: InceptionTensor) -> str | None:
     if part is None:
         return None
     branch = f".branch{tensor.branch}.{tensor.index}" if tensor.branch >= 0 else ""
-    return f"base.{LAYERS[tensor.layer]}{branch}.{part}.{tensor.leaf}"
+    return f"base.{S3D_LAYERS[tensor.layer]}{branch}.{part}.{tensor.leaf}"
 
 
 def _howto100m(tensor: InceptionTensor) -> str | None:
@@ -76,3 +78,30 @@ def _howto100m(tensor: InceptionTensor) -> str | None:
         return f"{'conv1' if tensor.layer == '1a' else f'conv_{tensor.layer}'}.{part}.{tensor.leaf}"
     convolution = f"conv_b{tensor.branch}{'' if tensor.branch == 0 else '_' + 'ab'[tensor.index]}"
     return f"mixed_{tensor.layer}.{convolution}.{part}.{tensor.leaf}"
+
+
+_KYLEMIN_MODEL, _KYLEMIN_OPTIONS = NETWORKS["kylemin"]
+_HOWTO100M_MODEL, _HOWTO100M_OPTIONS = NETWORKS["howto100m"]
+
+KYLEMIN: Final = Family(
+    name="kylemin",
+    source="kylemin/S3D",
+    citation="arXiv 1712.04851; kylemin/S3D, MIT",
+    networks=(Network(model=_KYLEMIN_MODEL, options=_KYLEMIN_OPTIONS, keys=kylemin_keys, preprocessing=S3D),),
+    kinetics_names=True,
+)
+
+HOWTO100M_FAMILY: Final = Family(
+    name="howto100m",
+    source="antoine77340/S3D_HowTo100M",
+    citation="arXiv 1912.06430",
+    networks=(
+        Network(
+            model=_HOWTO100M_MODEL,
+            options=_HOWTO100M_OPTIONS,
+            keys=howto100m_keys,
+            preprocessing=HOWTO100M,
+        ),
+    ),
+    ignored=HOWTO100M_IGNORED,
+)

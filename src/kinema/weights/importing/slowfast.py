@@ -1,13 +1,17 @@
-"""Where PySlowFast and pytorchvideo keep the tensors of slow- and slowfast- networks."""
+"""PySlowFast's and pytorchvideo's slow- and slowfast- networks and their keys."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from kinema.errors import CheckpointError
 from kinema.models.action_model import ActionModel
+from kinema.weights.importing.family import Family, Network
+from kinema.weights.importing.inputs import FACEBOOK
+from kinema.weights.importing.vmz import CAFFE2_STATE
 
 NETWORKS: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
     "slow_8x8_r50": ("slow-resnet50", {}),
@@ -61,10 +65,10 @@ def pyslowfast_keys(model: ActionModel) -> dict[str, str]:
     def write(meaning: _KeyMeaning) -> str:
         if meaning.lateral:
             return f"s{meaning.stage + 1}_fuse.{'bn' if meaning.is_norm else 'conv_f2s'}.{meaning.tensor}"
-        where = f"s{meaning.stage + 1}.pathway{meaning.pathway}"
+        prefix = f"s{meaning.stage + 1}.pathway{meaning.pathway}"
         if meaning.stage == 0:
-            return f"{where}_stem.{'bn' if meaning.is_norm else 'conv'}.{meaning.tensor}"
-        return f"{where}_res{meaning.block}.{_PARTS[meaning.part][0]}.{meaning.tensor}"
+            return f"{prefix}_stem.{'bn' if meaning.is_norm else 'conv'}.{meaning.tensor}"
+        return f"{prefix}_res{meaning.block}.{_PARTS[meaning.part][0]}.{meaning.tensor}"
 
     return {
         key: f"head.projection.{key.removeprefix('fc.')}" if meaning is None else write(meaning)
@@ -81,13 +85,13 @@ def pytorchvideo_keys(model: ActionModel) -> dict[str, str]:
     two = "stem.fast.conv1.weight" in model.state_dict()
 
     def write(meaning: _KeyMeaning) -> str:
-        where = f"blocks.{meaning.stage}"
+        prefix = f"blocks.{meaning.stage}"
         if meaning.lateral:
-            return f"{where}.multipathway_fusion.{'norm' if meaning.is_norm else 'conv_fast_to_slow'}.{meaning.tensor}"
-        where += f".multipathway_blocks.{meaning.pathway}" if two else ""
+            return f"{prefix}.multipathway_fusion.{'norm' if meaning.is_norm else 'conv_fast_to_slow'}.{meaning.tensor}"
+        prefix += f".multipathway_blocks.{meaning.pathway}" if two else ""
         if meaning.stage == 0:
-            return f"{where}.{'norm' if meaning.is_norm else 'conv'}.{meaning.tensor}"
-        return f"{where}.res_blocks.{meaning.block}.{_PARTS[meaning.part][1]}.{meaning.tensor}"
+            return f"{prefix}.{'norm' if meaning.is_norm else 'conv'}.{meaning.tensor}"
+        return f"{prefix}.res_blocks.{meaning.block}.{_PARTS[meaning.part][1]}.{meaning.tensor}"
 
     # two pathways are pooled and joined by a block of their own, which has no tensors
     head = f"blocks.{6 if two else 5}.proj"
@@ -148,3 +152,52 @@ def _meaning(key: str) -> _KeyMeaning:
         number, _, part = part.partition(".")
         block = int(number)
     return _KeyMeaning(stage, int(pathway != "slow"), pathway == "lateral", block, part, tensor)
+
+
+_SETTING: Final = {"setting": "8x8; the 16x8 network of 50 layers has the same tensors"}
+
+_SLOW: Final = replace(FACEBOOK, frames=8, stride=8)
+
+PYSLOWFAST: Final = Family(
+    name="pyslowfast",
+    source="facebookresearch/SlowFast",
+    citation="arXiv 1812.03982, Apache-2.0",
+    networks=tuple(
+        Network(
+            model=model,
+            options=options,
+            keys=keys,
+            preprocessing=_SLOW if model.startswith("slow-") else FACEBOOK,
+            classifier=classifier,
+            assumed=_SETTING if (model, options.get("setting")) == ("slowfast-resnet50", "8x8") else {},
+        )
+        for model, options in NETWORKS.values()
+        for keys, classifier in (
+            (pyslowfast_keys, r"head\.projection\.weight"),
+            (caffe2_keys, "pred_w"),
+        )
+    ),
+    ignored=CAFFE2_STATE,
+    kinetics_names=True,
+)
+
+PYTORCHVIDEO: Final = Family(
+    name="pytorchvideo",
+    source="facebookresearch/pytorchvideo",
+    citation="arXiv 2111.09887, Apache-2.0",
+    networks=tuple(
+        Network(
+            model=model,
+            options=options,
+            keys=pytorchvideo_keys,
+            preprocessing=_SLOW if model.startswith("slow-") else FACEBOOK,
+            assumed=_SETTING if (model, options.get("setting")) == ("slowfast-resnet50", "8x8") else {},
+        )
+        for model, options in NETWORKS.values()
+    ),
+    kinetics_names=True,
+    refused={
+        r"blocks\.\d\.res_blocks\.\d\.branch2\.conv_b\.conv_t\..*": "its R(2+1)D-50 has bottlenecks whose temporal "
+        "convolution comes first; ours has basic blocks",
+    },
+)

@@ -1,4 +1,4 @@
-"""The keys of the temporal shift module's zoo (arXiv 1811.08383)."""
+"""The temporal shift module's zoo (arXiv 1811.08383): its networks and their keys."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from torch import Tensor
 from kinema.models.action_model import ActionModel
 from kinema.models.temporal.nonlocal_block import NonLocalBlock
 from kinema.models.temporal.tsm import Shift
+from kinema.weights.importing.family import Family, Network
+from kinema.weights.importing.inputs import IMAGENET_8
 
 NL_BLOCKS: Final = ("layer2.0", "layer2.2", "layer3.0", "layer3.2", "layer3.4")
 """The blocks of ResNet-50 that a non-local block follows in the zoo."""
@@ -62,3 +64,36 @@ def _flat(rest: str, key: str) -> str:
 def current_key(key: str, tensor: Tensor) -> tuple[str, Tensor]:
     """A tensor under its present name: older MobileNet files call the head ``classifier``."""
     return re.sub(r"^base_model\.classifier\.(weight|bias)$", r"new_fc.\1", key), tensor
+
+
+SHIFT_FRACTION: Final = {
+    "shift_div": "8, an eighth of the channels comes from the next frame, an eighth from the one before"
+}
+"""What the tensors of a shifted network do not show."""
+
+TSM: Final = Family(
+    name="tsm",
+    source="mit-han-lab/temporal-shift-module",
+    citation="arXiv 1811.08383, MIT",
+    networks=(
+        *(
+            Network(
+                model=f"{module}-{backbone}",
+                keys=foreign_keys,
+                preprocessing=IMAGENET_8,
+                assumed=SHIFT_FRACTION if module == "tsm" else {},
+            )
+            for module in ("tsn", "tsm")
+            for backbone in ("resnet50", "resnet101", "mobilenetv2")
+        ),
+        Network(
+            model="tsm+nl-resnet50",
+            keys=foreign_keys,
+            preprocessing=IMAGENET_8,
+            options={"nl_blocks": list(NL_BLOCKS)},
+            assumed=SHIFT_FRACTION,
+        ),
+    ),
+    flow=(0.5, 0.226),
+    prepare=current_key,
+)

@@ -1,13 +1,18 @@
-"""The keys of VMZ's networks: its PyTorch files, ig65m's among them, and the older Caffe2 ones."""
+"""VMZ's networks and their keys: its PyTorch files, ig65m's among them, and the older Caffe2 ones."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
+from torch import Tensor
+
 from kinema.models.action_model import ActionModel
-from kinema.weights.importing import torchvision_video
+from kinema.weights.importing import torchvision_models
+from kinema.weights.importing.family import Family, Network
+from kinema.weights.importing.inputs import IG65M, KINETICS_112
 
 NETWORKS: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
     "r2plus1d_34": ("r2plus1d-vresnet34", {}),
@@ -45,7 +50,7 @@ def foreign_keys(model: ActionModel) -> dict[str, str]:
     Raises:
         CheckpointError: The model has parts that these networks do not have.
     """
-    return torchvision_video.foreign_keys(model)
+    return torchvision_models.video_keys(model)
 
 
 def caffe2_keys(model: ActionModel) -> dict[str, str]:
@@ -67,7 +72,55 @@ def caffe2_keys(model: ActionModel) -> dict[str, str]:
     for key in keys:
         block = re.match(r"layer\d\.\d+(?=\.)", key)
         numbered = key if block is None else f"{blocks.index(block[0])}{key[block.end() :]}"
-        stem, _, last = torchvision_video.rename(numbered, rules, f"{key} of {model.name}").rpartition(".")
+        stem, _, last = torchvision_models.rename(numbered, rules, f"{key} of {model.name}").rpartition(".")
         endings = _NORM_ENDINGS if "_spatbn" in stem else _OTHER_ENDINGS
         blobs[key] = f"{stem}_{endings[last]}"
     return blobs
+
+
+def _frames_of_r2d(blobs: Mapping[str, Tensor]) -> dict[str, Any]:
+    """R2D's stem covers all frames of a clip; one that covers a single frame belongs to f-R2D."""
+    frames = blobs["conv1_w"].shape[2]
+    if frames < 4:
+        raise KeyError("conv1_w")
+    return {"frames": frames}
+
+
+CAFFE2_STATE: Final = {
+    r".*_momentum": "state of the optimizer",
+    r"lr|model_iter|.*_iter|.*_lr": "state of the training",
+}
+"""Blobs of Caffe2 files that are no weights, each with the reason."""
+
+VMZ: Final = Family(
+    name="vmz",
+    source="facebookresearch/VMZ and moabitcoin/ig65m-pytorch",
+    citation="arXiv 1711.11248 and arXiv 1905.00561; VMZ, Apache-2.0; ig65m-pytorch, MIT",
+    networks=(
+        *(
+            Network(
+                model=model,
+                options=options,
+                keys=foreign_keys,
+                preprocessing=IG65M,
+            )
+            for model, options in NETWORKS.values()
+        ),
+        *(
+            Network(
+                model=model.format(depth=depth),
+                options=_frames_of_r2d if model.startswith("r2d") else {},
+                keys=caffe2_keys,
+                preprocessing=replace(KINETICS_112, frames=8, stride=1),
+                classifier=r"last_out_L\d+_w",
+            )
+            for model in CAFFE2_NETWORKS.values()
+            for depth in (18, 34)
+        ),
+    ),
+    ignored=CAFFE2_STATE,
+    refused={
+        r"layer1\.0\.conv3\.0.*": "its blocks are bottlenecks (R(2+1)D-152 and CSN-152), ours have basic blocks",
+        r"comp_0_conv_3.*": "its blocks are bottlenecks (R(2+1)D-152 and CSN-152), ours have basic blocks",
+    },
+)
