@@ -40,7 +40,7 @@ def predict(
     batch_views: int | None = None,
     num_workers: int = 0,
 ) -> None:
-    """Name the action in videos. One that cannot be read is reported, and the others are answered all the same.
+    """Name the action in videos. One that cannot be read is reported, and the rest are still predicted.
 
     Args:
         checkpoint: Checkpoint file, run directory, or published weights such as tsm-resnet50.k400-f8.

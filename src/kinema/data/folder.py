@@ -185,7 +185,7 @@ def _classes(root: Path, tree: Tree, split: str) -> list[Record]:
             video_id = (relative if path.is_dir() else relative.with_suffix("")).as_posix()
             records.append(Record(video_id, relative.as_posix(), name, split=split, group=group))
     if empty and records:
-        log.warning(f"{tree.path}: no videos in {some_of(empty)}, so no class comes of that.")
+        log.warning(f"{tree.path}: no videos in {some_of(empty)}, skipped as classes.")
     return records
 
 

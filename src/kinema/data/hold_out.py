@@ -37,7 +37,7 @@ def hold_out(
     """Move a share of the videos of one split into another, the same share of every class.
 
     A group moves as a whole; each class comes as near to its share as its groups allow. Groups that span classes are
-    chosen greedily, so with them a nearer choice may exist.
+    chosen greedily, so the result may not be optimal.
     A class of two or more groups (or videos, where there are no groups) gives at least one and keeps at least one.
 
     Args:

@@ -1,4 +1,4 @@
-"""Loaders whose worker processes share memory, outlive signals meant for the run, and report bad videos in a line."""
+"""Loaders whose workers share memory, ignore signals that stop the run, and report each bad video in one line."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def process_loader(
             timeout=worker_watch.POLL_SEC if num_workers else 0,
             pin_memory=pin_memory and torch.cuda.is_available(),
             collate_fn=collate,
-            worker_init_fn=_calm_worker,
+            worker_init_fn=_set_up_worker,
             multiprocessing_context="fork" if fork else None,
         )
 
@@ -180,7 +180,7 @@ def _expected_warnings_off() -> Generator[None, None, None]:
 
 @contextmanager
 def _child_signal_kept() -> Generator[None, None, None]:
-    """Undo that torch lets a worker's death raise an error in whatever line the main process is at that moment.
+    """Restore the SIGCHLD handler that torch's DataLoader replaces, which raises in whatever line is running.
 
     A loader that waits for a batch looks at its workers every few seconds, and can say what the dead one was reading.
     """
@@ -196,8 +196,8 @@ def _child_signal_kept() -> Generator[None, None, None]:
             signal.signal(signal.SIGCHLD, before)
 
 
-def _calm_worker(worker: int) -> None:
-    """Keep a worker to one core, since the workers are the parallelism, and deaf to signals meant for the run.
+def _set_up_worker(worker: int) -> None:
+    """Set a worker up: one thread, since the workers are the parallelism, and signals that stop the run are ignored.
 
     Ctrl-C, ``timeout`` and schedulers signal the whole process group. The main process saves and stops by itself; it
     could not if its workers were gone. They end when it tells them to, or when it has died.

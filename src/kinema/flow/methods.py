@@ -17,8 +17,8 @@ BACKENDS = {"tvl1": ("torch", "opencv"), "farneback": ("opencv",)}
 """Who computes each method, the default first."""
 
 REVISION = 1
-"""Of our own TV-L1, so that stores tell old fields from new ones: to be raised when its flow changes by more than
-rounding, which differs between processors and versions of torch as well, makes of it (some 0.01 px on average)."""
+"""Version of our own TV-L1, kept in every flow store. Raise it when the flow changes by more than rounding does between
+processors and versions of torch, about 0.01 px on average."""
 
 SMALLEST_FRAME = 8
 """Frames with a shorter side, in px, are refused."""

@@ -28,13 +28,14 @@ class ConvSpec:
         groups: Groups of channels that do not meet.
         padding: Rows and columns of zeros on each side; None for half a kernel.
         same_padding: Pad as TensorFlow's SAME does (uneven at stride 2) instead.
-        same_time: Pad time so as well.
+        same_time: SAME padding in time too.
         bias: Whether it carries a bias, as convolutions without a norm behind them do.
-        init_fan: Whether random weights keep the size of what goes forward (``"in"``, which networks without norms
-            need) or of the gradient (``"out"``).
+        init_fan: Fan-in (``"in"``, which keeps the scale of activations, as networks without norms need) or fan-out
+            (``"out"``, which keeps that of gradients) of random weights.
         role: What the convolution is for.
         kernel_time: Frames that an inflated convolution covers here; 1 where it should stay flat.
-        stride_time: 2 where time is halved and the module said that it strides time, or where every module has to.
+        stride_time: Stride in time: 2 where time is halved by this convolution, which is where the module strides time
+            or every module has to; else 1.
         split_time: Frames of the temporal convolution that a factorising module (S3D) puts behind this one; None for
             ``kernel_time``, except that a stem stays whole.
         ends_branch: Whether it is the last of a branch of an Inception module.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _ADVICE = "lower optim.lr, add schedule.warmup_epochs or clip with optim.clip_norm"
 LOOK_EVERY = 10
-"""Steps between two looks at the losses on an accelerator, since each look waits for it; a CPU is looked at always."""
+"""On an accelerator losses are read every so many steps, since reading waits for it; on a CPU after each step."""
 
 NUM_SHOWN = 24
 """Videos that the error names; ``log.txt`` gets all of them."""

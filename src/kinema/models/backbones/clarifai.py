@@ -25,6 +25,6 @@ CLARIFAINET: Final = PlainPlan(
 Source: "Return of the Devil in the Details" (arXiv 1405.3531), CNN-M-2048, which follows "Visualizing and Understanding
 Convolutional Networks" (arXiv 1311.2901); "Towards Good Practices for Very Deep Two-Stream ConvNets" (arXiv 1507.02159)
 calls it ClarifaiNet. Pools reach over the border, as Caffe's do, which gives fc6 its 6 x 6 map at 224 x 224.
-Without norms random weights have to keep the size of what goes forward, so they are drawn by fan in.
+Random weights are drawn by fan-in, since there are no norms to keep the activations' scale.
 Keys are ``features.N`` and ``classifier.{0,3,6}`` in the manner of torchvision's VGG; no published file has them.
 """

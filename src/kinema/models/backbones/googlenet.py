@@ -32,7 +32,7 @@ class GoogLeNetPlan(BackbonePlan):
     for one frame of 224 x 224.
     Source: "Going Deeper with Convolutions" (arXiv 1409.4842), Table 1, with the normalisation of its Caffe form; used
     in "Towards Good Practices for Very Deep Two-Stream ConvNets" (arXiv 1507.02159).
-    Without norms random weights have to keep the size of what goes forward, so they are drawn by fan in.
+    Random weights are drawn by fan-in, since there are no norms to keep the activations' scale.
 
     Attributes:
         aux: Whether two more heads score the maps of modules 4a and 4d in training; their losses count 0.3 each.

@@ -62,15 +62,15 @@ class TemporalModule:
         return backbone
 
     def conv(self, spec: ConvSpec) -> nn.Module:
-        """The convolution that stands for a convolution of the two-dimensional network."""
+        """Replaces one 2-D convolution of the backbone."""
         return FrameConv2d(spec)
 
     def activated(self, spec: ConvSpec) -> nn.Module:
-        """What a convolution's activation passes through; where ``spec.role`` is ``branch_out``, what its norm does."""
+        """Applied after each activation; after the norm where ``spec.role`` is ``branch_out``."""
         return nn.Identity()
 
     def pool(self, spec: PoolSpec) -> nn.Module:
-        """The max-pool that stands for one of the two-dimensional network."""
+        """Replaces one 2-D max-pool of the backbone."""
         return ClipMaxPool(spec, kernel_time=spec.kernel_time if spec.stride_time > 1 else 1)
 
     def mix(self, site: Site) -> nn.Module:

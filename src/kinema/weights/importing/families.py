@@ -45,14 +45,14 @@ REFUSED_FAMILIES: Final[Mapping[str, str]] = {
     "gluoncv": "its I3D inflates other convolutions than i3d-resnet50, and its R(2+1)D was made from VMZ's files: "
     "import those with --from vmz",
 }
-"""Code bases whose networks are none of ours, each with the reason."""
+"""Code bases whose networks kinema does not have, each with the reason."""
 
 
 def find_family(name: str) -> Family:
     """Look up a family.
 
     Raises:
-        UserError: It is unknown, or its networks are none of ours.
+        UserError: It is unknown, or kinema does not have its networks.
     """
     if name in REFUSED_FAMILIES:
         raise UserError(f"checkpoints of {name} cannot be imported: {REFUSED_FAMILIES[name]}")

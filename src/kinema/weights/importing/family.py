@@ -71,7 +71,7 @@ class Family:
         citation: What the authors ask to be cited, and the licence where it is stated.
         networks: Its networks; the order does not matter.
         ignored: Patterns of keys that our networks have no use for, each with the reason.
-        refused: Patterns of keys that only networks have which are none of ours, each with what they are.
+        refused: Patterns of keys of networks that kinema does not have, each with what those are.
         kinetics_names: Whether 400 classes of a network of videos are those of Kinetics-400 in alphabetical order.
         flow: Mean and deviation of flow stored as images, where the family has flow networks.
         prepare: Applied to each key and tensor first, such as a change of axes.

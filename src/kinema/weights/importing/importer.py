@@ -1,4 +1,4 @@
-"""Checkpoints of other projects turned into kinema's: found out, fitted exactly, and given what they want to be fed."""
+"""Imports checkpoints of other projects: recognises the network, fits every tensor, and adds the preprocessing."""
 
 from __future__ import annotations
 
