@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from kinema.data.manifest import Manifest
-    from kinema.demo.order_report import Contender
-    from kinema.demo.reversal import OrderScores
-    from kinema.shapes import Pixels
+    from kinema.demo.comparison import DemoResult
     from kinema.specs.recipe import Recipe
-
-NETWORKS = ("tsm", "tsn")
 
 
 def demo(out: Path = Path("kinema-demo"), seed: int = 0) -> None:
@@ -37,7 +29,7 @@ def demo(out: Path = Path("kinema-demo"), seed: int = 0) -> None:
     run_demo(out, recipe=replace(demo_recipe(), seed=seed))
 
 
-def run_demo(out: Path, *, recipe: Recipe, num_videos: int = 480, size: int = 64) -> dict[str, OrderScores]:
+def run_demo(out: Path, *, recipe: Recipe, num_videos: int = 480, size: int = 64) -> None:
     """Do what ``kinema demo`` does, with a recipe and a number of videos of one's own.
 
     Args:
@@ -45,52 +37,23 @@ def run_demo(out: Path, *, recipe: Recipe, num_videos: int = 480, size: int = 64
         recipe: How both networks are trained; its seed also fixes the videos.
         num_videos: Videos to write, see ``make_reversible_shapes``.
         size: Side of the frames in pixels.
-
-    Returns:
-        The figures of each network by name.
     """
     import time
 
-    from rich.console import Console
-
-    from kinema.demo.order_report import write_report
+    from kinema.demo.comparison import compare_networks
 
     start = time.perf_counter()
-    notes = Console(stderr=True, highlight=False, soft_wrap=True)
-    manifest = _write_videos(out, notes, num_videos=num_videos, size=size, seed=recipe.seed)
-    with _few_threads():
-        contenders = [_train_and_score(network, manifest, out, recipe, notes) for network in NETWORKS]
-    commands = _next_commands(contenders[0].run, manifest)
-    seconds = time.perf_counter() - start
-    scores = write_report(out, contenders, _example_clips(manifest), seconds=seconds, commands=commands)
-    _print_results(out, scores, commands, seconds)
-    return scores
+    manifest = _write_videos(out, num_videos=num_videos, size=size, seed=recipe.seed)
+    _print(compare_networks(manifest, out, recipe=recipe, seconds=time.perf_counter() - start))
 
 
-@contextmanager
-def _few_threads() -> Iterator[None]:
-    """Leave a core to the process that decodes; more than four threads do not help networks as small as these.
-
-    With as many threads as cores beside a busy decoder, each of the thousands of short layers would wait for its
-    slowest thread: measured ten times slower on two busy cores.
-    """
-    import os
-
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(max(1, min(4, before, (os.cpu_count() or 1) - 1)))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _write_videos(out: Path, notes: Console, *, num_videos: int, size: int, seed: int) -> Manifest:
+def _write_videos(out: Path, *, num_videos: int, size: int, seed: int) -> Manifest:
+    from rich.console import Console
     from rich.progress import Progress
 
     from kinema.demo.synthetic import make_reversible_shapes
 
+    notes = Console(stderr=True, highlight=False, soft_wrap=True)
     with Progress(console=notes, transient=True) as progress:
         task = progress.add_task("writing videos", total=num_videos)
         manifest = make_reversible_shapes(
@@ -105,54 +68,7 @@ def _write_videos(out: Path, notes: Console, *, num_videos: int, size: int, seed
     return manifest
 
 
-def _train_and_score(network: str, manifest: Manifest, out: Path, recipe: Recipe, notes: Console) -> Contender:
-    from kinema.demo.order_report import Contender
-    from kinema.evaluation.run import evaluate
-    from kinema.training.run import train
-
-    folder = _free_folder(out / "runs", network)
-    notes.print(f"training {network}-resnettiny in {folder}")
-    run = train(f"{network}-resnettiny", manifest, recipe=recipe, out=folder).path
-    workers = recipe.data.num_workers
-    forward = evaluate(run, manifest, split="test", num_workers=workers)
-    backward = evaluate(run, manifest, split="test", reverse=True, num_workers=workers)
-    return Contender(network, run, forward, backward)
-
-
-def _free_folder(parent: Path, name: str) -> Path:
-    """First of ``name``, ``name-2``, ``name-3``, ... that does not exist, so that earlier runs stay as they are."""
-    folder, number = parent / name, 1
-    while folder.exists():
-        number += 1
-        folder = parent / f"{name}-{number}"
-    return folder
-
-
-def _example_clips(manifest: Manifest) -> dict[str, Pixels]:
-    from kinema.video.open import open_video
-
-    clips = {}
-    for record in manifest.select(split="test"):
-        if record.label not in clips:
-            with open_video(record.path) as video:
-                clips[record.label] = video.frames_at(range(len(video))).pixels
-    return {name: clips[name] for name in manifest.classes}
-
-
-def _next_commands(run: Path, manifest: Manifest) -> list[str]:
-    import os
-    import shlex
-
-    kinema = "uv run kinema" if "UV" in os.environ else "kinema"
-    video = next(iter(manifest.select(split="test"))).path
-    checkpoint, video = shlex.quote(str(run)), shlex.quote(str(video))
-    return [
-        f"{kinema} predict {checkpoint} {video}",
-        f"{kinema} train tsm-resnet18 --data FOLDER   # your own videos: one sub-folder for each class",
-    ]
-
-
-def _print_results(out: Path, scores: dict[str, OrderScores], commands: list[str], seconds: float) -> None:
+def _print(result: DemoResult) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -163,12 +79,12 @@ def _print_results(out: Path, scores: dict[str, OrderScores], commands: list[str
     table.add_column("network")
     for column in COLUMNS:
         table.add_column(column, justify="right")
-    for name, values in scores.items():
+    for name, values in result.scores.items():
         table.add_row(f"{name}-resnettiny", *table_cells(values))
     table.add_row("guessing", *(percent(share) for share in GUESSING), style="dim")
     console = Console(highlight=False)
     console.print(table)
-    console.print(explanation(scores["tsm"], scores["tsn"]))
-    print(f"\nReport and plots: {out / 'report.md'} ({seconds:.0f} seconds in all). What to type next:\n")
-    for command in commands:
+    console.print(explanation(result.scores["tsm"], result.scores["tsn"]))
+    print(f"\nReport and plots: {result.report} ({result.seconds:.0f} seconds in all). What to type next:\n")
+    for command in result.commands:
         print(f"  {command}")
