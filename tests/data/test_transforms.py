@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kinema.data.color import jitter_color
-from kinema.data.transforms import crop_resized, crops, make_augmentation, resize_frames
+from kinema.data.transforms import crop_resized, make_augmentation, resize_frames
 from kinema.errors import UserError
 from kinema.specs.crop_boxes import (
     CROP_SETS,
@@ -184,16 +184,6 @@ def test_crop_errors_say_what_is_wrong() -> None:
         named_crop("centre", (256, 256), 224)
     with pytest.raises(UserError, match="224 pixels does not fit in frames of 200x300"):
         named_crop("center", (200, 300), 224)
-
-
-def test_crops_cut_the_named_squares() -> None:
-    pixels = gradient(20, 30, num_frames=2)
-    views = crops(pixels, 16, CROP_SETS[10])
-    assert views.shape == (10, 2, 16, 16, 3)
-    np.testing.assert_array_equal(views[0], pixels[:, :16, :16])
-    np.testing.assert_array_equal(views[3], pixels[:, 4:, 14:])
-    np.testing.assert_array_equal(views[4], pixels[:, 2:18, 7:23])
-    np.testing.assert_array_equal(views[5:], views[:5, :, :, ::-1])
 
 
 def test_crop_without_scaling_copies_pixels() -> None:

@@ -13,7 +13,7 @@ from kinema.demo.synthetic import CLASSES
 from kinema.errors import UserError
 from kinema.report.curves import plot_training, read_metrics
 from kinema.report.markdown import markdown_table, percent
-from kinema.report.plots import plot_bars, plot_class_accuracy, plot_confusion, plot_frames
+from kinema.report.plots import plot_bars, plot_confusion, plot_frames
 from kinema.report.style import COLOURS
 
 OPPOSITE = [index ^ 1 for index in range(len(CLASSES))]
@@ -77,9 +77,6 @@ def test_markdown_tables_line_up_and_keep_pipes_inside_cells():
 def test_bars_are_as_high_as_the_accuracies(tmp_path):
     path = plot_bars({"class": {"tsm": 0.8, "tsn": 0.4}}, tmp_path / "new/bars.png", title="x", chance={"class": 0.05})
     assert count(path, COLOURS[0]) == pytest.approx(2 * count(path, COLOURS[1]), rel=0.1)
-    path = plot_class_accuracy({"a": 0.8, "b": float("nan")}, tmp_path / "one.png", title="x")
-    other = plot_class_accuracy({"a": 0.4, "b": float("nan")}, tmp_path / "other.png", title="x")
-    assert count(path, COLOURS[0]) == pytest.approx(2 * count(other, COLOURS[0]), rel=0.1)
 
 
 def test_confusion_shades_the_share_of_the_true_class(tmp_path):

@@ -1,6 +1,7 @@
 """Views of real files: right frames and crops, every video decoded once, and no more memory than frames."""
 
 import multiprocessing
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,10 @@ from make_videos import numbered_frames, read_numbers, write_video
 
 from kinema.data.dataset import ClipDataset
 from kinema.data.manifest import Manifest, Record
-from kinema.data.transforms import crops, make_augmentation
+from kinema.data.transforms import make_augmentation
 from kinema.errors import UserError, VideoError
 from kinema.inference.views import VideoViews, ViewDataset, build_view_loader, read_views
-from kinema.specs.crop_boxes import CROP_SETS
+from kinema.specs.crop_boxes import CROP_SETS, named_crop
 from kinema.specs.data import DataSpec
 from kinema.specs.protocol import EvalProtocol
 from kinema.specs.sampling import All, Dense, Uniform
@@ -52,12 +53,22 @@ def test_clips_hold_the_frames_of_the_sampler(manifest: Manifest, sampler, rever
         assert (views.video_id, views.index, views.label) == (f"v{index}", index, index % 2)
 
 
+def plain_crops(pixels: np.ndarray, size: int, names: Sequence[str]) -> np.ndarray:
+    """Named squares of frames, axes ``v t s s c``, each cut for itself."""
+    views = []
+    for name in names:
+        (top, left, height, width), mirrored = named_crop(name, pixels.shape[1:3], size)
+        square = pixels[:, top : top + height, left : left + width]
+        views.append(square[:, :, ::-1] if mirrored else square)
+    return np.stack(views)
+
+
 def test_views_are_the_crops_of_each_clip_in_turn(manifest: Manifest) -> None:
     """Against the plain way: decode all frames of every clip, resize, cut every crop."""
     sampler, names = Uniform(4, views=2), CROP_SETS[10]
     views = ViewDataset(manifest, protocol_of(sampler, resize=(40,), crop_size=32, crops=names))[0]
     with open_video(manifest[0].path, short_side=40) as decoder:
-        slow = [crops(decoder.frames_at(frames).pixels, 32, names) for frames in sampler.sample(60)]
+        slow = [plain_crops(decoder.frames_at(frames).pixels, 32, names) for frames in sampler.sample(60)]
     assert (views.num_clips, views.num_crops, len(views)) == (2, 10, 20)
     np.testing.assert_array_equal(pixels_of(views.clips()), np.concatenate(slow))
 

@@ -7,7 +7,6 @@ would skip pixels there. Frames of large videos have been scaled by the decoder 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -78,28 +77,6 @@ def resize_frames(pixels: Pixels, resize: tuple[int, ...], crop_size: int) -> Pi
     if target == (height, width):
         return pixels
     return crop_resized(pixels, Box(0, 0, height, width), target)
-
-
-def crops(pixels: Pixels, crop_size: int, names: Sequence[str]) -> Pixels:
-    """Cut named squares out of frames, for testing.
-
-    Args:
-        pixels: Axes ``t h w c``, uint8, both sides at least ``crop_size``.
-        crop_size: Side of the squares.
-        names: Crop names, see ``crop_boxes.CROP_SETS``.
-
-    Returns:
-        Axes ``v t s s c``, one view per name.
-
-    Raises:
-        UserError: A name is unknown, or the frames are smaller than the crop.
-    """
-    views = [named_crop(name, pixels.shape[1:3], crop_size) for name in names]
-    out = np.empty((len(views), len(pixels), crop_size, crop_size, pixels.shape[3]), np.uint8)
-    for index, ((top, left, height, width), flip) in enumerate(views):
-        cut = pixels[:, top : top + height, left : left + width]
-        out[index] = cut[:, :, ::-1] if flip else cut
-    return out
 
 
 def crop_resized(pixels: Pixels, box: Box, size: Size, *, mirrored: bool = False) -> Pixels:

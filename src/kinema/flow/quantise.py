@@ -21,16 +21,3 @@ def quantise(flow: torch.Tensor, bound: float) -> torch.Tensor:
     assert bound > 0, "a bound is a length"
     levels = (torch.nan_to_num(flow.float(), nan=0.0) + bound) * (255 / (2 * bound))
     return (levels + 0.5).floor().clamp(0, 255).to(torch.uint8)
-
-
-def dequantise(values: torch.Tensor, bound: float) -> torch.Tensor:
-    """Turn bytes back into displacements, off by half a level (``bound / 255`` pixels) at most inside the bound.
-
-    Args:
-        values: uint8, any axes.
-        bound: The bound they were made with.
-
-    Returns:
-        Pixels, float32, the same axes. ``255 - q`` gives exactly the opposite of ``q``.
-    """
-    return (2 * values.float() - 255) * (bound / 255)

@@ -121,24 +121,6 @@ def plot_confusion(
     return save(figure, path)
 
 
-def plot_class_accuracy(accuracies: Mapping[str, float], path: str | Path, *, title: str) -> Path:
-    """Draw one horizontal bar per class, best first; classes without videos (nan) are left out."""
-    known = {name: value for name, value in accuracies.items() if not np.isnan(value)}
-    if not known:
-        raise UserError("no class has an accuracy to draw.")
-    names = sorted(known, key=lambda name: (known[name], name))
-    figure, axes = new_figure(6.4, 1.2 + 0.24 * len(names))
-    axes.barh(names, [known[name] for name in names], color=COLOURS[0], height=0.75)
-    for row, name in enumerate(names):
-        axes.text(known[name] + 0.01, row, f"{100 * known[name]:.0f} %", va="center", fontsize=8, color=INK)
-    axes.set_xlim(0, 1.1)
-    axes.set_xticks(np.linspace(0, 1, 6))
-    axes.xaxis.set_major_formatter(PercentFormatter(1.0))
-    axes.margins(y=0.01)
-    axes.set_title(title, loc="left", fontsize=11)
-    return save(figure, path)
-
-
 def plot_frames(rows: Mapping[str, Pixels], path: str | Path, *, title: str = "", num_frames: int = 8) -> Path:
     """Draw a few frames of each video in a row, first to last, so that motion can be read from left to right.
 
