@@ -5,6 +5,7 @@ A table stands between ``<!-- table: NAME -->`` and ``<!-- end: NAME -->``; the 
 
 from __future__ import annotations
 
+import inspect
 import re
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import paper_rows
 
+import kinema
 from kinema import cost
 from kinema.data.sources.table import DATA_SETS
 from kinema.models.catalogue import BACKBONES, MODULES
@@ -24,7 +26,10 @@ from kinema.weights.importing.family import Network
 from kinema.weights.published import PUBLISHED
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ["README.md", "docs/models.md", "docs/paper-tables.md", "docs/importing.md", "docs/recipes.md", "docs/data.md"]
+PAGES = [
+    "README.md",
+    *(f"docs/{name}.md" for name in ("api", "models", "paper-tables", "importing", "recipes", "data")),
+]
 
 SHOWN = (
     "inceptionv1",
@@ -152,6 +157,17 @@ def recipe_list() -> str:
     return markdown_table(list(HEADINGS), rows, text_columns=(0, 1, 2, 3, 8))
 
 
+def public_names() -> str:
+    """Every public name with the first line of its docstring, and what a function returns."""
+    rows = []
+    for name in kinema.__all__:
+        found = getattr(kinema, name)
+        line = re.sub(r"``(.+?)``", r"`\1`", (inspect.getdoc(found) or "").partition("\n\n")[0].replace("\n", " "))
+        gives = "" if inspect.isclass(found) else f"`{inspect.signature(found).return_annotation}`"
+        rows.append([f"`{name}`", line, gives.replace("|", "\\|")])
+    return markdown_table(["name", "what it does", "gives"], rows, text_columns=(0, 1, 2))
+
+
 def model_list() -> str:
     """How many names the list holds."""
     return f"`kinema models` lists {len(list_models())} names; placements and other stacks can be added to each."
@@ -171,6 +187,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "published": published_list,
     "recipes": recipe_list,
     "data-sets": data_set_list,
+    "public-names": public_names,
 }
 
 
