@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from tyro.conf import Positional
 
 from kinema.wording import counted
-
-if TYPE_CHECKING:
-    from kinema.data.contact_sheet import SheetRow
-    from kinema.data.manifest import Manifest
-    from kinema.specs.recipe import Recipe
 
 
 def show(
@@ -41,10 +36,10 @@ def show(
         frames: Frames of a clip; 0 keeps the recipe's.
         seed: Of the random crops and offsets.
     """
-    from kinema.data.contact_sheet import MAX_COLUMNS, save_sheet
     from kinema.data.manifest import Manifest
     from kinema.errors import UserError
     from kinema.recipes import load_recipe
+    from kinema.report.contact_sheet import MAX_COLUMNS, protocol_rows, save_sheet, training_rows
 
     if count < 1 or frames < 0:
         raise UserError(f"--count must be at least 1 and --frames at least 0; given {count} and {frames}")
@@ -55,7 +50,10 @@ def show(
         raise UserError(f"recipe {chosen.name} sees flow, and a sheet shows pictures; kinema flow show draws flow")
     manifest = Manifest.open(data)
     manifest = manifest if split == "all" else manifest.select(split)
-    rows = _test_rows(manifest, chosen, protocol, count) if protocol else _training_rows(manifest, chosen, count, seed)
+    if protocol:
+        rows = protocol_rows(manifest, chosen, protocol, count=count)
+    else:
+        rows = training_rows(manifest, chosen, count=count, seed=seed)
     spec = chosen.data
     how = f"protocol {protocol}" if protocol else f"{spec.sampling} sampling, {spec.augmentation} crops, seed {seed}"
     shape = f"{counted(len(rows[0].frames), 'frame')} of {rows[0].pixels.shape[1]}x{rows[0].pixels.shape[2]}"
@@ -63,41 +61,3 @@ def show(
     out = out or Path(f"{Path(manifest.name).resolve().stem}-clips.png")
     save_sheet(out, rows, title=f"{manifest.name}: {shape}{some}, {how}")
     print(f"{out}: {counted(len(rows), 'clip')} of {shape}, {how}")
-
-
-def _training_rows(manifest: Manifest, recipe: Recipe, count: int, seed: int) -> list[SheetRow]:
-    from kinema.data.contact_sheet import spread_labels, training_rows
-    from kinema.data.dataset import ClipDataset
-    from kinema.data.transforms import make_augmentation
-    from kinema.specs.sampling import make_sampler
-
-    dataset = ClipDataset(
-        manifest,
-        sampler=make_sampler(recipe.data),
-        augmentation=make_augmentation(recipe.data),
-        seed=seed,
-        backend=recipe.data.backend,
-    )
-    return training_rows(dataset, spread_labels(manifest, count))
-
-
-def _test_rows(manifest: Manifest, recipe: Recipe, name: str, count: int) -> list[SheetRow]:
-    from kinema.data.contact_sheet import SheetRow, spread_labels
-    from kinema.inference.views import ViewDataset
-    from kinema.specs.preprocessing import Preprocessing
-    from kinema.specs.protocol import protocol
-    from kinema.training.initial import preprocessing_of
-
-    resolved = protocol(name, preprocessing_of(recipe.data, Preprocessing()))
-    dataset = ViewDataset(manifest, resolved, backend=recipe.data.backend)
-    rows: list[SheetRow] = []
-    for index in spread_labels(manifest, count):
-        views = dataset[index]
-        pixels = views.clips(0, count - len(rows)).permute(0, 2, 3, 4, 1).numpy()
-        for view, clip in enumerate(pixels):
-            note = f"clip {view // views.num_crops + 1}, {resolved.crops[view % views.num_crops]} crop"
-            frames = views.frames[view // views.num_crops]
-            rows.append(SheetRow(manifest[index].label, views.video_id, note, clip, frames))
-        if len(rows) == count:
-            break
-    return rows

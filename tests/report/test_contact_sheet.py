@@ -8,7 +8,9 @@ import pytest
 from make_videos import numbered_frames, read_number, write_video
 
 from kinema.cli.data_show import show
-from kinema.data.contact_sheet import (
+from kinema.data.manifest import Manifest, Record
+from kinema.errors import UserError
+from kinema.report.contact_sheet import (
     CAPTION,
     GAP,
     HEADER,
@@ -20,8 +22,6 @@ from kinema.data.contact_sheet import (
     spread,
     spread_labels,
 )
-from kinema.data.manifest import Manifest, Record
-from kinema.errors import UserError
 
 
 def read_png(data: bytes) -> np.ndarray:

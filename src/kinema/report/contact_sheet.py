@@ -14,7 +14,14 @@ from matplotlib.figure import Figure
 
 from kinema.data.dataset import ClipDataset
 from kinema.data.manifest import Manifest
+from kinema.data.transforms import make_augmentation
+from kinema.inference.views import ViewDataset
 from kinema.shapes import Pixels
+from kinema.specs.preprocessing import Preprocessing
+from kinema.specs.protocol import protocol as find_protocol
+from kinema.specs.recipe import Recipe
+from kinema.specs.sampling import make_sampler
+from kinema.training.initial import preprocessing_of
 
 MAX_COLUMNS = 16
 """Longer clips show this many of their frames, evenly chosen."""
@@ -47,14 +54,55 @@ class SheetRow(NamedTuple):
     frames: np.ndarray
 
 
-def training_rows(dataset: ClipDataset, indices: Sequence[int]) -> list[SheetRow]:
-    """Draw the clips of some videos as the first epoch of training does."""
+def training_rows(manifest: Manifest, recipe: Recipe, *, count: int, seed: int) -> list[SheetRow]:
+    """Cut clips out of some videos as the first epoch of a recipe's training does.
+
+    Args:
+        manifest: The videos; classes take turns.
+        recipe: Says which frames and crops.
+        count: Clips, one of a video.
+        seed: Of the random crops and offsets.
+    """
+    dataset = ClipDataset(
+        manifest,
+        sampler=make_sampler(recipe.data),
+        augmentation=make_augmentation(recipe.data),
+        seed=seed,
+        backend=recipe.data.backend,
+    )
     rows = []
-    for index in indices:
+    for index in spread_labels(manifest, count):
         sample = dataset[0, index]
-        record = dataset.manifest[index]
+        record = manifest[index]
         pixels = sample.clip.permute(1, 2, 3, 0).numpy()
         rows.append(SheetRow(record.label, record.video_id, "", pixels, sample.frames))
+    return rows
+
+
+def protocol_rows(manifest: Manifest, recipe: Recipe, protocol: str, *, count: int) -> list[SheetRow]:
+    """Cut the views of some videos as a test protocol does.
+
+    Args:
+        manifest: The videos; classes take turns.
+        recipe: Gives the protocol its frames and crop size.
+        protocol: Its name, such as ``uniform-10x3``.
+        count: Views, all of a video before those of the next.
+
+    Raises:
+        UserError: The protocol is unknown.
+    """
+    resolved = find_protocol(protocol, preprocessing_of(recipe.data, Preprocessing()))
+    dataset = ViewDataset(manifest, resolved, backend=recipe.data.backend)
+    rows: list[SheetRow] = []
+    for index in spread_labels(manifest, count):
+        views = dataset[index]
+        pixels = views.clips(0, count - len(rows)).permute(0, 2, 3, 4, 1).numpy()
+        for view, clip in enumerate(pixels):
+            note = f"clip {view // views.num_crops + 1}, {resolved.crops[view % views.num_crops]} crop"
+            frames = views.frames[view // views.num_crops]
+            rows.append(SheetRow(manifest[index].label, views.video_id, note, clip, frames))
+        if len(rows) == count:
+            break
     return rows
 
 
