@@ -18,10 +18,12 @@ import tyro
 from torch.nn import functional
 
 from kinema import build_model
+from kinema.compute.engine import Engine
+from kinema.compute.launch import launch
 from kinema.models.action_model import ActionModel
 from kinema.models.fully_connected import FullyConnectedHead
-from kinema.training.engine import Engine, Hardware
-from kinema.training.launch import launch
+from kinema.specs.compute import Compute
+from kinema.training.fc_gather import GatheringEngine
 
 CLASSES = 101
 
@@ -116,7 +118,7 @@ def main(
     devices: int = 2,
     steps: int = 2,
     rounds: int = 1,
-    accelerator: str = "cpu",
+    device: str = "cpu",
 ) -> None:
     """Print a row for every batch and way.
 
@@ -127,14 +129,14 @@ def main(
         devices: Processes.
         steps: Steps of a round that are timed.
         rounds: How often both ways are run; medians are shown.
-        accelerator: cpu or cuda.
+        device: cpu or cuda.
     """
     for batch in batches:
         costs: dict[bool, list[Cost]] = {False: [], True: []}
         for _ in range(rounds):
             for gathers, own in costs.items():
-                hardware = Hardware(devices=devices, accelerator=accelerator, fc_gather=gathers)
-                own.append(launch(hardware, measure, model, size, batch, steps))
+                kind = GatheringEngine if gathers else Engine
+                own.append(launch(kind, Compute(devices=devices, device=device), measure, model, size, batch, steps))
         plain, gathered = (Cost(*map(statistics.median, zip(*own, strict=True))) for own in costs.values())
         for way, cost in (("exchanged", plain), ("gathered", gathered)):
             print(

@@ -21,14 +21,15 @@ import torch
 import tyro
 from torch.nn import functional
 
+from kinema.compute.engine import Engine
+from kinema.compute.launch import launch
 from kinema.data.loader import Batch, to_clip
 from kinema.data.network_input import network_input
 from kinema.demo.synthetic import make_reversible_shapes
+from kinema.specs.compute import Compute
 from kinema.specs.recipe import Recipe
 from kinema.training.assemble import assemble
 from kinema.training.display import Display
-from kinema.training.engine import Engine, Hardware
-from kinema.training.launch import launch
 from kinema.training.loop import train_epoch
 from kinema.training.parameters import build_optimizer, training_mode
 from kinema.training.state import Run
@@ -144,7 +145,7 @@ def main(
                     "optim.clip_norm": 5.0,
                 }
             )
-            times, own = launch(Hardware(precision=precision), measure, recipe, steps, rounds)
+            times, own = launch(Engine, Compute(precision=precision), measure, recipe, steps, rounds)
             bare, loop = (1000 * statistics.median(column) for column in zip(*times, strict=True))
             ratios = sorted(loop / bare for bare, loop in times)
             least = [1000 * min(column) for column in zip(*times, strict=True)]

@@ -11,10 +11,12 @@ import pytest
 import torch
 from trained_models import CLASSES, PREPROCESSING, WeighedFrames, transparent, write_checkpoint, write_videos
 
+from kinema.compute.devices import find_device
+from kinema.compute.launch import launch
+from kinema.compute.process import Process
 from kinema.data.loader import to_clip
 from kinema.data.manifest import Manifest, Record
 from kinema.errors import UserError
-from kinema.evaluation.processes import ScoringProcess, find_device, run_in_processes
 from kinema.evaluation.run import evaluate
 from kinema.evaluation.scores import ScoreTable
 from kinema.evaluation.scoring import score_dataset
@@ -22,6 +24,7 @@ from kinema.evaluation.summary import summary
 from kinema.inference import views as views_module
 from kinema.inference.batching import views_that_fit
 from kinema.inference.views import ViewDataset
+from kinema.specs.compute import Compute
 from kinema.specs.protocol import protocol
 
 
@@ -90,7 +93,7 @@ class SharesKept(Exception):  # noqa: N818  (not an error: it ends the simulated
     pass
 
 
-class SimulatedProcess(ScoringProcess):
+class SimulatedProcess(Process):
     """One of several processes that run one after the other: the first time its share is kept, the second time
     the shares of all are there to be gathered."""
 
@@ -110,7 +113,7 @@ class SimulatedProcess(ScoringProcess):
 def test_processes_share_videos_without_counting_any_twice(manifest: Manifest, world: int) -> None:
     """Nine processes are more than there are videos."""
 
-    def score(process: ScoringProcess | None) -> ScoreTable:
+    def score(process: Process | None) -> ScoreTable:
         dataset = ViewDataset(manifest, protocol("uniform-3x1", PREPROCESSING))
         return score_dataset(
             WeighedFrames(), dataset, classes=CLASSES, preprocessing=PREPROCESSING, process=process, num_workers=0
@@ -139,7 +142,7 @@ def test_two_processes_give_the_table_of_one(manifest: Manifest, tmp_path: Path)
     assert {**both.meta, "seconds": 0} == {**alone.meta, "seconds": 0}
 
 
-def _die_or_wait(process: ScoringProcess, how: str) -> None:
+def _die_or_wait(process: Process, how: str) -> None:
     if process.rank == 1:
         if how == "mistake":
             raise UserError("the second process disagrees")
@@ -150,7 +153,7 @@ def _die_or_wait(process: ScoringProcess, how: str) -> None:
 @pytest.mark.parametrize(("how", "message"), [("mistake", "second process disagrees"), ("kill", "killed by SIGKILL")])
 def test_a_process_that_fails_ends_the_others(how: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        run_in_processes(2, "cpu", "fp32", _die_or_wait, how)
+        launch(Process, Compute(device="cpu", devices=2), _die_or_wait, how)
 
 
 def test_batches_shrink_when_memory_runs_out(manifest: Manifest) -> None:
@@ -238,8 +241,8 @@ def test_devices_and_precision() -> None:
         with pytest.raises(UserError, match="torch sees 0 CUDA devices"):
             find_device("cuda")
     with pytest.raises(UserError, match="unknown precision 'fp8'"):
-        ScoringProcess(precision="fp8")
-    with ScoringProcess(precision="bf16").autocast():
+        Process(precision="fp8")
+    with Process(precision="bf16").autocast():
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
 
 

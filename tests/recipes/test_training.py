@@ -44,7 +44,7 @@ def data_for(recipe: Recipe, name: str, videos: Manifest, images: Manifest, stor
 
 
 def train_two_steps(recipe: Recipe, data: Manifest, out: Path) -> None:
-    result = train(data=data, recipe=recipe, out=out, accelerator="cpu", quiet=True)
+    result = train(data=data, recipe=recipe, out=out, device="cpu", quiet=True)
     assert np.isfinite(result.history[0]["train_loss"])
     assert Checkpoint.read(out / "last.ckpt").training.position["num_steps"] == 2
 
@@ -72,7 +72,7 @@ def test_the_papers_network_trains(
 )
 def test_other_flow_is_refused(name: str, given: tuple[str, float], both: str, stores: Stores, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=rf"\.flow\.zip holds {both} \({ALL[name].data.flow}\)"):
-        train(data=stores[given], recipe=TINY[name], out=tmp_path / "run", accelerator="cpu", quiet=True)
+        train(data=stores[given], recipe=TINY[name], out=tmp_path / "run", device="cpu", quiet=True)
     assert not (tmp_path / "run").exists()
 
 
@@ -97,7 +97,7 @@ def test_papers_scores_are_printed_beside_our_own(
     (tmp_path / "recipe.json").write_text(recipe.to_json())
     videos.write(tmp_path / "videos.csv")
     words = ["--data", f"{tmp_path}/videos.csv", "--recipe", f"{tmp_path}/recipe.json", "--out", f"{tmp_path}/run"]
-    assert run(["train", *words, "--accelerator", "cpu"]) == 0
+    assert run(["train", *words, "--device", "cpu"]) == 0
     printed = capsys.readouterr().out
     assert "HMDB51, from Kinetics, average of 3 splits" in printed
     assert "74.5" in printed

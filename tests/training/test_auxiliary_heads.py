@@ -58,7 +58,7 @@ def test_a_run_with_them_is_evaluated_without(
     few = shapes.select(indices=[row for row, record in enumerate(shapes) if record.split == "train"][:4])
     changes = {"model": "tsn-googlenet", "train.batch_size": 4, "train.validate_on": "none", "schedule.epochs": 1}
     recipe = tiny_recipe.with_fields({**changes, "data.frames": 2, "options": WITH})
-    result = train(data=few, recipe=recipe, out=run_folder, accelerator="cpu", devices=devices, quiet=True)
+    result = train(data=few, recipe=recipe, out=run_folder, device="cpu", devices=devices, quiet=True)
     expected = 1.6 * np.log(len(few.classes))  # three heads that know nothing yet
     assert result.history[0]["train_loss"] == pytest.approx(expected, rel=0.25)
     with_heads = load(run_folder).model

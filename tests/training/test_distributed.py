@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from kinema.compute.engine import Engine
+from kinema.compute.launch import launch
 from kinema.data.manifest import Manifest
 from kinema.errors import UserError
 from kinema.evaluation.run import evaluate
+from kinema.specs.compute import Compute
 from kinema.specs.recipe import Recipe
-from kinema.training.engine import Hardware, require_device
-from kinema.training.launch import launch
 from kinema.training.run import train
 from kinema.training.stopping import TrainingStopped
 from kinema.weights.checkpoint import Checkpoint
@@ -32,8 +33,8 @@ PLAIN = {
 
 def test_two_processes_compute_what_one_does(shapes: Manifest, tiny_recipe: Recipe, tmp_path: Path) -> None:
     recipe = tiny_recipe.with_fields(PLAIN)
-    one = train(data=shapes, recipe=recipe, out=tmp_path / "one", accelerator="cpu", quiet=True)
-    two = train(data=shapes, recipe=recipe, out=tmp_path / "two", accelerator="cpu", devices=2, quiet=True)
+    one = train(data=shapes, recipe=recipe, out=tmp_path / "one", device="cpu", quiet=True)
+    two = train(data=shapes, recipe=recipe, out=tmp_path / "two", device="cpu", devices=2, quiet=True)
     assert [row["epoch"] for row in two.history] == [1, 2]
     for first, second in zip(one.history, two.history, strict=True):
         assert second["train_loss"] == pytest.approx(first["train_loss"], abs=1e-8)
@@ -50,7 +51,7 @@ def test_all_processes_validate_the_network_that_is_saved(
 ) -> None:
     """Each has running statistics of its own clips; the score must be that of the ones in the checkpoint."""
     recipe = tiny_recipe.with_fields({"schedule.epochs": 1})
-    run = train(data=shapes, recipe=recipe, out=run_folder, accelerator="cpu", devices=2, quiet=True)
+    run = train(data=shapes, recipe=recipe, out=run_folder, device="cpu", devices=2, quiet=True)
     table = evaluate(run.path, shapes, split="val", device="cpu", num_workers=0)
     loss = torch.nn.functional.cross_entropy(torch.from_numpy(table.scores), torch.from_numpy(table.labels))
     assert run.history[0]["val_loss"] == pytest.approx(loss.item(), abs=1e-5)
@@ -80,12 +81,12 @@ def test_processes_stop_and_end_together(shapes: Manifest, tiny_recipe: Recipe, 
     recipe = tiny_recipe.with_fields({"schedule.epochs": 1000})
     when_training(run_folder, lambda: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(TrainingStopped):
-        train(data=shapes, recipe=recipe, out=run_folder, accelerator="cpu", devices=2, quiet=True)
+        train(data=shapes, recipe=recipe, out=run_folder, device="cpu", devices=2, quiet=True)
     assert multiprocessing.active_children() == []
     stopped_at = Checkpoint.read(run_folder / "last.ckpt").training.position["num_steps"]
     when_training(run_folder, kill_second_child)
     with pytest.raises(UserError, match=r"training process \d of 2 was killed by SIGKILL"):
-        train(resume=run_folder, accelerator="cpu", devices=2, quiet=True)
+        train(resume=run_folder, device="cpu", devices=2, quiet=True)
     assert multiprocessing.active_children() == []
     assert Checkpoint.read(run_folder / "last.ckpt").training.position["num_steps"] > stopped_at
 
@@ -100,7 +101,7 @@ def test_a_signal_before_the_processes_are_ready_stops_them_when_they_are(
 
     threading.Thread(target=stop_at_once, daemon=True).start()
     with pytest.raises(TrainingStopped):
-        train(data=shapes, recipe=tiny_recipe, out=run_folder, accelerator="cpu", devices=2, quiet=True)
+        train(data=shapes, recipe=tiny_recipe, out=run_folder, device="cpu", devices=2, quiet=True)
     assert multiprocessing.active_children() == []
     assert "Traceback" not in capfd.readouterr().err
     position = Checkpoint.read(run_folder / "last.ckpt").training.position
@@ -115,44 +116,45 @@ def test_an_error_ends_processes_whose_loading_workers_are_at_work(
     with pytest.raises(
         UserError, match=r"the loss is (nan|inf) in epoch 1, step \d+.*last\.ckpt keeps an earlier state"
     ):
-        train(data=shapes, recipe=recipe, out=run_folder, accelerator="cpu", devices=2, quiet=True)
+        train(data=shapes, recipe=recipe, out=run_folder, device="cpu", devices=2, quiet=True)
     assert not multiprocessing.active_children()
 
 
 def test_processes_of_torchrun_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
     monkeypatch.setenv("WORLD_SIZE", "4")
-    assert Hardware(devices=2, nodes=2).nodes == 2
+    Engine.require(Compute(devices=2, nodes=2, device="cpu"))
     with pytest.raises(UserError, match="has started 4 processes, but devices x nodes is 1 x 1"):
-        Hardware()
+        Engine.require(Compute())
 
 
 @pytest.mark.parametrize(
-    ("accelerator", "devices", "message"),
+    ("device", "devices", "message"),
     [
         ("cpu", 65, r"devices is 65, but this machine has 64 cores, for which 64 processes are enough; give fewer"),
         ("auto", 3, r"devices is 3, but this machine has 2 for cuda; give fewer devices"),
-        ("mps", 1, r"accelerator is 'mps', but torch sees no MPS device here; use auto or cpu"),
+        ("cuda:2", 1, r"device 'cuda:2' is not here: torch sees 2 CUDA devices"),
+        ("cuda:1", 2, r"device 'cuda:1' is a single GPU, but devices x nodes is 2 x 1; use --device cuda"),
+        ("mps", 1, r"device 'mps' is not here: torch sees no MPS device; use --device cpu"),
     ],
 )
-def test_devices_that_are_not_there(
-    monkeypatch: pytest.MonkeyPatch, accelerator: str, devices: int, message: str
-) -> None:
+def test_devices_that_are_not_there(monkeypatch: pytest.MonkeyPatch, device: str, devices: int, message: str) -> None:
     """On a machine of 64 cores and two GPUs; nothing is started."""
     monkeypatch.setattr(os, "cpu_count", lambda: 64)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(UserError, match=message):
-        launch(Hardware(accelerator=accelerator, devices=devices), print)
-    require_device(Hardware(accelerator="cpu", devices=64))
-    require_device(Hardware(devices=2))
+        launch(Engine, Compute(device=device, devices=devices), print)
+    Engine.require(Compute(device="cpu", devices=64))
+    Engine.require(Compute(devices=2))
+    Engine.require(Compute(device="cuda:1"))
 
 
 def test_impossible_hardware() -> None:
     with pytest.raises(UserError, match="devices is 0"):
-        Hardware(devices=0)
+        Engine.require(Compute(devices=0))
     with pytest.raises(UserError, match="2 nodes need their processes started by torchrun"):
-        Hardware(nodes=2)
-    with pytest.raises(UserError, match="unknown accelerator 'gpu'"):
-        Hardware(accelerator="gpu")
+        Engine.require(Compute(nodes=2))
+    with pytest.raises(UserError, match="unknown device 'gpu'"):
+        Engine.require(Compute(device="gpu"))

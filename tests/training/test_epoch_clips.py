@@ -79,8 +79,8 @@ def test_two_processes_compute_what_one_does(twelve: Manifest, tiny_recipe: Reci
     """Batches of 5 clips are 3 and 2; with balance and without statistics of a batch."""
     plain = {"train.precision": "fp64", "train.frozen_bn": True, "train.dropout": 0.0, "train.mixup": 0.0}
     recipe = tiny_recipe.with_fields({**TWELVE, **plain, "data.balance": "sampler"})
-    one = train(data=twelve, recipe=recipe, out=tmp_path / "one", accelerator="cpu", quiet=True)
-    two = train(data=twelve, recipe=recipe, out=tmp_path / "two", accelerator="cpu", devices=2, quiet=True)
+    one = train(data=twelve, recipe=recipe, out=tmp_path / "one", device="cpu", quiet=True)
+    two = train(data=twelve, recipe=recipe, out=tmp_path / "two", device="cpu", devices=2, quiet=True)
     for first, second in zip(one.history, two.history, strict=True):
         assert second["train_loss"] == pytest.approx(first["train_loss"], abs=1e-8)
         assert second["train_top1"] == first["train_top1"]

@@ -13,6 +13,8 @@ from inside_run import act_in_steps, running
 from torch.nn import functional
 
 from kinema import build_model
+from kinema.compute.engine import Engine
+from kinema.compute.launch import launch
 from kinema.data.loader import Batch
 from kinema.data.manifest import Manifest
 from kinema.errors import CheckpointError, UserError
@@ -20,12 +22,11 @@ from kinema.models.action_model import ActionModel
 from kinema.models.backbones.plain import PlainConv, PlainPlan
 from kinema.models.fully_connected import FullyConnectedHead
 from kinema.models.temporal.tsn import Tsn
+from kinema.specs.compute import Compute
 from kinema.specs.recipe import Recipe
 from kinema.training.assemble import assemble
 from kinema.training.display import Display
-from kinema.training.engine import Engine, Hardware
-from kinema.training.fc_gather import GatheredNetwork
-from kinema.training.launch import launch
+from kinema.training.fc_gather import GatheredNetwork, GatheringEngine
 from kinema.training.loop import fit
 from kinema.training.state import Run, restore
 from kinema.weights.checkpoint import Checkpoint
@@ -145,7 +146,7 @@ PLAIN = {
     "train.accumulate": 2,
     "train.batch_size": 9,  # in the last step of an epoch 2 clips and 1
 }
-GATHERING = Hardware(devices=2, accelerator="cpu", precision="fp64", fc_gather=True)
+ONE, TWO = (Compute(devices=devices, device="cpu", precision="fp64") for devices in (1, 2))
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +157,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def outcomes(shapes: Manifest, tiny_recipe: Recipe, folder: Path) -> list[dict[str, Any]]:
     """What each of two processes has."""
-    assert len(launch(GATHERING, two_processes, tiny_recipe, shapes, folder)) == LONG
+    assert len(launch(GatheringEngine, TWO, two_processes, tiny_recipe, shapes, folder)) == LONG
     return [torch.load(folder / f"{rank}.pt") for rank in (0, 1)]
 
 
@@ -239,7 +240,7 @@ def test_a_run_is_that_of_one_process(
 ) -> None:
     """Loss, accuracy, weights and their average; each clip counts once."""
     recipe = tiny_recipe.with_fields(PLAIN)
-    one = launch(Hardware(accelerator="cpu", precision="fp64"), narrow_outcome, recipe, shapes, tmp_path)
+    one = launch(Engine, ONE, narrow_outcome, recipe, shapes, tmp_path)
     for own in outcomes:
         assert_near(own["run"]["weights"], one["weights"])
         assert_near(own["run"]["average"], one["average"])
@@ -262,7 +263,7 @@ def test_resuming_otherwise_is_refused(
     outcomes: list[dict[str, Any]], shapes: Manifest, tiny_recipe: Recipe, folder: Path
 ) -> None:
     recipe = tiny_recipe.with_fields(PLAIN)
-    engine = launch(Hardware(accelerator="cpu", precision="fp64"), lambda engine: engine)
+    engine = launch(Engine, ONE, lambda engine: engine)
     run = narrow_run(engine, recipe, shapes, folder / "run")
     saved = Checkpoint.read(folder / "run" / "last.ckpt")
     alone = replace(saved, training=replace(saved.training, world=1))
@@ -274,4 +275,4 @@ def test_what_cannot_be_gathered_is_refused() -> None:
     with pytest.raises(UserError, match=r"tsn-resnettiny has no large fully connected layers.*leave out --fc-gather"):
         GatheredNetwork(build_model("tsn-resnettiny", num_classes=3), exchanged=lambda part: part, autocast=nullcontext)
     with pytest.raises(UserError, match="fc gathering is for several processes"):
-        Hardware(fc_gather=True)
+        GatheringEngine.require(ONE)

@@ -46,9 +46,9 @@ def begin(folder: Path, videos: Manifest, recipe: Recipe, arrange: Callable[[], 
         torch.set_num_threads(1)
         arrange()
         if (folder / "last.ckpt").exists():
-            train(resume=folder, accelerator="cpu", quiet=True)
+            train(resume=folder, device="cpu", quiet=True)
         else:
-            train(data=videos, recipe=recipe, out=folder, accelerator="cpu", quiet=True)
+            train(data=videos, recipe=recipe, out=folder, device="cpu", quiet=True)
 
     process = multiprocessing.get_context("fork").Process(target=body)
     with warnings.catch_warnings():
@@ -108,7 +108,7 @@ def wait_for_the_end_of(groups: list[int]) -> None:
 
 def test_killed_at_the_worst_moments(shapes: Manifest, tiny_recipe: Recipe, tmp_path: Path) -> None:
     recipe = tiny_recipe.with_fields(EVERY_STEP)
-    whole = train(data=shapes, recipe=recipe, out=tmp_path / "whole", accelerator="cpu", quiet=True)
+    whole = train(data=shapes, recipe=recipe, out=tmp_path / "whole", device="cpu", quiet=True)
     folder, groups = tmp_path / "run", []
     for moment in (in_a_step, while_saving, while_validating, between_best_and_last):
         process = begin(folder, shapes, recipe, moment)
@@ -116,7 +116,7 @@ def test_killed_at_the_worst_moments(shapes: Manifest, tiny_recipe: Recipe, tmp_
         assert process.exitcode == -signal.SIGKILL, moment.__name__
         assert bool(list(folder.glob(".last.ckpt.*.part"))) == (moment is while_saving)
         groups.append(process.pid)
-    train(resume=folder, accelerator="cpu", quiet=True)
+    train(resume=folder, device="cpu", quiet=True)
     assert_as_if_nothing_had_happened(folder, whole.path)
     wait_for_the_end_of(groups)
 
@@ -146,8 +146,8 @@ def last_change(folder: Path) -> int:
 @pytest.mark.slow
 def test_killed_twenty_times(shapes: Manifest, tiny_recipe: Recipe, tmp_path: Path) -> None:
     recipe = tiny_recipe.with_fields({**EVERY_STEP, "schedule.epochs": 30})
-    whole = train(data=shapes, recipe=recipe, out=tmp_path / "whole", accelerator="cpu", quiet=True)
+    whole = train(data=shapes, recipe=recipe, out=tmp_path / "whole", device="cpu", quiet=True)
     groups = kill_twenty_times(tmp_path / "run", shapes, recipe)
-    train(resume=tmp_path / "run", accelerator="cpu", quiet=True)
+    train(resume=tmp_path / "run", device="cpu", quiet=True)
     assert_as_if_nothing_had_happened(tmp_path / "run", whole.path)
     wait_for_the_end_of(groups)

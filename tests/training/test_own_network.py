@@ -180,13 +180,12 @@ def test_two_processes_share_no_weights(shapes: Manifest, tiny_recipe: Recipe, t
     model = whole_model(8)
     model.head.dropout = 0.0
     one, two = (
-        train(model, shapes, recipe=recipe, out=tmp_path / str(n), accelerator="cpu", devices=n, quiet=True)
-        for n in (1, 2)
+        train(model, shapes, recipe=recipe, out=tmp_path / str(n), device="cpu", devices=n, quiet=True) for n in (1, 2)
     )
     assert two.history[0]["train_loss"] == pytest.approx(one.history[0]["train_loss"], abs=1e-8)
     model.forget = lambda: None
     with pytest.raises(UserError, match=r"what is trained cannot be sent to several processes: .*lambda"):
-        train(model, shapes, recipe=recipe, out=tmp_path / "local", accelerator="cpu", devices=2, quiet=True)
+        train(model, shapes, recipe=recipe, out=tmp_path / "local", device="cpu", devices=2, quiet=True)
 
 
 PLUGIN = """
@@ -216,7 +215,7 @@ def test_plugin_on_the_command_line(shapes: Manifest, tiny_recipe: Recipe, tmp_p
     plugged = ["--plugin", str(plugin)]
     trained = kinema_command(
         *plugged, "train", "mine-resnettiny", "--data", "shapes.csv", "--recipe", str(recipe), "--out", "run",
-        "--devices", "2", "--accelerator", "cpu",
+        "--devices", "2", "--device", "cpu",
     )  # fmt: skip
     assert trained.returncode == 0, trained.stderr
     video = str(shapes.root / shapes[0].path)

@@ -26,7 +26,7 @@ from kinema.training.series import is_series, read_series
 from kinema.training.stopping import TrainingStopped
 from kinema.weights.checkpoint import Checkpoint
 
-QUIET = Where(accelerator="cpu", quiet=True)
+QUIET = Where(device="cpu", quiet=True)
 
 
 @pytest.fixture(scope="module")

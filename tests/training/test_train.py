@@ -261,7 +261,7 @@ def test_what_cannot_be_trained(
     shapes: Manifest, tiny_recipe: Recipe, run_folder: Path, model: str, changes: dict, message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
-        train(model, shapes, recipe=tiny_recipe.with_fields(changes), out=run_folder, accelerator="cpu", quiet=True)
+        train(model, shapes, recipe=tiny_recipe.with_fields(changes), out=run_folder, device="cpu", quiet=True)
 
 
 def test_data_that_cannot_be_trained_on(shapes: Manifest, tiny_recipe: Recipe, tmp_path: Path) -> None:

@@ -9,15 +9,16 @@ import pytest
 import torch
 from inside_run import act_in_steps, change_input, running
 
+from kinema.compute.engine import Engine
+from kinema.compute.launch import launch
 from kinema.data.loader import Batch
 from kinema.data.manifest import Manifest
 from kinema.errors import UserError
+from kinema.specs.compute import Compute
 from kinema.specs.recipe import Recipe
 from kinema.training import loop
 from kinema.training.assemble import assemble
 from kinema.training.display import Display
-from kinema.training.engine import Engine, Hardware
-from kinema.training.launch import launch
 from kinema.training.state import Run, restore
 from kinema.weights.checkpoint import Checkpoint
 
@@ -81,7 +82,7 @@ def two_processes(engine: Engine, recipe: Recipe, videos: Manifest, folder: Path
     return steps, with_a_bad_loss(engine, recipe, videos, folder / "bad")
 
 
-ONE, TWO = (Hardware(devices=devices, accelerator="cpu", precision="fp64") for devices in (1, 2))
+ONE, TWO = (Compute(devices=devices, device="cpu", precision="fp64") for devices in (1, 2))
 
 
 def test_one_two_one(shapes: Manifest, tiny_recipe: Recipe, tmp_path: Path) -> None:
@@ -91,13 +92,15 @@ def test_one_two_one(shapes: Manifest, tiny_recipe: Recipe, tmp_path: Path) -> N
     recipes = {kind: recipe.with_fields(changes) for kind, changes in KINDS.items()}
 
     def alone(kind: str, folder: str, **options: Any) -> list[list[int]]:
-        return launch(ONE, lambda engine: some_steps(engine, recipes[kind], videos, tmp_path / folder, **options))
+        return launch(
+            Engine, ONE, lambda engine: some_steps(engine, recipes[kind], videos, tmp_path / folder, **options)
+        )
 
     whole = {kind: alone(kind, f"whole {kind}", resume=False) for kind in KINDS}
     assert [len(step) for step in whole["passes"]] == [9, 9, 9, 9, 9, 1] * 2
     assert [len(step) for step in whole["epochs of 50 clips"]] == [9] * 12
     first = {kind: alone(kind, kind, resume=False, stop_after=4) for kind in KINDS}
-    middle, errors = launch(TWO, two_processes, recipe, videos, tmp_path)
+    middle, errors = launch(Engine, TWO, two_processes, recipe, videos, tmp_path)
     for kind, steps in whole.items():
         last = alone(kind, kind, resume=True)
         assert first[kind] + middle[kind] + last == steps, kind

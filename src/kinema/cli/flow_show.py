@@ -45,7 +45,7 @@ def show(
     out = out or Path(f"{video.resolve().stem}-flow.png")
     if out.suffix.lower() not in (".png", ".mp4"):
         raise UserError(f"--out must end in .png or .mp4; given {out}.")
-    from kinema.evaluation.processes import find_device
+    from kinema.compute.devices import find_device
     from kinema.flow.methods import find_method
     from kinema.report.flow_picture import flow_of, save_picture, save_video
 

@@ -64,12 +64,13 @@ def predict(
     _check_combination(json and csv, window=window, step=step, strip=strip, plot=plot)
     file = None if out is None else AnswerFile(out)
     with loading():
+        from kinema.compute.devices import find_device
+        from kinema.compute.process import Process
         from kinema.evaluation.predict import find_videos, predictions
-        from kinema.evaluation.processes import ScoringProcess, find_device
         from kinema.evaluation.run import load_on
 
     paths = find_videos(videos)
-    process = ScoringProcess(find_device(device), precision=precision)
+    process = Process(find_device(device), precision=precision)
     trained = load_on(checkpoint, process)
     options: dict[str, Any] = {"protocol": protocol, "backend": backend, "batch_views": batch_views}
     if window is None:

@@ -34,7 +34,7 @@ def train(
     batch: str = "",
     devices: int = 1,
     nodes: int = 1,
-    accelerator: str = "auto",
+    device: Annotated[str, tyro.conf.arg(aliases=["--accelerator"])] = "auto",
     fc_gather: bool = False,
     skip_bad: bool = False,
     resume: str = "",
@@ -60,7 +60,7 @@ def train(
             with it unless --optim.lr is given.
         devices: Processes on this machine, one per device.
         nodes: Machines; more than one needs torchrun or srun.
-        accelerator: auto, cpu, cuda or mps.
+        device: auto, cpu, cuda, cuda:N for that GPU alone, or mps.
         fc_gather: Gather what enters VGG's large layers instead of exchanging their gradients.
         skip_bad: Train without videos that cannot be decoded, instead of stopping.
         resume: Run directory to continue; it brings model, data and recipe along. --workers may be given anew, and
@@ -77,7 +77,7 @@ def train(
     with loading():
         from kinema.training.run_series import Where
 
-    where = Where(devices=devices, nodes=nodes, accelerator=accelerator, fc_gather=fc_gather)
+    where = Where(devices=devices, nodes=nodes, device=device, fc_gather=fc_gather)
     with _saying_how_to_resume():
         result = wish.resumed(where) if resume else wish.begun(where)
     if is_first_process():
@@ -164,7 +164,7 @@ class Wish(NamedTuple):
             keep_lr=keep_lr,
             devices=where.devices,
             nodes=where.nodes,
-            accelerator=where.accelerator,
+            device=where.device,
             fc_gather=where.fc_gather,
             num_workers=where.num_workers,
             epochs=epochs,

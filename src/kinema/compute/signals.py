@@ -30,6 +30,12 @@ def signals_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def release_signals() -> None:
+    """Let SIGTERM and Ctrl-C through again, in a process that was started while they were held back."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+
 @contextmanager
 def signals_going_to(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     """Let ``handler`` take SIGTERM and Ctrl-C inside the block, also those that were held back before.

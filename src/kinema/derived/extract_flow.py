@@ -7,9 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
-from kinema.compute.environment import local_ranks_from_outside, share_from_outside
+from kinema.compute.devices import find_devices_of_workers, parse_device
+from kinema.compute.environment import share_from_outside
 from kinema.compute.task_pool import Send
 from kinema.data.manifest import Manifest, Record
 from kinema.data.scan import BadVideo
@@ -167,19 +166,12 @@ def _num_stored(path: Path, extraction: Extraction, video_id: str) -> int:
 
 
 def _devices(name: str, backend: str) -> tuple[str, ...]:
-    """Devices that the workers take in turn."""
-    count = torch.cuda.device_count() if backend == "torch" and name != "cpu" else 0
-    if name == "auto" or (name == "cuda" and count):
-        local, num_local = local_ranks_from_outside()
-        own = [f"cuda:{index}" for index in range(count)]
-        return tuple(own[local % count :: num_local][: max(1, count // num_local)]) if own else ("cpu",)
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise UserError(f"unknown device {name!r}; give auto, cpu, cuda or cuda:N.") from error
-    if device.type == "cuda" and (device.index or 0) >= count:
-        raise UserError(f"device {name!r} cannot be used: backend {backend} sees {count} CUDA devices here; use cpu.")
-    return (str(device),)
+    """Devices that the workers take in turn; only one backend computes elsewhere than on the CPU."""
+    if backend == "torch":
+        return find_devices_of_workers(name)
+    if parse_device("cpu" if name == "auto" else name).type != "cpu":
+        raise UserError(f"device {name!r} cannot be used: backend {backend} computes on the CPU; use --device cpu.")
+    return ("cpu",)
 
 
 def _default_workers(on_gpu: bool) -> int:

@@ -12,16 +12,17 @@ import numpy as np
 import torch
 from torch import nn
 
+from kinema.compute.process import Process
 from kinema.compute.progress import progress_bar
 from kinema.data.manifest import Manifest
 from kinema.errors import UserError
 from kinema.evaluation.array_file import read_arrays, write_arrays
-from kinema.evaluation.processes import Process, joined_process
 from kinema.evaluation.run import load_on, origin, select_split
 from kinema.evaluation.sharing import NUM_WORKERS, compute_on, evaluating, reduce_videos
 from kinema.inference.batching import ComputedViews
 from kinema.inference.views import ViewDataset
 from kinema.shapes import Clip
+from kinema.specs.compute import Compute
 from kinema.specs.preprocessing import Preprocessing
 from kinema.specs.protocol import EvalProtocol
 from kinema.specs.protocol import protocol as find_protocol
@@ -131,7 +132,7 @@ def features(
     Raises:
         UserError: What is given is wrong, or videos cannot be read; the message lists them.
     """
-    with joined_process(device, precision) as process:
+    with Process.joined(Compute(device=device, precision=precision)) as process:
         trained = load_on(as_trained(checkpoint, preprocessing=preprocessing), process, needs_classes=False)
         manifest, split = select_split(Manifest.open(data), split, aloud=process.rank == 0)
         return feature_table(

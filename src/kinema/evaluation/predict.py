@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from kinema.compute.devices import find_device
+from kinema.compute.process import Process
 from kinema.data.folder import VIDEO_SUFFIXES, list_folder
 from kinema.data.manifest import Manifest, Record
 from kinema.errors import UserError, VideoError
-from kinema.evaluation.processes import ScoringProcess, find_device
 from kinema.evaluation.run import load_on
 from kinema.evaluation.sharing import compute_on, evaluating, numbered
 from kinema.inference.batching import BadVideo, compute_views
@@ -97,7 +98,7 @@ def predict(
     Raises:
         UserError: What is given is wrong, or videos cannot be read; the message lists them.
     """
-    process = ScoringProcess(find_device(device), precision=precision)
+    process = Process(find_device(device), precision=precision)
     trained = load_on(as_trained(checkpoint, classes=classes, preprocessing=preprocessing, must_name=True), process)
     answers: list[Prediction] = []
     bad: list[VideoError] = []
@@ -124,7 +125,7 @@ def predict(
 def predictions(
     trained: TrainedModel,
     paths: Sequence[str],
-    process: ScoringProcess,
+    process: Process,
     *,
     top: int = 5,
     protocol: str = "clip",

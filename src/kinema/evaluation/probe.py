@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from kinema.compute.process import Process
 from kinema.data.manifest import Manifest
 from kinema.errors import UserError
 from kinema.evaluation.features import FeatureTable, ViewOptions, feature_table
@@ -23,12 +24,12 @@ from kinema.evaluation.logistic import (
     best_trial,
     cross_validate,
 )
-from kinema.evaluation.processes import Process, joined_process
 from kinema.evaluation.run import load_on, origin, select_split
 from kinema.evaluation.scores import ScoreTable
 from kinema.evaluation.sharing import NUM_WORKERS
 from kinema.files import write_text
 from kinema.models.classifier import classifier_passed_over, weights_with_classifier
+from kinema.specs.compute import Compute
 from kinema.specs.protocol import protocol as find_protocol
 from kinema.weights.checkpoint import Checkpoint
 from kinema.weights.state_dicts import weights_digest
@@ -119,7 +120,7 @@ def probe(
         skip_bad=skip_bad,
         progress=progress,
     )
-    with joined_process(device, precision) as process:
+    with Process.joined(Compute(device=device, precision=precision)) as process:
         return _fit_and_test(process, model, Manifest.open(data), folder, split, strength, how)
 
 

@@ -9,15 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, TypedDict, Unpack, overload
 
-from kinema.compute.environment import launched_from_outside
+from kinema.compute.launch import Supervision, launch
+from kinema.compute.process import Process
 from kinema.compute.progress import progress_bar
 from kinema.data.manifest import Manifest
 from kinema.errors import UserError
-from kinema.evaluation.processes import Process, joined_process, run_in_processes
 from kinema.evaluation.scores import ScoreTable
 from kinema.evaluation.scoring import score_dataset
 from kinema.evaluation.sharing import NUM_WORKERS
 from kinema.inference.views import ViewDataset
+from kinema.specs.compute import Compute
 from kinema.specs.preprocessing import Preprocessing
 from kinema.specs.protocol import protocol as find_protocol
 from kinema.weights.given import Network, as_trained, name_of
@@ -26,6 +27,11 @@ from kinema.weights.trained import TrainedModel, load, require_classes
 Data: TypeAlias = str | Path | Manifest
 
 log = logging.getLogger("kinema")
+
+_SUPERVISION = Supervision(
+    content="what is evaluated",
+    outcome="nothing was scored. If memory ran out, use fewer processes or workers, or a smaller --batch-views.",
+)
 
 
 class _Job(NamedTuple):
@@ -121,20 +127,15 @@ def evaluate(
     listed: tuple[Data, ...] = tuple(data) if several else (data,)  # pyrefly: ignore
     how = protocol, reverse, split, backend, batch_views, num_workers, skip_bad, progress
     network = as_trained(checkpoint, classes=classes, preprocessing=preprocessing)
-    tables = _start(_Job(network, listed, *how), device, devices, precision)
+    tables = _start(_Job(network, listed, *how), Compute(device=device, devices=devices, precision=precision))
     return tables if several else tables[0]
 
 
-def _start(job: _Job, device: str, devices: int, precision: str) -> list[ScoreTable]:
+def _start(job: _Job, compute: Compute) -> list[ScoreTable]:
     """Do a job in this process, or in several."""
     if not job.data:
         raise UserError("there is no data to evaluate on; give a manifest or a folder.")
-    if devices < 1:
-        raise UserError(f"devices is {devices}; it must be at least 1.")
-    if devices > 1 and not launched_from_outside():
-        return run_in_processes(devices, device, precision, _evaluate_job, job)
-    with joined_process(device, precision) as process:
-        return _evaluate_job(process, job)
+    return launch(Process, compute, _evaluate_job, job, supervision=_SUPERVISION)
 
 
 def select_split(manifest: Manifest, split: str, *, aloud: bool = True) -> tuple[Manifest, str]:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import nn
 
+from kinema.compute.process import Process
 from kinema.data.manifest import Manifest
 from kinema.errors import UserError
 from kinema.evaluation.metrics import ranks
-from kinema.evaluation.processes import Process, ScoringProcess
 from kinema.evaluation.scores import ScoreTable
 from kinema.evaluation.sharing import NUM_WORKERS, Reduce, compute_on, evaluating, reduce_videos
 from kinema.inference.batching import ComputedViews
@@ -58,7 +58,7 @@ def score_dataset(
         UserError: Videos cannot be read (all others are tried first; the message lists the bad ones), or the manifest
             has classes that the model does not know.
     """
-    process = process or ScoringProcess()
+    process = process or Process()
     labels = align_labels(dataset.manifest, classes)
     with evaluating(model):
         found = reduce_videos(

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from kinema.compute.process import Process
 from kinema.data.network_input import network_input
 from kinema.errors import StorageError, UserError, VideoError
-from kinema.evaluation.processes import Process
 from kinema.inference.batching import BadVideo, Compute, ComputedViews, compute_views
 from kinema.inference.views import VideoViews, ViewDataset, build_view_loader
 from kinema.shapes import Clip

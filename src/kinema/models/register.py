@@ -6,6 +6,7 @@ import inspect
 import re
 from typing import Final, NamedTuple
 
+from kinema.compute.inherited import pass_on
 from kinema.errors import UserError
 from kinema.models import catalogue, names
 from kinema.models.backbones.base import BackbonePlan
@@ -83,6 +84,9 @@ def register_all(parts: tuple[Registered, ...]) -> None:
     """Register what another process did."""
     for part in parts:
         _register(part.name, part.card)
+
+
+pass_on("the registered modules and backbones", registered, register_all)
 
 
 def _check_constructor(module: type[TemporalModule]) -> None:

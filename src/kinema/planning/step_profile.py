@@ -12,16 +12,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from kinema.compute.engine import Engine
+from kinema.compute.launch import launch
 from kinema.data.dataset import ClipDataset
 from kinema.data.loader import Batch
 from kinema.data.manifest import Manifest, Record
 from kinema.data.transforms import make_augmentation
+from kinema.specs.compute import Compute
 from kinema.specs.recipe import Recipe
 from kinema.specs.sampling import make_sampler
 from kinema.training.assemble import assemble
 from kinema.training.display import Display
-from kinema.training.engine import Engine, Hardware
-from kinema.training.launch import launch
 from kinema.training.loop import train_step
 from kinema.training.memory import largest_fitting
 from kinema.training.parameters import training_mode
@@ -72,7 +73,7 @@ def measure_step(recipe: Recipe, *, num_classes: int, most: int) -> StepTime:
     changed = {"train.batch_size": most, "train.accumulate": 1, "train.sync_bn": False, "weights": ""}
     recipe = recipe.with_fields(changed | {"schedule.epoch_clips": 0, "data.balance": "none"})
     with torch.random.fork_rng():
-        return launch(Hardware(precision=recipe.train.precision), _steps, recipe, num_classes, most)
+        return launch(Engine, Compute(precision=recipe.train.precision), _steps, recipe, num_classes, most)
 
 
 def _steps(engine: Engine, recipe: Recipe, num_classes: int, most: int) -> StepTime:

@@ -23,11 +23,11 @@ from kinema.training.task import Task
 from kinema.wording import counted
 
 if TYPE_CHECKING:
+    from kinema.compute.engine import Engine
     from kinema.data.manifest import Manifest
     from kinema.models.action_model import ActionModel
     from kinema.specs.recipe import Recipe
     from kinema.training.display import Display
-    from kinema.training.engine import Engine
 
 
 def assemble(

@@ -11,7 +11,7 @@ of the scores, which are as small, are gathered in the backward pass instead.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,12 +19,14 @@ import torch.distributed
 from torch import Tensor, nn
 from torch.nn import functional
 
+from kinema.compute.engine import Engine
 from kinema.errors import UserError
+from kinema.models.action_model import ActionModel
 from kinema.models.fully_connected import FullyConnectedHead
 
 if TYPE_CHECKING:
-    from kinema.models.action_model import ActionModel
     from kinema.shapes import Clip, Features, Logits
+    from kinema.specs.compute import Compute
 
 SHARE_EVERY = 1000
 """Passes between two in which the main process's head replaces the others': where their devices are of different kinds,
@@ -110,6 +112,37 @@ class GatheredNetwork(nn.Module):
                 scores = self.head.score_steps(_OfAll.apply(steps, counts))
             own = self.head.consensus(_Own.apply(scores, counts), features.shape[2])
         return own.to(torch.promote_types(own.dtype, torch.float32))
+
+
+class GatheringEngine(Engine):
+    """An engine for several processes that gathers what enters large fully connected layers."""
+
+    gathers = True
+
+    @classmethod
+    def require(cls, compute: Compute) -> None:
+        """See ``Engine``.
+
+        Raises:
+            UserError: There is one process only; and as there.
+        """
+        super().require(compute)
+        if compute.devices * compute.nodes == 1:
+            raise UserError("fc gathering is for several processes; leave it out, or give more devices")
+
+    def prepare(
+        self, model: nn.Module, optimizer: torch.optim.Optimizer, *, compile: bool
+    ) -> tuple[nn.Module, torch.optim.Optimizer]:
+        """See ``Engine``; the convolutions alone are wrapped."""
+        assert isinstance(model, ActionModel), "no other network has a head that could be gathered"
+        model.to(self.device, self.dtype)
+        network = GatheredNetwork(model, exchanged=self.exchanging, autocast=self.autocast, compile=compile)
+        return network, self.stepping(optimizer)
+
+    def without_exchange(self, network: nn.Module, wanted: bool) -> AbstractContextManager[None]:
+        """See ``Engine``; frozen convolutions exchange nothing anyway."""
+        assert isinstance(network, GatheredNetwork), "prepare has made it"
+        return super().without_exchange(network.convolutions, wanted) if network.exchanges else nullcontext()
 
 
 class _OfAll(torch.autograd.Function):

@@ -15,9 +15,9 @@ from kinema.training.batch_size import with_batch
 from kinema.training.parameters import NORMS
 
 if TYPE_CHECKING:
+    from kinema.compute.engine import Engine
     from kinema.models.action_model import ActionModel
     from kinema.specs.recipe import Recipe
-    from kinema.training.engine import Engine
     from kinema.training.state import Run
     from kinema.training.task import Task, TaskBatch
 

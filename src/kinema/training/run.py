@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from kinema.compute.devices import one_device
+from kinema.compute.engine import Engine
 from kinema.compute.environment import is_first_process
+from kinema.compute.launch import launch, starts_processes
 from kinema.compute.progress import progress_bar
 from kinema.data.manifest import Manifest
 from kinema.data.scan import BadVideo, without
 from kinema.errors import UserError
 from kinema.models.names import ModelName
+from kinema.specs.compute import Compute
 from kinema.specs.recipe import Recipe
 from kinema.training.assemble import assemble
 from kinema.training.batch_size import batch_note, check_batch, with_batch
@@ -23,16 +27,15 @@ from kinema.training.classification import Classification
 from kinema.training.directory import LAST, VIDEOS, describe_run, free_folder, new_folder, removed_if_empty
 from kinema.training.display import Display
 from kinema.training.ending import describe_position, fit_and_note_end
-from kinema.training.engine import Engine, Hardware
+from kinema.training.fc_gather import GatheringEngine
 from kinema.training.find_recipe import load_recipe
 from kinema.training.initial import with_initial
-from kinema.training.launch import Starting, launch, starts_processes
 from kinema.training.own_network import OwnNetwork, copy_of, own_network, resumed_network, with_own
 from kinema.training.result import TrainResult
 from kinema.training.resuming import Standing, go_on_longer, note_kill, where_it_stands, with_epochs
 from kinema.training.state import Run, restore
 from kinema.training.status import note_end, read_status
-from kinema.training.stopping import TrainingStopped
+from kinema.training.stopping import TrainingStopped, supervised
 from kinema.training.task import Task
 from kinema.training.videos import doubts_before_training, unusable_videos, videos_to_use
 from kinema.video.open import announce_backend
@@ -73,7 +76,8 @@ def train(
     keep_lr: bool = False,
     devices: int = 1,
     nodes: int = 1,
-    accelerator: str = "auto",
+    device: str = "auto",
+    accelerator: str | None = None,
     fc_gather: bool = False,
     num_workers: int | None = None,
     epochs: int | None = None,
@@ -96,8 +100,9 @@ def train(
         keep_lr: Leave the learning rate alone whatever the batch.
         devices: Processes on this node, one per device; a script needs ``if __name__ == "__main__"`` around the call.
         nodes: Machines; more than one needs torchrun or srun to start the processes.
-        accelerator: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        fc_gather: Gather what enters large fully connected layers (arXiv 1507.02159), see ``Hardware``.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` (that GPU alone) or ``mps``.
+        accelerator: Another name of ``device``.
+        fc_gather: With several processes, gather what enters large fully connected layers (arXiv 1507.02159).
         num_workers: Processes that load clips, of this run on this machine; None leaves it to the recipe.
         epochs: Epochs of the whole run; None leaves it to the recipe. With ``resume``, more of them train a run longer.
         skip_bad: Train without the videos that cannot be decoded, instead of stopping before the first epoch.
@@ -120,21 +125,24 @@ def train(
     else:
         job = _new_job(model, data, recipe=recipe, weights=weights, batch=batch, keep_lr=keep_lr, epochs=epochs)
         job = dataclasses.replace(job, out=str(out or ""), skip_bad=skip_bad, quiet=quiet)
-    where = Hardware(devices=devices, nodes=nodes, accelerator=accelerator, fc_gather=fc_gather)
-    return _launched(where, _with_workers(dataclasses.replace(job, task_type=task), num_workers))
+    job = _with_workers(dataclasses.replace(job, task_type=task), num_workers)
+    precision = job.recipe.train.precision
+    compute = Compute(device=one_device(device, accelerator), devices=devices, nodes=nodes, precision=precision)
+    return _launched(GatheringEngine if fc_gather else Engine, compute, job)
 
 
-def _launched(where: Hardware, job: _Job) -> TrainResult:
+def _launched(kind: type[Engine], compute: Compute, job: _Job) -> TrainResult:
     """Do the job in this process or in several."""
-    hardware = dataclasses.replace(where, precision=job.recipe.train.precision)
+    kind.require(compute)
+    several = starts_processes(kind, compute)
     with torch.random.fork_rng():  # the caller's random numbers are not ours to disturb
-        result, signal = _in_several(hardware, job) if starts_processes(hardware) else launch(hardware, _work, job)
+        result, signal = _in_several(kind, compute, job) if several else launch(kind, compute, _work, job)
     if signal:
         raise TrainingStopped(result.path, signal)
     return result
 
 
-def _in_several(hardware: Hardware, job: _Job) -> tuple[TrainResult, int]:
+def _in_several(kind: type[Engine], compute: Compute, job: _Job) -> tuple[TrainResult, int]:
     """Do the job in processes of its own, which cannot all say themselves why they ended."""
     folder = Path(job.out) if job.out else free_folder(job.recipe.model)
     job = dataclasses.replace(job, out=str(folder))
@@ -143,8 +151,9 @@ def _in_several(hardware: Hardware, job: _Job) -> tuple[TrainResult, int]:
         if read_status(folder).state in ("running", "killed"):
             note_end(folder, state, reason)
 
+    supervision = supervised(folder, quiet=job.quiet, when_ended=lambda reason: note("stopped", reason))
     try:
-        return launch(hardware, _work, job, starting=Starting(folder, quiet=job.quiet, when_ended=note))
+        return launch(kind, compute, _work, job, supervision=supervision)
     except UserError as error:
         note("failed", str(error))
         raise

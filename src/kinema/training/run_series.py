@@ -29,7 +29,7 @@ class Where:
     Attributes:
         devices: Processes on this node, one per device.
         nodes: Machines.
-        accelerator: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         fc_gather: Gather what goes into large fully connected layers.
         num_workers: Processes that load clips; None leaves it to the recipes.
         quiet: Show nothing.
@@ -37,7 +37,7 @@ class Where:
 
     devices: int = 1
     nodes: int = 1
-    accelerator: str = "auto"
+    device: str = "auto"
     fc_gather: bool = False
     num_workers: int | None = None
     quiet: bool = False
@@ -170,7 +170,7 @@ def _train_stage(series: Series, stage: Stage, manifest: Manifest, where: Where)
             resume=folder if begun else None,
             devices=where.devices,
             nodes=where.nodes,
-            accelerator=where.accelerator,
+            device=where.device,
             fc_gather=where.fc_gather,
             num_workers=where.num_workers,
             quiet=where.quiet,
@@ -198,7 +198,7 @@ def _test(series: Series, stage: Stage, manifest: Manifest, where: Where) -> Sco
         series.folder / stage.folder,
         manifest,
         protocol=protocol,
-        device=where.accelerator,
+        device=where.device,
         devices=where.devices,
         backend=stage.recipe.data.backend,
         num_workers=stage.recipe.data.num_workers if where.num_workers is None else where.num_workers,

@@ -20,10 +20,10 @@ from kinema.weights.state_dicts import load_exact
 from kinema.wording import counted
 
 if TYPE_CHECKING:
+    from kinema.compute.engine import Engine
     from kinema.models.action_model import ActionModel
     from kinema.specs.recipe import Recipe
     from kinema.training.display import Display
-    from kinema.training.engine import Engine
     from kinema.training.stopping import StopRequest
     from kinema.training.task import Task
 

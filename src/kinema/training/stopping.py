@@ -10,6 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from kinema.compute.environment import processes_from_outside
+from kinema.compute.launch import Supervision
 from kinema.compute.signals import ECHO_SEC, FORWARDED_ECHO_SEC, Impatience, Processes, end_at_once, signals_going_to
 from kinema.training.directory import LAST, SERIES
 
@@ -57,7 +58,7 @@ class StopRequest:
         """
 
         def end(number: int) -> None:
-            when_ended(f"ended at once by a second {signal_name(number)}, before it was saved")
+            when_ended(_ended_unsaved(number))
             say_ended(folder)
             end_at_once(number)
 
@@ -97,15 +98,44 @@ def signal_name(number: int) -> str:
     return "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
 
 
+def supervised(folder: Path, *, quiet: bool, when_ended: Callable[[str], None]) -> Supervision:
+    """Watch over the processes of a run that this one starts: a stop request is handed on to them, and they save.
+
+    Args:
+        folder: Run directory, for the words to the user.
+        quiet: Say nothing.
+        when_ended: Is told the reason when a second signal has ended them.
+    """
+
+    def end(number: int) -> None:
+        when_ended(_ended_unsaved(number))
+        if Processes.is_own:
+            say_ended(folder)
+
+    return Supervision(
+        title="training process",
+        content="what is trained",
+        outcome="the run has ended",
+        is_start_shown=not quiet,
+        stops_itself=True,
+        when_asked=(lambda number: None) if quiet else say_stopping,
+        when_ended=end,
+    )
+
+
+def _ended_unsaved(number: int) -> str:
+    return f"ended at once by a second {signal_name(number)}, before it was saved"
+
+
 def say_stopping(number: int) -> None:
     """Tell a user that the request was heard."""
     again = "Ctrl-C again" if number == signal.SIGINT else "a second signal"
     say(f"stopping: saving the run after this step; {again} ends it at once")
 
 
-def say_ended(folder: Path | None) -> None:
+def say_ended(folder: Path) -> None:
     """Tell a user that a run was ended before it could be saved."""
-    if folder is None or not (folder / LAST).is_file():
+    if not (folder / LAST).is_file():
         say("ended at once; nothing had been saved yet")
     else:
         say(f"ended at once; continue from its last save: kinema train --resume {resumable(folder)}")
