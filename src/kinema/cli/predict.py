@@ -14,6 +14,7 @@ from kinema.cli.argument_kinds import check_trained
 from kinema.cli.waiting import loading
 from kinema.compute.progress import progress_bar
 from kinema.errors import UserError, VideoError
+from kinema.specs.compute import Compute
 from kinema.wording import counted
 
 if TYPE_CHECKING:
@@ -64,13 +65,12 @@ def predict(
     _check_combination(json and csv, window=window, step=step, strip=strip, plot=plot)
     file = None if out is None else AnswerFile(out)
     with loading():
-        from kinema.compute.devices import find_device
         from kinema.compute.process import Process
         from kinema.evaluation.predict import find_videos, predictions
         from kinema.evaluation.run import load_on
 
     paths = find_videos(videos)
-    process = Process(find_device(device), precision=precision)
+    process = Process.alone(Compute(device=device, precision=precision))
     trained = load_on(checkpoint, process)
     options: dict[str, Any] = {"protocol": protocol, "backend": backend, "batch_views": batch_views}
     if window is None:

@@ -63,6 +63,11 @@ class Process:
         return nullcontext() if dtype is None else torch.autocast(self.device.type, dtype)
 
     @classmethod
+    def alone(cls, compute: Compute) -> Self:
+        """A process that does all of the work."""
+        return cls(find_device(compute.device), precision=compute.precision)
+
+    @classmethod
     def require(cls, compute: Compute) -> None:
         """Refuse what this machine cannot do, before any process is started.
 
@@ -90,7 +95,7 @@ class Process:
         """
         if not cls.is_started():
             with freed_memory_kept():
-                yield cls(find_device(compute.device), precision=compute.precision)
+                yield cls.alone(compute)
             return
         is_ours = not torch.distributed.is_initialized()
         if is_ours:

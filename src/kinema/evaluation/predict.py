@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from kinema.compute.devices import find_device
 from kinema.compute.process import Process
 from kinema.data.folder import VIDEO_SUFFIXES, list_folder
 from kinema.data.manifest import Manifest, Record
@@ -18,6 +17,7 @@ from kinema.evaluation.run import load_on
 from kinema.evaluation.sharing import compute_on, evaluating, numbered
 from kinema.inference.batching import BadVideo, compute_views
 from kinema.inference.views import VideoViews, ViewDataset, build_view_loader
+from kinema.specs.compute import Compute
 from kinema.specs.preprocessing import Preprocessing
 from kinema.specs.protocol import protocol as find_protocol
 from kinema.specs.protocol import softmax
@@ -98,7 +98,7 @@ def predict(
     Raises:
         UserError: What is given is wrong, or videos cannot be read; the message lists them.
     """
-    process = Process(find_device(device), precision=precision)
+    process = Process.alone(Compute(device=device, precision=precision))
     trained = load_on(as_trained(checkpoint, classes=classes, preprocessing=preprocessing, must_name=True), process)
     answers: list[Prediction] = []
     bad: list[VideoError] = []

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kinema.compute.devices import find_device
 from kinema.compute.process import Process
 from kinema.data.flow_view import seen_as
 from kinema.errors import UserError, VideoError
@@ -20,6 +19,7 @@ from kinema.evaluation.run import load_on
 from kinema.evaluation.sharing import compute_on, evaluating
 from kinema.inference.batching import BadVideo, compute_views
 from kinema.inference.views import VideoViews, read_views
+from kinema.specs.compute import Compute
 from kinema.specs.preprocessing import Preprocessing
 from kinema.specs.protocol import protocol as find_protocol
 from kinema.video.open import open_video
@@ -126,7 +126,7 @@ def timeline(
             f"window {window_sec:g} s and step {step_sec:g} s: the window must be longer than 0, "
             "and the step longer than 0 and no longer than the window."
         )
-    process = Process(find_device(device), precision=precision)
+    process = Process.alone(Compute(device=device, precision=precision))
     trained = load_on(as_trained(checkpoint, classes=classes, preprocessing=preprocessing, must_name=True), process)
     resolved = find_protocol(protocol, trained.preprocessing)
     compute = compute_on(process, class_scores(trained.model, trained.classes), trained.model, trained.preprocessing)

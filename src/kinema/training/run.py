@@ -126,13 +126,13 @@ def train(
         job = _new_job(model, data, recipe=recipe, weights=weights, batch=batch, keep_lr=keep_lr, epochs=epochs)
         job = dataclasses.replace(job, out=str(out or ""), skip_bad=skip_bad, quiet=quiet)
     job = _with_workers(dataclasses.replace(job, task_type=task), num_workers)
-    precision = job.recipe.train.precision
-    compute = Compute(device=one_device(device, accelerator), devices=devices, nodes=nodes, precision=precision)
+    compute = Compute(device=one_device(device, accelerator), devices=devices, nodes=nodes)
     return _launched(GatheringEngine if fc_gather else Engine, compute, job)
 
 
 def _launched(kind: type[Engine], compute: Compute, job: _Job) -> TrainResult:
     """Do the job in this process or in several."""
+    compute = dataclasses.replace(compute, precision=job.recipe.train.precision)
     kind.require(compute)
     several = starts_processes(kind, compute)
     with torch.random.fork_rng():  # the caller's random numbers are not ours to disturb
