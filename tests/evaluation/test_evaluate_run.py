@@ -21,16 +21,21 @@ from kinema.evaluation.run import evaluate
 from kinema.evaluation.scores import ScoreTable
 from kinema.evaluation.scoring import score_dataset
 from kinema.evaluation.summary import summary
-from kinema.inference import views as views_module
-from kinema.inference.batching import views_that_fit
+from kinema.inference.scorer import Scorer
 from kinema.inference.views import ViewDataset
 from kinema.specs.compute import Compute
+from kinema.specs.loading import Loading
 from kinema.specs.protocol import protocol
 
 
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     return write_videos(tmp_path_factory.mktemp("videos"))
+
+
+def scorer_of(model: torch.nn.Module, process: Process | None = None, *, batch_views: int | None = None) -> Scorer:
+    loading = Loading(num_workers=0, batch_views=batch_views)
+    return Scorer(model, PREPROCESSING, process or Process(), loading, num_classes=len(CLASSES))
 
 
 def view_by_view(manifest: Manifest, name: str, *, reverse: bool = False) -> tuple[np.ndarray, np.ndarray]:
@@ -78,13 +83,19 @@ def test_reversed_frames(manifest: Manifest) -> None:
     assert (forward.meta["reverse"], backward.meta["reverse"]) == (False, True)
 
 
-def test_a_video_is_decoded_once_for_all_its_views(manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened = []
-    original = views_module.read_views
-    monkeypatch.setattr(views_module, "read_views", lambda *a, **k: opened.append(1) or original(*a, **k))
+class CountedDataset(ViewDataset):
+    """Notes which videos are read."""
+
+    def __getitem__(self, index):
+        self.read = [*getattr(self, "read", []), index]
+        return super().__getitem__(index)
+
+
+def test_a_video_is_decoded_once_for_all_its_views(manifest: Manifest) -> None:
     trained = transparent()
-    evaluate(trained, manifest, protocol="dense-10x3", split="all", batch_views=8, num_workers=0)
-    assert len(opened) == len(manifest)
+    dataset = CountedDataset(manifest, protocol("dense-10x3", PREPROCESSING))
+    score_dataset(scorer_of(trained.model, batch_views=8), dataset, classes=CLASSES)
+    assert dataset.read == list(range(len(manifest)))
     assert sum(trained.model.batches) == 30 * len(manifest)
     assert trained.model.batches[:-1] == [8] * (len(trained.model.batches) - 1)
 
@@ -115,9 +126,7 @@ def test_processes_share_videos_without_counting_any_twice(manifest: Manifest, w
 
     def score(process: Process | None) -> ScoreTable:
         dataset = ViewDataset(manifest, protocol("uniform-3x1", PREPROCESSING))
-        return score_dataset(
-            WeighedFrames(), dataset, classes=CLASSES, preprocessing=PREPROCESSING, process=process, num_workers=0
-        )
+        return score_dataset(scorer_of(WeighedFrames(), process), dataset, classes=CLASSES)
 
     shares: list = []
     for rank in range(world):
@@ -166,19 +175,11 @@ def test_batches_shrink_when_memory_runs_out(manifest: Manifest) -> None:
         evaluate(transparent(model=WeighedFrames(largest=0).eval()), manifest, split="all", num_workers=0)
 
 
-def test_batches_fit_a_budget() -> None:
-    cpu = torch.device("cpu")
-    small, large = views_that_fit(4 * 32 * 32 * 3, cpu), views_that_fit(64 * 256 * 256 * 3, cpu)
-    assert small > 80
-    assert 1 <= large < 4
-    assert views_that_fit(10**12, cpu) == 1
-
-
 def test_the_model_keeps_its_mode_and_statistics(manifest: Manifest) -> None:
     model = WeighedFrames().train()
     model.norm.eval()
     dataset = ViewDataset(manifest, protocol("clip", PREPROCESSING))
-    score_dataset(model, dataset, classes=CLASSES, preprocessing=PREPROCESSING, num_workers=0)
+    score_dataset(scorer_of(model), dataset, classes=CLASSES)
     assert (model.training, model.norm.training) == (True, False)
     assert int(model.norm.num_batches_tracked) == 0
 

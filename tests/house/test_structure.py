@@ -3,7 +3,7 @@
 from structure import circles, graph, package_arrows, predict_path
 
 MAX_CIRCLES = 0
-MAX_STOPS, MAX_FILES = 24, 15
+MAX_STOPS, MAX_FILES = 15, 12
 
 
 def test_few_circles_and_none_across_packages() -> None:

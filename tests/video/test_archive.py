@@ -20,7 +20,9 @@ from kinema.data.dataset import open_record
 from kinema.data.manifest import Manifest, Record
 from kinema.data.scan import check
 from kinema.errors import MissingExtraError, StorageError, UserError, VideoError
-from kinema.evaluation.sharing import numbered
+from kinema.inference.views import ViewDataset
+from kinema.specs.protocol import EvalProtocol
+from kinema.specs.sampling import Uniform
 from kinema.video import remote
 from kinema.video.archive import index_text
 from kinema.video.location import split_archive
@@ -195,10 +197,12 @@ def test_storage_that_does_not_answer_ends_every_check(tmp_path: Path, monkeypat
     assert asked == ["/far/0.mp4"] * 3
     with pytest.raises(StorageError, match="failed 3 times"):
         check(manifest, 1)
-    with pytest.raises(StorageError, match=r"failed 3 times .* \(video 0\)") as raised, open_record(rows[0]):
+    with pytest.raises(StorageError, match=r"failed 3 times .* \(video 0\)"), open_record(rows[0]):
         pass
-    with pytest.raises(StorageError, match="failed 3 times"):
-        list(numbered([raised.value], [0]))
+    dataset = ViewDataset(manifest, EvalProtocol(name="test", sampler=Uniform(4)))
+    for num_workers in (0, 1):
+        with pytest.raises(StorageError, match=r"failed 3 times .* \(video 0\)"):
+            list(dataset.videos(num_workers=num_workers))
     with pytest.raises(UserError, match=r"a manifest lies on this machine; copy it here with its classes file"):
         Manifest.read(Path("s3://bucket/clips.csv"))
 

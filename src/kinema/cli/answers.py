@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from kinema.data.bad_video import BadVideo
 from kinema.errors import UserError, VideoError
 from kinema.files import whole_file
 from kinema.wording import counted
@@ -40,18 +41,18 @@ class AnswerFile:
         self._contents: list[dict[str, Any]] = []
         self._num_bad = 0
 
-    def add(self, answer: Prediction | Timeline | VideoError) -> None:
+    def add(self, answer: Prediction | Timeline | BadVideo) -> None:
         """Take an answer; a video without one is named in JSON, with the reason."""
-        if isinstance(answer, VideoError):
+        if isinstance(answer, BadVideo):
             self._num_bad += 1
-            self._contents.append({"video": answer.path, "error": answer.reason})
+            self._contents.append({"video": answer.video_id, "error": answer.reason})
         else:
             self._contents.append(answer.to_dict())
 
     def write(self, videos: Sequence[str]) -> str:
         """Write the file, in the order of the videos, and say in a line what is in it."""
-        places = {video: place for place, video in enumerate(videos)}
-        self._contents.sort(key=lambda content: places[content["video"]])
+        ranks = {video: rank for rank, video in enumerate(videos)}
+        self._contents.sort(key=lambda content: ranks[content["video"]])
         answered = [content for content in self._contents if "error" not in content]
         with whole_file(self._path) as part, part.open("w", encoding="utf-8", newline="") as file:
             what = self._write(file, answered)
@@ -61,8 +62,8 @@ class AnswerFile:
     def _write(self, file: TextIO, answered: Sequence[dict[str, Any]]) -> str:
         match self._path.suffix.lower():
             case ".csv":
-                for place, content in enumerate(answered):
-                    write_csv(content, file, with_head=place == 0)
+                for row, content in enumerate(answered):
+                    write_csv(content, file, with_head=row == 0)
                 columns = f" ({', '.join(['video', *_rows(answered[0])[0]])})" if answered else ""
                 return f"{counted(sum(len(_rows(content)) for content in answered), 'row')}{columns}"
             case ".json":
@@ -71,6 +72,61 @@ class AnswerFile:
             case _:
                 file.writelines(f"{json.dumps(content)}\n" for content in self._contents)
                 return "an object a line"
+
+
+class AnswerOutput:
+    """Hands answers out as they come: on the terminal, into a file and as pictures.
+
+    Args:
+        videos: The videos that are asked about.
+        form: On the terminal: ``text``, ``json``, ``csv``, or empty for nothing.
+        file: Collects the answers too; None for no file.
+        pictures: Where answers are drawn, a file for one video or a folder; None for no pictures.
+    """
+
+    def __init__(self, videos: Sequence[str], form: str, file: AnswerFile | None, *, pictures: Path | None) -> None:
+        self._videos = videos
+        self._form = form
+        self._file = file
+        self._pictures = pictures
+        self._names = picture_names(videos)
+        self._unanswered: list[str] = []
+        self._num_printed = 0
+
+    def add(self, answer: Prediction | Timeline | BadVideo) -> None:
+        """Hand out one answer; a video without one is reported, and the others go on.
+
+        Raises:
+            VideoError: The only video has no answer.
+        """
+        is_only = len(self._videos) == 1
+        if self._file is not None and not (is_only and isinstance(answer, BadVideo)):
+            self._file.add(answer)
+        if isinstance(answer, BadVideo):
+            error = VideoError(answer.path, answer.reason)
+            if is_only:
+                raise error
+            print(f"error: {error}", file=sys.stderr, flush=True)
+            self._unanswered.append(answer.video_id)
+            return
+        print_answer(answer, self._form, is_first=self._num_printed == 0)
+        self._num_printed += 1
+        if self._pictures is not None:
+            is_file = is_only and self._pictures.suffix
+            path = self._pictures if is_file else self._pictures / self._names[answer.path]
+            print(f"picture: {_draw(answer, path)}", file=sys.stderr)
+
+    def finish(self) -> None:
+        """Write the file.
+
+        Raises:
+            UserError: Videos have no answer.
+        """
+        if self._file is not None:
+            print(self._file.write(self._videos), file=sys.stderr)
+        if self._unanswered:
+            total = counted(len(self._videos), "video")
+            raise UserError(f"{len(self._unanswered)} of {total} gave no answer: {', '.join(self._unanswered)}")
 
 
 def print_answer(answer: Prediction | Timeline, form: str, *, is_first: bool) -> None:
@@ -119,6 +175,13 @@ def picture_names(videos: Sequence[str]) -> dict[str, str]:
             unique = f"{name}-{number}"
         names[video] = f"{unique}.png"
     return names
+
+
+def _draw(answer: Prediction | Timeline, path: Path) -> Path:
+    from kinema.evaluation.predict import Prediction
+    from kinema.report.answers import plot_strip, plot_timeline
+
+    return plot_strip(answer, path) if isinstance(answer, Prediction) else plot_timeline(answer, path)
 
 
 def _rows(content: dict[str, Any]) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from kinema.errors import UserError
 from kinema.wording import counted
 
 if TYPE_CHECKING:
-    from kinema.data.scan import BadVideo
+    from kinema.data.bad_video import BadVideo
 
 
 def print_bad(bad: Sequence[BadVideo], kind: str = "bad") -> None:

@@ -9,7 +9,7 @@ import torch
 
 from kinema.data.dataset import ClipDataset, Sample
 from kinema.data.order import ClipKey
-from kinema.data.process_loader import Failure, ProcessLoader, process_loader, stack_for_run
+from kinema.data.process_loader import ProcessLoader, process_loader, stack_for_run
 from kinema.errors import UserError
 from kinema.shapes import Clip
 
@@ -59,15 +59,11 @@ def build_loader(
     )
 
 
-def collate(samples: Sequence[Sample | Failure]) -> Batch | Failure:
-    """Join samples into a batch; the first failure among them takes its place.
-
-    Raises:
-        UserError: The clips have different lengths.
-    """
+def collate(samples: Sequence[Sample | UserError]) -> Batch | UserError:
+    """Join samples into a batch; the first error among them takes its place, as does that of clips of two lengths."""
     good: list[Sample] = []
     for sample in samples:
-        if isinstance(sample, Failure):
+        if isinstance(sample, UserError):
             return sample
         good.append(sample)
     lengths = sorted({sample.clip.shape[1] for sample in good})
@@ -75,7 +71,7 @@ def collate(samples: Sequence[Sample | Failure]) -> Batch | Failure:
         error = (
             f"clips of {lengths[0]} to {lengths[-1]} frames do not form a batch; with sampling 'all' use batches of 1"
         )
-        return Failure(UserError(error))
+        return UserError(error)
     pixels = [sample.clip.permute(1, 2, 3, 0) for sample in good]
     return Batch(
         clips=stack_for_run(pixels, (0, 4, 1, 2, 3)),

@@ -8,7 +8,7 @@ import threading
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import cv2
 import torch
@@ -30,12 +30,6 @@ _NO_SPACE_ADVICE = (
 )
 
 
-class Failure(NamedTuple):
-    """Stands for an item whose video could not be read, on its way out of a worker process."""
-
-    error: UserError
-
-
 class Videos(Protocol):
     """A dataset of videos that can say which one an item is read from."""
 
@@ -47,7 +41,7 @@ class Videos(Protocol):
 
 
 class Guarded(Dataset[Any]):
-    """Hands an item's ``UserError`` over as a ``Failure``: raised in a worker it would come out as a wall of text.
+    """Hands over the ``UserError`` of an item in its place: raised in a worker it would come out as a wall of text.
 
     Attributes:
         dataset: The videos.
@@ -67,7 +61,7 @@ class Guarded(Dataset[Any]):
             with noted:
                 return self.dataset[index]
         except UserError as error:
-            return Failure(error)
+            return error
 
 
 class ProcessLoader(DataLoader[Any]):
@@ -87,8 +81,8 @@ class ProcessLoader(DataLoader[Any]):
         watch.started(workers_besides(before) if self.num_workers else [])
         try:
             while (batch := _next_batch(batches, watch)) is not _END:
-                if isinstance(batch, Failure):
-                    raise batch.error
+                if isinstance(batch, UserError):
+                    raise batch
                 yield batch
         finally:
             # Now, not when the garbage collector finds the traceback: by then the workers' queues would be closed,
@@ -99,7 +93,7 @@ class ProcessLoader(DataLoader[Any]):
 
 
 def _next_batch(batches: Iterator[Any], watch: WorkerWatch) -> Any:
-    """Wait for a batch; a worker that hangs, has died or lacks memory comes as a ``Failure``, the end as ``_END``.
+    """Wait for a batch; a worker that hangs, has died or lacks memory comes as its error, the end as ``_END``.
 
     It is given back rather than raised, for a traceback through this function would keep the iterator alive.
     """
@@ -110,13 +104,13 @@ def _next_batch(batches: Iterator[Any], watch: WorkerWatch) -> Any:
         except RuntimeError as error:
             reason = str(error)
             if _NO_SPACE in reason:
-                return Failure(UserError(_NO_SPACE_ADVICE))
+                return UserError(_NO_SPACE_ADVICE)
             if not reason.startswith(("DataLoader timed out", "DataLoader worker (pid")):
                 raise
         fault = watch.hanging() if "timed out" in reason else watch.dead()
         if fault is not None:
             watch.end_survivors()
-            return Failure(fault)
+            return fault
 
 
 def process_loader(
@@ -136,7 +130,7 @@ def process_loader(
         batched: Whether ``order`` gives whole batches.
         num_workers: Processes; 0 reads in this one.
         pin_memory: Page-locked memory, for copies to a GPU; ignored where there is none.
-        collate: Makes a batch from a list of items (or passes one item on); some may be a ``Failure``.
+        collate: Makes a batch from a list of items (or passes one item on); some may be a ``UserError``.
     """
     fork = num_workers > 0 and "fork" in multiprocessing.get_all_start_methods()
     with _expected_warnings_off():

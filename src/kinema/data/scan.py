@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
+from kinema.data.bad_video import BadVideo
 from kinema.data.dataset import has_own_rate
 from kinema.data.manifest import Manifest, Record
 from kinema.errors import MissingExtraError, StorageError, UserError, VideoError
@@ -24,14 +25,6 @@ Progress = Callable[[int], None]
 
 BATCH = 4096
 """Files handed to the threads at once; a million waiting tasks would need a gigabyte."""
-
-
-class BadVideo(NamedTuple):
-    """A video that cannot be used, and why."""
-
-    video_id: str
-    path: str
-    reason: str
 
 
 class Measured(NamedTuple):

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from kinema.compute.environment import local_ranks_from_outside
 from kinema.compute.task_pool import Task, each_in_processes
+from kinema.data.bad_video import BadVideo
 from kinema.data.manifest import Record
-from kinema.data.scan import BadVideo
 from kinema.errors import UserError
 from kinema.video.open import announce_backend
 

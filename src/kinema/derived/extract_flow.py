@@ -10,8 +10,8 @@ from pathlib import Path
 from kinema.compute.devices import find_devices_of_workers, parse_device
 from kinema.compute.environment import share_from_outside
 from kinema.compute.task_pool import Send
+from kinema.data.bad_video import BadVideo
 from kinema.data.manifest import Manifest, Record
-from kinema.data.scan import BadVideo
 from kinema.derived.derive import Advance, Done, bad_videos, cores_to_use, derive
 from kinema.derived.derived_manifest import file_name, manifest_name, refuse_other_data_set, write_derived_manifest
 from kinema.derived.video_flow import Extraction, extract_video

@@ -6,42 +6,31 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from kinema.compute.process import Process
-from kinema.compute.progress import progress_bar
 from kinema.data.manifest import Manifest
 from kinema.errors import UserError
 from kinema.evaluation.array_file import read_arrays, write_arrays
-from kinema.evaluation.run import load_on, origin, select_split
-from kinema.evaluation.sharing import NUM_WORKERS, compute_on, evaluating, reduce_videos
-from kinema.inference.batching import ComputedViews
+from kinema.evaluation.origin import origin, select_split
+from kinema.inference.gathering import gather_videos
+from kinema.inference.scorer import Scorer
 from kinema.inference.views import ViewDataset
 from kinema.shapes import Clip
 from kinema.specs.compute import Compute
+from kinema.specs.loading import NUM_WORKERS, Loading
 from kinema.specs.preprocessing import Preprocessing
-from kinema.specs.protocol import EvalProtocol
+from kinema.specs.protocol import EvalProtocol, mean_over_views
 from kinema.specs.protocol import protocol as find_protocol
-from kinema.weights.given import Network, as_trained, last_map
+from kinema.weights.given import Network, as_trained, last_map, load_on
 from kinema.weights.trained import TrainedModel
 
 CONTENT = "kinema features"
 FORMAT = 1
-
-
-class ViewOptions(TypedDict):
-    """How videos are looked at, as :func:`features` explains it."""
-
-    protocol: str
-    backend: str
-    batch_views: int | None
-    num_workers: int
-    skip_bad: bool
-    progress: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,62 +121,35 @@ def features(
     Raises:
         UserError: What is given is wrong, or videos cannot be read; the message lists them.
     """
+    loading = Loading(num_workers=num_workers, backend=backend, skip_bad=skip_bad, batch_views=batch_views)
     with Process.joined(Compute(device=device, precision=precision)) as process:
         trained = load_on(as_trained(checkpoint, preprocessing=preprocessing), process, needs_classes=False)
         manifest, split = select_split(Manifest.open(data), split, aloud=process.rank == 0)
-        return feature_table(
-            process,
-            trained,
-            manifest,
-            pooled_features(trained.model),
-            protocol=protocol,
-            split=split,
-            backend=backend,
-            batch_views=batch_views,
-            num_workers=num_workers,
-            skip_bad=skip_bad,
-            progress=progress,
-        )
+        pooled = pooled_features(trained.model)
+        scorer = Scorer(trained.model, trained.preprocessing, process, loading, network=pooled)
+        return feature_table(scorer, trained, manifest, protocol=protocol, split=split, progress=progress)
 
 
 def feature_table(
-    process: Process,
-    trained: TrainedModel,
-    manifest: Manifest,
-    network: Callable[[Clip], torch.Tensor],
-    *,
-    split: str,
-    **how: Unpack[ViewOptions],
+    scorer: Scorer, trained: TrainedModel, manifest: Manifest, *, protocol: str, split: str, progress: bool = False
 ) -> FeatureTable:
-    """Compute what ``network`` makes of every clip and average it over the views of a video.
+    """Compute the features of every clip and average them over the views of a video.
 
     Args:
-        process: This process; several share the videos, and all return the whole table.
-        trained: The network and its preprocessing.
+        scorer: Its network gives the features of clips, axes ``b d``; several processes divide the videos, and all
+            return the whole table.
+        trained: What ``scorer`` runs, or runs a part of.
         manifest: The videos.
-        network: A part of ``trained.model``, from clips to features, axes ``b d``.
+        protocol: Name of the protocol.
         split: What the table says the videos are.
-        how: As for :func:`features`.
+        progress: Show a progress bar on standard error, when that is a terminal.
     """
     start = time.monotonic()
-    resolved = find_protocol(how["protocol"], trained.preprocessing)
-    dataset = ViewDataset(manifest, resolved, backend=how["backend"])
-    num_own = len(range(process.rank, len(dataset), process.world))
-    with (
-        evaluating(trained.model),
-        progress_bar(num_own, "Computing features", shown=how["progress"] and process.rank == 0) as advance,
-    ):
-        found = reduce_videos(
-            dataset,
-            compute_on(process, network, trained.model, trained.preprocessing),
-            _mean_over_views,
-            process,
-            batch_views=how["batch_views"],
-            num_workers=how["num_workers"],
-            skip_bad=how["skip_bad"],
-            advance=advance,
-        )
-    more = {"protocol": how["protocol"], "seen": _seen(resolved, trained.preprocessing), "left_out": found.left_out}
+    resolved = find_protocol(protocol, trained.preprocessing)
+    dataset = ViewDataset(manifest, resolved, backend=scorer.loading.backend)
+    title = "Computing features" if progress else ""
+    found = gather_videos(scorer, dataset, lambda result: (mean_over_views(result.rows),), title=title)
+    more = {"protocol": protocol, "seen": _seen(resolved, trained.preprocessing), "left_out": found.left_out}
     ids = np.array(manifest.video_ids, dtype=np.str_)[found.indices]
     meta = origin(trained, manifest, split) | more | {"seconds": round(time.monotonic() - start, 3)}
     return FeatureTable(ids, found.columns[0], manifest.labels[found.indices], manifest.classes, meta)
@@ -206,7 +168,3 @@ def _seen(protocol: EvalProtocol, preprocessing: Preprocessing) -> str:
     crops = f"{len(protocol.crops)} crop{'s' if len(protocol.crops) > 1 else ''} of {protocol.crop_size}"
     own = f"{preprocessing.frames} frames, {preprocessing.sampling}, stride {preprocessing.stride}"
     return f"protocol {protocol.name} for a network of {own}; {size} pixels, {crops}"
-
-
-def _mean_over_views(views: ComputedViews) -> tuple[np.ndarray, ...]:
-    return (views.rows.mean(axis=0, dtype=np.float64).astype(np.float32),)

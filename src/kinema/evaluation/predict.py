@@ -10,19 +10,18 @@ from typing import Any
 import numpy as np
 
 from kinema.compute.process import Process
+from kinema.data.bad_video import BadVideo
 from kinema.data.folder import VIDEO_SUFFIXES, list_folder
 from kinema.data.manifest import Manifest, Record
-from kinema.errors import UserError, VideoError
-from kinema.evaluation.run import load_on
-from kinema.evaluation.sharing import compute_on, evaluating, numbered
-from kinema.inference.batching import BadVideo, compute_views
-from kinema.inference.views import VideoViews, ViewDataset, build_view_loader
+from kinema.errors import UserError
+from kinema.inference.scorer import Scorer
+from kinema.inference.views import VideoViews, ViewDataset
 from kinema.specs.compute import Compute
+from kinema.specs.loading import Loading
 from kinema.specs.preprocessing import Preprocessing
 from kinema.specs.protocol import protocol as find_protocol
-from kinema.specs.protocol import softmax
 from kinema.video.location import is_remote
-from kinema.weights.given import Network, as_trained, class_scores
+from kinema.weights.given import Network, as_trained, load_on
 from kinema.weights.trained import TrainedModel
 from kinema.wording import counted, some_of
 
@@ -58,7 +57,7 @@ class Prediction:
 
     def to_dict(self) -> dict[str, Any]:
         """Path and best classes as JSON types."""
-        return {"video": self.path, "top": [{"class": name, "probability": share} for name, share in self.top]}
+        return {"video": self.path, "top": [{"class": name, "probability": value} for name, value in self.top]}
 
 
 def predict(
@@ -98,75 +97,58 @@ def predict(
     Raises:
         UserError: What is given is wrong, or videos cannot be read; the message lists them.
     """
-    process = Process.alone(Compute(device=device, precision=precision))
-    trained = load_on(as_trained(checkpoint, classes=classes, preprocessing=preprocessing, must_name=True), process)
+    compute = Compute(device=device, precision=precision)
+    loading = Loading(num_workers=num_workers, backend=backend, skip_bad=skip_bad, batch_views=batch_views)
+    network = as_trained(checkpoint, classes=classes, preprocessing=preprocessing, must_name=True)
     answers: list[Prediction] = []
-    bad: list[VideoError] = []
-    for answer in predictions(
-        trained,
-        find_videos(videos),
-        process,
-        top=top,
-        protocol=protocol,
-        backend=backend,
-        batch_views=batch_views,
-        num_workers=num_workers,
-    ):
-        if isinstance(answer, VideoError):
+    bad: list[BadVideo] = []
+    for answer in predictions(network, find_videos(videos), compute, loading, top=top, protocol=protocol):
+        if isinstance(answer, BadVideo):
             bad.append(answer)
         else:
             answers.append(answer)
-    if bad and not skip_bad:
+    if bad and not loading.skip_bad:
         total = counted(len(bad) + len(answers), "video")
-        raise UserError(f"{len(bad)} of {total} cannot be read: {some_of([*map(str, bad)])}")
+        listed = some_of([f"{video.path}: {video.reason}" for video in bad])
+        raise UserError(f"{len(bad)} of {total} cannot be read: {listed}")
     return answers
 
 
 def predictions(
-    trained: TrainedModel,
+    checkpoint: str | Path | TrainedModel,
     paths: Sequence[str],
-    process: Process,
+    compute: Compute,
+    loading: Loading,
     *,
     top: int = 5,
     protocol: str = "clip",
-    backend: str = "auto",
-    batch_views: int | None = None,
-    num_workers: int = 0,
-) -> Iterator[Prediction | VideoError]:
-    """Predict one video after another: an answer, or why there is none, as soon as it is known; see :func:`predict`."""
+) -> Iterator[Prediction | BadVideo]:
+    """Predict one video after another: an answer, or why there is none, as soon as it is known; see :func:`predict`.
+
+    The id of a ``BadVideo`` is what ``paths`` calls it.
+    """
     if top < 1:
         raise UserError(f"top is {top}; it must be at least 1.")
+    process = Process.alone(compute)
+    trained = load_on(checkpoint, process)
     resolved = find_protocol(protocol, trained.preprocessing)
     records = [Record(path, path) for path in paths]
-    dataset = ViewDataset(Manifest.from_records(records, classes=(), root=Path()), resolved, backend=backend)
-    loader = build_view_loader(dataset, num_workers=min(num_workers, len(paths)))
-    compute = compute_on(process, class_scores(trained.model, trained.classes), trained.model, trained.preprocessing)
-    with evaluating(trained.model):
-        results = compute_views(
-            numbered(loader, range(len(paths))), compute, batch_views=batch_views, device=process.device
-        )
-        for result in results:
-            if isinstance(result, BadVideo):
-                # The id is the path here, and saying it twice helps nobody.
-                reason = result.error.reason.removesuffix(f" (video {paths[result.index]})")
-                yield VideoError(result.error.path, reason)
-                continue
-            shares = probabilities_of(result.rows, resolved.averages)
-            best = best_classes(shares, trained.classes, top)
-            yield Prediction(paths[result.video.index], shares, trained.classes, best, result.video)
+    manifest = Manifest.from_records(records, classes=(), root=Path())
+    dataset = ViewDataset(manifest, resolved, backend=loading.backend)
+    scorer = Scorer(trained.model, trained.preprocessing, process, loading, num_classes=len(trained.classes))
+    for result in scorer.run(dataset.videos(num_workers=loading.num_workers)):
+        if isinstance(result, BadVideo):
+            yield result
+            continue
+        probabilities = resolved.probabilities(result.rows)
+        best = best_classes(probabilities, trained.classes, top)
+        yield Prediction(paths[result.video.index], probabilities, trained.classes, best, result.video)
 
 
-def probabilities_of(rows: np.ndarray, averages: str) -> np.ndarray:
-    """Average a video's views (logits, axes ``v classes``) as a protocol says; probabilities, axis ``classes``."""
-    if averages == "probabilities":
-        return softmax(rows).mean(axis=0)
-    return softmax(rows.mean(axis=0))
-
-
-def best_classes(shares: np.ndarray, classes: Sequence[str], count: int) -> tuple[tuple[str, float], ...]:
+def best_classes(probabilities: np.ndarray, classes: Sequence[str], count: int) -> tuple[tuple[str, float], ...]:
     """The ``count`` most probable classes with their probabilities, best first."""
-    order = np.argsort(-shares, kind="stable")[:count]
-    return tuple((classes[index], float(shares[index])) for index in order)
+    order = np.argsort(-probabilities, kind="stable")[:count]
+    return tuple((classes[index], float(probabilities[index])) for index in order)
 
 
 def find_videos(videos: Videos) -> list[str]:

@@ -6,6 +6,7 @@ import json
 import logging
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import torch
 from kinema.compute.process import Process
 from kinema.data.manifest import Manifest
 from kinema.errors import UserError
-from kinema.evaluation.features import FeatureTable, ViewOptions, feature_table
+from kinema.evaluation.features import FeatureTable, feature_table
 from kinema.evaluation.logistic import (
     NUM_FOLDS,
     LinearClassifier,
@@ -24,14 +25,16 @@ from kinema.evaluation.logistic import (
     best_trial,
     cross_validate,
 )
-from kinema.evaluation.run import load_on, origin, select_split
+from kinema.evaluation.origin import origin, select_split
 from kinema.evaluation.scores import ScoreTable
-from kinema.evaluation.sharing import NUM_WORKERS
 from kinema.files import write_text
+from kinema.inference.scorer import Scorer
 from kinema.models.classifier import classifier_passed_over, weights_with_classifier
 from kinema.specs.compute import Compute
+from kinema.specs.loading import NUM_WORKERS, Loading
 from kinema.specs.protocol import protocol as find_protocol
 from kinema.weights.checkpoint import Checkpoint
+from kinema.weights.given import load_on
 from kinema.weights.state_dicts import weights_digest
 from kinema.weights.trained import TrainedModel
 from kinema.wording import some_of
@@ -112,16 +115,12 @@ def probe(
         raise UserError(f"{folder} already holds a {CHECKPOINT}; choose another folder")
     if strength is not None and not strength > 0:
         raise UserError(f"strength is {strength}; it must be above 0")
-    how = ViewOptions(
-        protocol=protocol,
-        backend=backend,
-        batch_views=batch_views,
-        num_workers=num_workers,
-        skip_bad=skip_bad,
-        progress=progress,
-    )
+    loading = Loading(num_workers=num_workers, backend=backend, skip_bad=skip_bad, batch_views=batch_views)
     with Process.joined(Compute(device=device, precision=precision)) as process:
-        return _fit_and_test(process, model, Manifest.open(data), folder, split, strength, how)
+        manifest = Manifest.open(data)
+        return _fit_and_test(
+            process, model, manifest, folder, split, strength, protocol=protocol, loading=loading, progress=progress
+        )
 
 
 def _fit_and_test(
@@ -131,17 +130,27 @@ def _fit_and_test(
     folder: Path,
     split: str,
     strength: float | None,
-    how: ViewOptions,
+    *,
+    protocol: str,
+    loading: Loading,
+    progress: bool,
 ) -> ProbeResult:
     """Do what ``probe`` says, in one process of it."""
     start = time.monotonic()
     training = _training_videos(manifest)
     trained = load_on(model, process, needs_classes=False)
-    _require_linear(how["protocol"], trained)
+    _require_linear(protocol, trained)
     tested, split = _tested_videos(manifest, split, aloud=process.rank == 0)
+    compute = partial(
+        feature_table,
+        Scorer(trained.model, trained.preprocessing, process, loading),
+        trained,
+        protocol=protocol,
+        progress=progress,
+    )
     with classifier_passed_over(trained.model):
-        seen = feature_table(process, trained, training, trained.model, split="train", **how)
-        others = feature_table(process, trained, tested, trained.model, split=split, **how) if tested else None
+        seen = compute(training, split="train")
+        others = compute(tested, split=split) if tested else None
     _require_all_classes(manifest.name, manifest.classes, seen.labels)  # some may have had unreadable videos only
     _require_finite(seen, others)
     groups = [training.groups[row] for row in _rows(training, seen)]
@@ -217,8 +226,8 @@ def _require_finite(*tables: FeatureTable | None) -> None:
 
 def _rows(manifest: Manifest, table: FeatureTable) -> list[int]:
     """Rows of the manifest that the table has; videos that could not be read are missing in it."""
-    places = {video_id: row for row, video_id in enumerate(manifest.video_ids)}
-    return [places[video_id] for video_id in table.ids.tolist()]
+    rows = {video_id: row for row, video_id in enumerate(manifest.video_ids)}
+    return [rows[video_id] for video_id in table.ids.tolist()]
 
 
 def _about(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,18 +12,19 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kinema.compute.process import Process
+from kinema.data.bad_video import BadVideo
 from kinema.data.flow_view import seen_as
 from kinema.errors import UserError, VideoError
-from kinema.evaluation.predict import probabilities_of
-from kinema.evaluation.run import load_on
-from kinema.evaluation.sharing import compute_on, evaluating
-from kinema.inference.batching import BadVideo, compute_views
-from kinema.inference.views import VideoViews, read_views
+from kinema.inference.batching import ViewRows
+from kinema.inference.scorer import Scorer
+from kinema.inference.views import read_views
 from kinema.specs.compute import Compute
+from kinema.specs.loading import Loading
 from kinema.specs.preprocessing import Preprocessing
 from kinema.specs.protocol import protocol as find_protocol
 from kinema.video.open import open_video
-from kinema.weights.given import Network, as_trained, class_scores
+from kinema.weights.given import Network, as_trained, load_on
+from kinema.weights.trained import TrainedModel
 
 
 class Segment(NamedTuple):
@@ -120,30 +121,101 @@ def timeline(
         VideoError: The video cannot be read, or does not know its frame rate.
         UserError: Window or step are not positive, or the step is longer than the window.
     """
-    step_sec = window_sec / 2 if step_sec is None else step_sec
-    if not (math.isfinite(window_sec) and 0 < step_sec <= window_sec):
-        raise UserError(
-            f"window {window_sec:g} s and step {step_sec:g} s: the window must be longer than 0, "
-            "and the step longer than 0 and no longer than the window."
-        )
-    process = Process.alone(Compute(device=device, precision=precision))
-    trained = load_on(as_trained(checkpoint, classes=classes, preprocessing=preprocessing, must_name=True), process)
-    resolved = find_protocol(protocol, trained.preprocessing)
-    compute = compute_on(process, class_scores(trained.model, trained.classes), trained.model, trained.preprocessing)
-    with seen_as(open_video(video, backend=backend), resolved.flow) as decoder, evaluating(trained.model):
-        if decoder.fps <= 0:
-            raise VideoError(video, "does not say its frame rate, so a window in seconds means nothing")
-        times_sec = decoder.frame_times()
-        times_sec = np.append(times_sec, times_sec[-1] + 1 / decoder.fps)
-        edges = window_edges(times_sec, window_sec, step_sec)
+    compute, loading = Compute(device=device, precision=precision), Loading(backend=backend, batch_views=batch_views)
+    network = as_trained(checkpoint, classes=classes, preprocessing=preprocessing, must_name=True)
+    window = SlidingWindow(window_sec, step_sec)
+    return WindowScorer(network, compute, loading, window, protocol=protocol).follow(video)
 
-        def windows() -> Iterator[VideoViews]:
-            for span in edges.spans:
-                yield read_views(decoder, span, resolved)
 
-        answers = compute_views(windows(), compute, batch_views=batch_views, device=process.device)
-        rows = [probabilities_of(a.rows, resolved.averages) for a in answers if not isinstance(a, BadVideo)]
-    return Timeline(str(video), times_sec[edges.cells], _per_cell(np.stack(rows), edges), trained.classes)
+def timelines(
+    checkpoint: str | Path | TrainedModel,
+    paths: Iterable[str],
+    compute: Compute,
+    loading: Loading,
+    window: SlidingWindow,
+    *,
+    protocol: str = "clip",
+) -> Iterator[Timeline | BadVideo]:
+    """Follow one video after another, see :func:`timeline`; the id of a ``BadVideo`` is what ``paths`` calls it."""
+    scorer = WindowScorer(checkpoint, compute, loading, window, protocol=protocol)
+    for path in paths:
+        try:
+            yield scorer.follow(path)
+        except VideoError as error:
+            yield BadVideo.from_error(path, error)
+
+
+@dataclass(frozen=True)
+class SlidingWindow:
+    """A window that moves over a video.
+
+    Attributes:
+        window_sec: Its length in seconds.
+        step_sec: Seconds from one of its positions to the next; None for half its length.
+
+    Raises:
+        UserError: Window or step are not positive, or the step is longer than the window.
+    """
+
+    window_sec: float
+    step_sec: float | None = None
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.window_sec) and 0 < self.stride_sec <= self.window_sec):
+            raise UserError(
+                f"window {self.window_sec:g} s and step {self.stride_sec:g} s: the window must be longer than 0, "
+                "and the step longer than 0 and no longer than the window."
+            )
+
+    @property
+    def stride_sec(self) -> float:
+        """Seconds from one of its positions to the next."""
+        return self.window_sec / 2 if self.step_sec is None else self.step_sec
+
+
+class WindowScorer:
+    """Slides a window over one video after another.
+
+    Args:
+        checkpoint: The network.
+        compute: Where it runs.
+        loading: Decoder and batches.
+        window: The window.
+        protocol: Name of the protocol, applied to each window as to a video.
+    """
+
+    def __init__(
+        self,
+        checkpoint: str | Path | TrainedModel,
+        compute: Compute,
+        loading: Loading,
+        window: SlidingWindow,
+        *,
+        protocol: str = "clip",
+    ) -> None:
+        process = Process.alone(compute)
+        trained = load_on(checkpoint, process)
+        self.classes = trained.classes
+        self.window = window
+        self.protocol = find_protocol(protocol, trained.preprocessing)
+        self.scorer = Scorer(trained.model, trained.preprocessing, process, loading, num_classes=len(self.classes))
+
+    def follow(self, video: str | Path) -> Timeline:
+        """Follow a video from its first frame to its last.
+
+        Raises:
+            VideoError: The video cannot be read, or does not know its frame rate.
+        """
+        with seen_as(open_video(video, backend=self.scorer.loading.backend), self.protocol.flow) as decoder:
+            if decoder.fps <= 0:
+                raise VideoError(video, "does not say its frame rate, so a window in seconds means nothing")
+            times_sec = decoder.frame_times()
+            times_sec = np.append(times_sec, times_sec[-1] + 1 / decoder.fps)
+            edges = window_edges(times_sec, self.window.window_sec, self.window.stride_sec)
+            views = (read_views(decoder, span, self.protocol) for span in edges.spans)
+            results = (result for result in self.scorer.run(views) if isinstance(result, ViewRows))
+            rows = [self.protocol.probabilities(result.rows) for result in results]
+        return Timeline(str(video), times_sec[edges.cells], _per_cell(np.stack(rows), edges), self.classes)
 
 
 class WindowEdges(NamedTuple):

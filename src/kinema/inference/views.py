@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset, get_worker_info
+from torch.utils.data import Dataset
 
+from kinema.data.bad_video import BadVideo
 from kinema.data.dataset import frame_range, named, open_record
 from kinema.data.flow_view import negate_x
 from kinema.data.manifest import Manifest
-from kinema.data.process_loader import Failure, ProcessLoader, process_loader
-from kinema.errors import UserError, VideoError
+from kinema.data.process_loader import process_loader
+from kinema.errors import StorageError, UserError, VideoError
 from kinema.shapes import Clip, FrameIndices
 from kinema.specs.crop_boxes import CropView, named_crop, resized
 from kinema.specs.protocol import EvalProtocol
@@ -38,8 +39,8 @@ class VideoViews:
         index: Row of the manifest.
         label: Class index, -1 when unlabelled.
         pixels: The distinct frames, resized and cut to what the crops cover, axes ``t h w c``, uint8 RGB.
-        places: For every clip the places of its frames in ``pixels``, axes ``v t``, int64.
-        frames: For every clip the positions of its frames in the video, axes ``v t``, int64.
+        pixel_indices: For every clip the indices of its frames in ``pixels``, axes ``v t``, int64.
+        frames: For every clip the indices of its frames in the video, axes ``v t``, int64.
         crops: The crops of every clip, in pixels of ``pixels``.
         holds_flow: Frames are stored flow, whose horizontal part turns around in a mirror image.
     """
@@ -48,7 +49,7 @@ class VideoViews:
     index: int
     label: int
     pixels: torch.Tensor
-    places: torch.Tensor
+    pixel_indices: torch.Tensor
     frames: FrameIndices
     crops: tuple[CropView, ...]
     holds_flow: bool = False
@@ -56,7 +57,7 @@ class VideoViews:
     @property
     def num_clips(self) -> int:
         """Clips of the video."""
-        return len(self.places)
+        return len(self.pixel_indices)
 
     @property
     def num_crops(self) -> int:
@@ -68,10 +69,15 @@ class VideoViews:
         return self.num_clips * self.num_crops
 
     @property
+    def view_shape(self) -> tuple[int, int, int]:
+        """Frames, height and width of a view; views of one shape can be in one batch."""
+        box = self.crops[0].box
+        return self.pixel_indices.shape[1], box.height, box.width
+
+    @property
     def view_bytes(self) -> int:
         """Bytes of one view as uint8; four times that on the device as float32."""
-        box = self.crops[0].box
-        return self.places.shape[1] * box.height * box.width * self.pixels.shape[3]
+        return math.prod(self.view_shape) * self.pixels.shape[3]
 
     def clips(self, start: int = 0, stop: int | None = None) -> Clip:
         """Cut out the views ``start`` to ``stop`` (not included; None means all that follow).
@@ -80,11 +86,10 @@ class VideoViews:
             Axes ``v c t h w``, uint8, channels-last in memory.
         """
         wanted = range(len(self))[start:stop]
-        box, channels = self.crops[0].box, self.pixels.shape[3]
-        out = torch.empty((len(wanted), self.places.shape[1], box.height, box.width, channels), dtype=torch.uint8)
+        out = torch.empty((len(wanted), *self.view_shape, self.pixels.shape[3]), dtype=torch.uint8)
         for target, view in zip(out, wanted, strict=True):
             (top, left, height, width), flip = self.crops[view % self.num_crops]
-            cut = self.pixels[:, top : top + height, left : left + width][self.places[view // self.num_crops]]
+            cut = self.pixels[:, top : top + height, left : left + width][self.pixel_indices[view // self.num_crops]]
             target.copy_(cut.flip(2) if flip else cut)
             if flip and self.holds_flow:
                 negate_x(target.numpy())
@@ -95,7 +100,7 @@ class VideoViews:
         return f"VideoViews({self.video_id!r}, {self.num_clips} clips x {self.num_crops} crops, pixels=uint8 ({shape}))"
 
 
-class ViewDataset(Dataset[VideoViews]):
+class ViewDataset(Dataset["VideoViews | BadVideo"]):
     """The views of every video of a manifest; ``dataset[index]`` decodes one video, once.
 
     Args:
@@ -128,21 +133,44 @@ class ViewDataset(Dataset[VideoViews]):
     def __len__(self) -> int:
         return len(self.manifest)
 
-    def __getitem__(self, index: int) -> VideoViews:
+    def __getitem__(self, index: int) -> VideoViews | BadVideo:
         """Decode the frames of video ``index`` that any of its views has.
 
+        Returns:
+            The views; a ``BadVideo`` when the video cannot be read or its frames need more than ``max_bytes``.
+
         Raises:
-            VideoError: The video cannot be read, or its frames need more than ``max_bytes``; the message has its id.
+            UserError: What no other video would mend: storage does not answer, or this is not the flow that is wanted.
         """
         record = self.manifest[index]
-        with open_record(record, backend=self.backend, flow=self.protocol.flow) as decoder:
-            span = frame_range(record, decoder)
-            views = read_views(decoder, span, self.protocol, reverse=self.reverse, max_bytes=self.max_bytes)
+        try:
+            with open_record(record, backend=self.backend, flow=self.protocol.flow) as decoder:
+                span = frame_range(record, decoder)
+                views = read_views(decoder, span, self.protocol, reverse=self.reverse, max_bytes=self.max_bytes)
+        except StorageError:
+            raise
+        except VideoError as error:
+            return BadVideo.from_error(record.video_id, error)
         return replace(views, video_id=record.video_id, index=index, label=record.label_index)
 
     def describe(self, index: int) -> str:
         """Name the video of an item: path and id."""
         return named(self.manifest[index])
+
+    def videos(self, indices: Sequence[int] | None = None, *, num_workers: int = 0) -> Iterable[VideoViews | BadVideo]:
+        """Read one video after another, each when it is asked for or, by workers, a little before.
+
+        Args:
+            indices: Rows of the manifest, in the order wanted; None for all.
+            num_workers: Processes that decode, at most one for each video; 0 decodes in this one.
+        """
+        order = range(len(self)) if indices is None else indices
+        num_workers = min(num_workers, len(order))
+        if num_workers == 0:
+            return map(self.__getitem__, order)
+        return process_loader(
+            self, order=order, batched=False, num_workers=num_workers, pin_memory=False, collate=_in_shared_memory
+        )
 
 
 def read_views(
@@ -163,7 +191,7 @@ def read_views(
     frames = span.start + protocol.sampler.sample(len(span))
     if reverse:
         frames = frames[:, ::-1]
-    distinct, places = np.unique(frames, return_inverse=True)
+    distinct, pixel_indices = np.unique(frames, return_inverse=True)
     size = resized(decoder.size, protocol.resize, protocol.crop_size)
     num_bytes = len(distinct) * size[0] * size[1] * decoder.num_channels
     if num_bytes > max_bytes:
@@ -180,43 +208,19 @@ def read_views(
         index=-1,
         label=-1,
         pixels=pixels,
-        places=torch.from_numpy(places.reshape(frames.shape)),
+        pixel_indices=torch.from_numpy(pixel_indices.reshape(frames.shape)),
         frames=frames,
         crops=crops,
         holds_flow=decoder.holds_flow,
     )
 
 
-def build_view_loader(
-    dataset: ViewDataset, indices: Sequence[int] | None = None, *, num_workers: int = 0
-) -> ProcessLoader:
-    """Build a loader that gives one video after another, in the order of ``indices``.
-
-    Iterating gives ``VideoViews``; for a video that cannot be read it gives its ``VideoError`` instead of raising it,
-    so that the other videos can be finished first.
-
-    Args:
-        dataset: The videos and the protocol.
-        indices: Rows of the manifest; None for all.
-        num_workers: Processes that decode; 0 decodes in this one.
-    """
-    return process_loader(
-        dataset,
-        order=range(len(dataset)) if indices is None else list(indices),
-        batched=False,
-        num_workers=num_workers,
-        pin_memory=False,
-        collate=_views_or_error,
-    )
-
-
-def _views_or_error(item: VideoViews | Failure) -> Any:
-    if isinstance(item, Failure):
-        return item.error
-    if get_worker_info() is not None:
+def _in_shared_memory(item: VideoViews | BadVideo | UserError) -> VideoViews | BadVideo | UserError:
+    """What a worker sends: frames go where the run sees them too."""
+    if isinstance(item, VideoViews):
         # On its way out a lack of shared memory would only be printed, and the run would wait for the video in vain.
         item.pixels.share_memory_()
-        item.places.share_memory_()
+        item.pixel_indices.share_memory_()
     return item
 
 

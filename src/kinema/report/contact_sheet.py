@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from kinema.data.bad_video import BadVideo
 from kinema.data.dataset import ClipDataset
 from kinema.data.manifest import Manifest
 from kinema.data.transforms import make_augmentation
@@ -96,6 +97,8 @@ def protocol_rows(manifest: Manifest, recipe: Recipe, protocol: str, *, count: i
     rows: list[SheetRow] = []
     for index in spread_labels(manifest, count):
         views = dataset[index]
+        if isinstance(views, BadVideo):
+            raise views.error()
         pixels = views.clips(0, count - len(rows)).permute(0, 2, 3, 4, 1).numpy()
         for view, clip in enumerate(pixels):
             note = f"clip {view // views.num_crops + 1}, {resolved.crops[view % views.num_crops]} crop"

@@ -58,13 +58,17 @@ class EvalProtocol:
         Returns:
             What ``averages`` names, float32, axes ``... classes``.
         """
-        scores = softmax(rows) if self.averages == "probabilities" else rows
-        return scores.mean(axis=-2, dtype=np.float64).astype(np.float32)
+        return mean_over_views(softmax(rows) if self.averages == "probabilities" else rows)
 
     def probabilities(self, rows: np.ndarray) -> np.ndarray:
         """Average the logits of a video's views (axes ``views classes``) into probabilities, axis ``classes``."""
         average = self.average(rows)
         return average if self.averages == "probabilities" else softmax(average)
+
+
+def mean_over_views(rows: np.ndarray) -> np.ndarray:
+    """Average what a network gives for a video's views: from axes ``... views d`` to ``... d``, float32."""
+    return rows.mean(axis=-2, dtype=np.float64).astype(np.float32)
 
 
 def softmax(scores: np.ndarray) -> np.ndarray:

@@ -16,8 +16,10 @@ from kinema.data.network_input import network_input
 from kinema.data.transforms import make_augmentation
 from kinema.evaluation.scoring import score_dataset
 from kinema.evaluation.summary import FEW_CLASSES
+from kinema.inference.scorer import Scorer
 from kinema.inference.views import ViewDataset
 from kinema.models.action_model import TrainingScores
+from kinema.specs.loading import Loading
 from kinema.specs.protocol import protocol
 from kinema.specs.sampling import make_sampler
 from kinema.training.batches import RunOrder, class_weights
@@ -26,13 +28,13 @@ from kinema.training.objective import Blend, Mixture, Objective, draw_blend
 from kinema.training.task import PartLoss, Task
 
 if TYPE_CHECKING:
+    from kinema.compute.engine import Engine
     from kinema.data.loader import Batch
     from kinema.data.manifest import Manifest
     from kinema.models.action_model import ActionModel
     from kinema.shapes import Clip
     from kinema.specs.preprocessing import Preprocessing
     from kinema.specs.recipe import Recipe
-    from kinema.training.engine import Engine
     from kinema.training.position import Position
 
 
@@ -131,14 +133,10 @@ class Classification(Task):
             UserError: When videos cannot be decoded; the message lists them.
         """
         assert self.validation is not None
-        table = score_dataset(
-            model,
-            ViewDataset(self.validation, protocol("clip", self.preprocessing), backend=self._data.backend),
-            classes=self.classes,
-            preprocessing=self.preprocessing,
-            process=self._engine,
-            num_workers=self._data.num_workers,
-        )
+        loading = Loading(num_workers=self._data.num_workers, backend=self._data.backend)
+        scorer = Scorer(model, self.preprocessing, self._engine, loading, num_classes=len(self.classes))
+        dataset = ViewDataset(self.validation, protocol("clip", self.preprocessing), backend=loading.backend)
+        table = score_dataset(scorer, dataset, classes=self.classes)
         loss = functional.cross_entropy(torch.from_numpy(table.scores).double(), torch.from_numpy(table.labels))
         scores = {
             "loss": loss.item(),

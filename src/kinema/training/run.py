@@ -15,8 +15,9 @@ from kinema.compute.engine import Engine
 from kinema.compute.environment import is_first_process
 from kinema.compute.launch import launch, starts_processes
 from kinema.compute.progress import progress_bar
+from kinema.data.bad_video import BadVideo
 from kinema.data.manifest import Manifest
-from kinema.data.scan import BadVideo, without
+from kinema.data.scan import without
 from kinema.errors import UserError
 from kinema.models.names import ModelName
 from kinema.specs.compute import Compute

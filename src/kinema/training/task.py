@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from kinema.compute.engine import Engine
     from kinema.data.manifest import Manifest
     from kinema.models.action_model import ActionModel
     from kinema.shapes import Clip
     from kinema.specs.preprocessing import Preprocessing
     from kinema.specs.recipe import Recipe
-    from kinema.training.engine import Engine
     from kinema.training.position import Position
 
 

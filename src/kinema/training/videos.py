@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kinema.data.bad_video import BadVideo
 from kinema.data.dataset import open_record
 from kinema.data.doubts import class_doubts, copy_doubts
 from kinema.data.hold_out import far_from_fraction, hold_out
-from kinema.data.scan import BadVideo, bad_videos_error, check
+from kinema.data.scan import bad_videos_error, check
 from kinema.errors import UserError, VideoError
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,13 +10,16 @@ from typing import Any, TypeAlias, cast
 
 from torch import Tensor, nn
 
+from kinema.compute.process import Process
 from kinema.errors import UserError
 from kinema.models.action_model import ActionModel
 from kinema.shapes import Clip
 from kinema.specs.preprocessing import Preprocessing
 from kinema.weights.imagenet import TAGS
 from kinema.weights.state_dicts import weights_digest
-from kinema.weights.trained import VIDEO_FRAMES, TrainedModel
+from kinema.weights.trained import VIDEO_FRAMES, TrainedModel, load, require_classes
+
+log = logging.getLogger("kinema")
 
 Network: TypeAlias = str | Path | TrainedModel | nn.Module
 """A checkpoint file, a run directory, weights by ``model.tag``, what ``kinema.load`` returned, or a network itself."""
@@ -63,24 +67,40 @@ def as_trained(
     )
 
 
-def class_scores(model: nn.Module, classes: Sequence[str]) -> Callable[[Clip], Tensor]:
-    """The network as a function from clips to logits, which says when they are not one for each class.
+def load_on(network: str | Path | TrainedModel, process: Process, *, needs_classes: bool = True) -> TrainedModel:
+    """Load a checkpoint onto a process's device; a model in memory is moved there.
 
     Raises:
-        UserError: On the first clip: the answer has another shape.
+        UserError: It has no action classes, and they are needed; or it cannot be loaded.
     """
+    if needs_classes:
+        require_classes(network)
+    trained = network if isinstance(network, TrainedModel) else load(network, device=process.device)
+    trained.model.to(process.device)
+    for note in trained.notes if process.rank == 0 else ():
+        log.warning("%s: %s", trained.path, note)
+    return trained
 
-    def scores(clip: Clip) -> Tensor:
-        answer: Any = model(clip)
-        if not isinstance(answer, Tensor) or answer.shape != (len(clip), len(classes)):
-            shape = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
-            raise UserError(
-                f"{name_of(model)} answers clips of shape {tuple(clip.shape)} with {shape}; wanted are logits with "
-                f"axes b classes, here {(len(clip), len(classes))}; classes=[...] names them in the order of the logits"
-            )
-        return answer
 
-    return scores
+def require_logits(rows: Any, clip: Clip, model: nn.Module, num_classes: int) -> None:
+    """Refuse what a network answers unless it is one logit for each class.
+
+    Args:
+        rows: The answer.
+        clip: What it answers, axes ``b c t h w``.
+        model: The network.
+        num_classes: Classes.
+
+    Raises:
+        UserError: The answer has other axes than ``b classes``.
+    """
+    wanted = len(clip), num_classes
+    if not isinstance(rows, Tensor) or rows.shape != wanted:
+        shape = tuple(rows.shape) if isinstance(rows, Tensor) else type(rows).__name__
+        raise UserError(
+            f"{name_of(model)} answers clips of shape {tuple(clip.shape)} with {shape}; wanted are logits with "
+            f"axes b classes, here {wanted}; classes=[...] names them in the order of the logits"
+        )
 
 
 def last_map(model: nn.Module) -> Callable[[Clip], Tensor]:

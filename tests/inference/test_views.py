@@ -9,11 +9,12 @@ import pytest
 import torch
 from make_videos import numbered_frames, read_numbers, write_video
 
+from kinema.data.bad_video import BadVideo
 from kinema.data.dataset import ClipDataset
 from kinema.data.manifest import Manifest, Record
 from kinema.data.transforms import make_augmentation
 from kinema.errors import UserError, VideoError
-from kinema.inference.views import VideoViews, ViewDataset, build_view_loader, read_views
+from kinema.inference.views import VideoViews, ViewDataset, read_views
 from kinema.specs.crop_boxes import CROP_SETS, named_crop
 from kinema.specs.data import DataSpec
 from kinema.specs.protocol import EvalProtocol
@@ -116,8 +117,10 @@ def test_a_training_clip_without_augmentation_is_the_test_clip(manifest: Manifes
 
 
 def test_too_many_frames_are_refused_before_they_are_decoded(manifest: Manifest) -> None:
+    bad = ViewDataset(manifest, protocol_of(All()), max_bytes=100_000)[0]
+    assert isinstance(bad, BadVideo)
     with pytest.raises(VideoError, match=r"60 frames under protocol test .*v0"):
-        ViewDataset(manifest, protocol_of(All()), max_bytes=100_000)[0]
+        raise bad.error()
 
 
 def test_segments_are_tested_alone(manifest: Manifest) -> None:
@@ -134,18 +137,21 @@ def test_windows_of_one_open_video_are_read_in_turn(manifest: Manifest) -> None:
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_a_loader_keeps_the_order_and_hands_errors_over(manifest: Manifest, tmp_path: Path, num_workers: int) -> None:
+def test_videos_keep_their_order_and_bad_ones_are_handed_over(
+    manifest: Manifest, tmp_path: Path, num_workers: int
+) -> None:
     (tmp_path / "bad.mp4").write_bytes(b"text")
     records = [*manifest, Record("bad", str(tmp_path / "bad.mp4"), "a"), manifest[0]._replace(video_id="last")]
     dataset = ViewDataset(
         Manifest.from_records(records, classes=manifest.classes, root=manifest.root), protocol_of(Uniform(4))
     )
-    items = list(build_view_loader(dataset, num_workers=num_workers))
-    assert [type(item) for item in items] == [VideoViews] * 3 + [VideoError] + [VideoViews]
-    assert "bad" in str(items[3])
-    for place in (0, 1, 2, 4):
-        assert torch.equal(items[place].clips(), dataset[place].clips())
-    some = list(build_view_loader(dataset, [4, 1], num_workers=num_workers))
+    items = list(dataset.videos(num_workers=num_workers))
+    assert [type(item) for item in items] == [VideoViews] * 3 + [BadVideo] + [VideoViews]
+    assert items[3][:2] == ("bad", str(tmp_path / "bad.mp4"))
+    assert "video bad" not in items[3].reason
+    for index in (0, 1, 2, 4):
+        assert torch.equal(items[index].clips(), dataset[index].clips())
+    some = list(dataset.videos([4, 1], num_workers=num_workers))
     assert [item.index for item in some] == [4, 1]
 
 
@@ -158,7 +164,7 @@ def test_full_shared_memory_is_named(manifest: Manifest, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(torch.Tensor, "share_memory_", fail)
     with pytest.raises(UserError, match="enlarge /dev/shm"):
-        list(build_view_loader(ViewDataset(manifest, protocol_of(Uniform(4))), num_workers=1))
+        list(ViewDataset(manifest, protocol_of(Uniform(4))).videos(num_workers=1))
 
 
 def test_the_printed_form_shows_shapes_not_pixels(manifest: Manifest) -> None:
