@@ -6,7 +6,7 @@ import dataclasses
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -25,6 +25,7 @@ from kinema.specs.recipe import Recipe
 from kinema.training.assemble import assemble
 from kinema.training.batch_size import batch_note, check_batch, with_batch
 from kinema.training.classification import Classification
+from kinema.training.description import facts, headline
 from kinema.training.directory import LAST, VIDEOS, describe_run, free_folder, new_folder, removed_if_empty
 from kinema.training.display import Display
 from kinema.training.ending import describe_position, fit_and_note_end
@@ -34,7 +35,7 @@ from kinema.training.initial import with_initial
 from kinema.training.own_network import OwnNetwork, copy_of, own_network, resumed_network, with_own
 from kinema.training.result import TrainResult
 from kinema.training.resuming import Standing, go_on_longer, note_kill, where_it_stands, with_epochs
-from kinema.training.state import Run, restore
+from kinema.training.state import restore
 from kinema.training.status import note_end, read_status
 from kinema.training.stopping import TrainingStopped, supervised
 from kinema.training.task import Task
@@ -96,8 +97,7 @@ def train(
         recipe: A recipe, the name of one, or ``file.py:function`` (which runs that file); default ``finetune``.
         weights: ``random``, ``imagenet``, a tag or file of weights, a checkpoint or run; None leaves it to the recipe.
         out: Run directory; default ``runs/<date>-<model>``.
-        batch: Clips of one step over all devices, or ``auto`` for the largest batch that fits; the recipe's learning
-            rate is adjusted to it, see ``kinema.training.batch_size.with_batch``, and a note says so.
+        batch: Clips of one step over all devices, or ``auto``: the most that fit; the learning rate follows it.
         keep_lr: Leave the learning rate alone whatever the batch.
         devices: Processes on this node, one per device; a script needs ``if __name__ == "__main__"`` around the call.
         nodes: Machines; more than one needs torchrun or srun to start the processes.
@@ -115,8 +115,7 @@ def train(
         Where the run is and what it reached.
 
     Raises:
-        UserError: When anything given cannot be used; the message says what would do.
-        VideoError: When a video fails in the middle of the run.
+        UserError: When anything given cannot be used, or a video fails in the middle; the message says what would do.
         TrainingStopped: After SIGTERM or Ctrl-C, when the state is saved.
     """
     if resume is not None:
@@ -125,10 +124,9 @@ def train(
             return job
     else:
         job = _new_job(model, data, recipe=recipe, weights=weights, batch=batch, keep_lr=keep_lr, epochs=epochs)
-        job = dataclasses.replace(job, out=str(out or ""), skip_bad=skip_bad, quiet=quiet)
-    job = _with_workers(dataclasses.replace(job, task_type=task), num_workers)
+    job = dataclasses.replace(job, out=str(resume or out or ""), skip_bad=skip_bad, quiet=quiet, task_type=task)
     compute = Compute(device=one_device(device, accelerator), devices=devices, nodes=nodes)
-    return _launched(GatheringEngine if fc_gather else Engine, compute, job)
+    return _launched(GatheringEngine if fc_gather else Engine, compute, _with_workers(job, num_workers))
 
 
 def _launched(kind: type[Engine], compute: Compute, job: _Job) -> TrainResult:
@@ -275,7 +273,7 @@ def _work(engine: Engine, job: _Job) -> tuple[TrainResult, int]:
             own=None if job.network is None else copy_of(job.network),
             task_type=job.task_type,
         )
-    display.note(_headline(run))
+    display.note(headline(run))
     if job.resume:
         if word := engine.from_main(lambda: note_kill(folder)):
             display.note(word)
@@ -283,28 +281,6 @@ def _work(engine: Engine, job: _Job) -> tuple[TrainResult, int]:
         display.note(f"resuming {folder} {describe_position(run)}")
         go_on_longer(run, job.before or run.recipe)
     else:
-        engine.from_main(lambda: describe_run(folder, run.recipe, manifest, _facts(run, source=job.manifest.name)))
+        engine.from_main(lambda: describe_run(folder, run.recipe, manifest, facts(run, source=job.manifest.name)))
     stopped = fit_and_note_end(run)
     return TrainResult.of(folder, run.recipe, run.position), stopped
-
-
-def _facts(run: Run, *, source: str) -> dict[str, Any]:
-    """What ``run.json`` says about a run that begins."""
-    return {
-        "data": source,
-        "num_training": run.task.num_samples,
-        "num_validation": run.task.num_validation,
-        "processes": run.engine.world,
-        "device": str(run.engine.device),
-    }
-
-
-def _headline(run: Run) -> str:
-    """What is trained, where, and on how much."""
-    millions = sum(parameter.numel() for parameter in run.model.parameters()) / 1e6
-    processes = f"{run.engine.world} processes, " if run.engine.world > 1 else ""
-    validated = f", {run.task.num_validation} to validate on" if run.task.num_validation else ""
-    return (
-        f"{run.recipe.model}, {millions:.2f} M parameters, on {processes}{run.engine.device.type}: "
-        f"{counted(run.task.num_samples, 'video')} to train on{validated}"
-    )
