@@ -28,15 +28,15 @@ STREAMS = line_up([table(FIRST_LEADS), table(SECOND_LEADS)])
 
 def test_a_sweep_ends_in_the_single_streams_and_meets_the_fusion():
     swept = sweep([STREAMS], 2 / 3)
-    assert len(swept.shares) == 102
-    assert (swept.shares[0], swept.shares[-1]) == (0, 1)
-    used = swept.shares.tolist().index(2 / 3)
+    assert len(swept.weights) == 102
+    assert (swept.weights[0], swept.weights[-1]) == (0, 1)
+    used = swept.weights.tolist().index(2 / 3)
     fused = fuse(STREAMS, [1, 2])
     for values, accuracy in ((swept.top1[0], ScoreTable.top), (swept.mean_class[0], ScoreTable.mean_class_accuracy)):
         assert values[[0, used, -1]].tolist() == [accuracy(STREAMS[0]), accuracy(fused), accuracy(STREAMS[1])]
     # Video b turns right where 2 s > 1, video c turns wrong where 1 - 4 s < 0.
-    expected = [0.25 * (1 + (s > 0.5) + (s <= 0.25)) for s in swept.shares]
-    near = np.isclose(swept.shares, 0.5) | np.isclose(swept.shares, 0.25)
+    expected = [0.25 * (1 + (s > 0.5) + (s <= 0.25)) for s in swept.weights]
+    near = np.isclose(swept.weights, 0.5) | np.isclose(swept.weights, 0.25)
     np.testing.assert_array_equal(swept.top1[0][~near], np.array(expected)[~near])
 
 

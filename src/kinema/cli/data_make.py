@@ -80,10 +80,10 @@ def make(
     elif source == "folder":
         manifests = {out: _from_folder(folder, videos, annotations or classes)}
     else:
-        place = _videos_of(source, folder, videos)
+        found = _videos_of(source, folder, videos)
         if out.suffix.lower() == ".csv":
             raise UserError(f"--out must be a folder, {source} has its own file names; {out} was given.")
-        manifests = _from_lists(source, place, annotations or place, _class_list(classes), missing, out)
+        manifests = _from_lists(source, found, annotations or found, _class_list(classes), missing, out)
     if source in ("folder", "csv"):
         manifests = {out: with_earlier_marks(out, manifests[out])}
         print_doubts(manifests[out])
@@ -96,12 +96,12 @@ make.__doc__ = (make.__doc__ or "").replace("DATA_SETS", ", ".join(names_with_li
 
 def _videos_of(source: str, folder: Path | None, videos: Path | None) -> Path:
     one_of("data set", source, (*names_with_lists(), "folder", "csv"))
-    place = folder or videos
-    if place is None or (folder and videos):
+    found = folder or videos
+    if found is None or (folder and videos):
         raise UserError(f"say once where the videos are: kinema data make {source} --videos DIR --out OUT")
-    if place.suffix.lower() in (".csv", ".tsv") and not place.is_dir():
-        raise UserError(f"{place} is no folder of videos; a list of your own: kinema data make csv {place} --out OUT")
-    return place
+    if found.suffix.lower() in (".csv", ".tsv") and not found.is_dir():
+        raise UserError(f"{found} is no folder of videos; a list of your own: kinema data make csv {found} --out OUT")
+    return found
 
 
 def _from_folder(folder: Path | None, videos: Path | None, others: object) -> Manifest:

@@ -81,7 +81,7 @@ def _print(result: DemoResult) -> None:
         table.add_column(column, justify="right")
     for name, values in result.scores.items():
         table.add_row(f"{name}-resnettiny", *table_cells(values))
-    table.add_row("guessing", *(percent(share) for share in GUESSING), style="dim")
+    table.add_row("guessing", *(percent(fraction) for fraction in GUESSING), style="dim")
     console = Console(highlight=False)
     console.print(table)
     console.print(explanation(result.scores["tsm"], result.scores["tsn"]))

@@ -84,9 +84,9 @@ def as_json(tables: Sequence[ScoreTable], *, with_classes: bool = False) -> dict
     return {"tables": listed, "average": average_over_splits(tables)}
 
 
-def percent(share: float) -> str:
+def percent(fraction: float) -> str:
     """A share as percent with one digit; a dash where it does not exist (nan)."""
-    return "-" if share != share else f"{100 * share:.1f}"
+    return "-" if fraction != fraction else f"{100 * fraction:.1f}"
 
 
 def _class_dicts(table: ScoreTable) -> list[dict[str, Any]]:

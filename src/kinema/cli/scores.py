@@ -159,6 +159,6 @@ def _class_names(path: Path) -> list[str]:
 
     names = read_class_names(path)
     parts = [name.split(maxsplit=1) for name in names]
-    if all(len(part) == 2 and part[0] == str(place) for place, part in enumerate(parts, start=1)):
+    if all(len(part) == 2 and part[0] == str(number) for number, part in enumerate(parts, start=1)):
         return [part[1] for part in parts]
     return names

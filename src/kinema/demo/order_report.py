@@ -37,7 +37,7 @@ class Contender(NamedTuple):
 
 def table_cells(scores: OrderScores) -> tuple[str, ...]:
     """Format the figures of one network in the order of ``COLUMNS``."""
-    return tuple(percent(share) for share in (scores.forward, scores.reversed, scores.pair, scores.member))
+    return tuple(percent(fraction) for fraction in (scores.forward, scores.reversed, scores.pair, scores.member))
 
 
 def explanation(tsm: OrderScores, tsn: OrderScores) -> str:
@@ -82,7 +82,7 @@ def write_report(
     facts = {"seconds": round(seconds, 1), "num_test_videos": num_videos}
     write_text(out / "results.json", json.dumps(results | facts, indent=2) + "\n")
     rows = [(name, *table_cells(values)) for name, values in scores.items()]
-    rows.append(("guessing", *(percent(share) for share in GUESSING)))
+    rows.append(("guessing", *(percent(fraction) for fraction in GUESSING)))
     pairs = "; ".join(f"{first} / {second}" for first, second in PAIRS)
     text = f"""# What does a network know of time?
 
@@ -118,8 +118,8 @@ Everything took {seconds:.0f} seconds. What to type next:
 def _draw(
     folder: Path, contenders: Sequence[Contender], scores: Mapping[str, OrderScores], clips: Mapping[str, Pixels]
 ) -> None:
-    shares = {name: (s.forward, s.reversed, s.pair, s.member) for name, s in scores.items()}
-    bars = {column: {name: row[place] for name, row in shares.items()} for place, column in enumerate(COLUMNS)}
+    fractions = {name: (s.forward, s.reversed, s.pair, s.member) for name, s in scores.items()}
+    bars = {column: {name: row[index] for name, row in fractions.items()} for index, column in enumerate(COLUMNS)}
     chance = dict(zip(COLUMNS, GUESSING, strict=True))
     plot_bars(bars, folder / "accuracy.png", title=f"{len(contenders[0].forward)} test videos", chance=chance)
     matrices = {}

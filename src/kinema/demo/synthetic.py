@@ -150,7 +150,7 @@ def _check_numbers(num_videos: int, size: int, num_frames: int, fps: int) -> Non
 
 def _plan_scenes(num_videos: int) -> list[_Scene]:
     per_pair = num_videos // 8
-    bounds = np.round(np.cumsum([share for _, share in _SPLITS]) * per_pair)
+    bounds = np.round(np.cumsum([fraction for _, fraction in _SPLITS]) * per_pair)
     scenes = []
     for number in range(per_pair * len(PAIRS)):
         position = number // len(PAIRS)

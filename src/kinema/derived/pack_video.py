@@ -212,9 +212,9 @@ def _encode(
 def _ticks(times_sec: np.ndarray, rate: Fraction, clock: Fraction) -> list[int]:
     """Times on the clock from the first one on: exact for steady videos, whose containers may have rounded them."""
     since = times_sec - times_sec[0]
-    places = np.rint(since * float(rate))
-    if np.all(np.abs(since - places / float(rate)) < ROUNDING_SEC):
-        ticks = [int(place / rate / clock) for place in places.astype(int).tolist()]
+    frame_numbers = np.rint(since * float(rate))
+    if np.all(np.abs(since - frame_numbers / float(rate)) < ROUNDING_SEC):
+        ticks = [int(number / rate / clock) for number in frame_numbers.astype(int).tolist()]
     else:
         ticks = np.rint(since / float(clock)).astype(int).tolist()
     later = np.arange(len(ticks))  # no two frames may have one time

@@ -142,9 +142,9 @@ def plan_shards(manifest: Manifest, out: Path, name: str, num_videos: int) -> li
 
 def archived_videos(manifest: Manifest, out: Path) -> dict[str, str]:
     """Paths of the videos in all archives that are complete, relative to ``out``, by their ids."""
-    places = {name: f"{FOLDER}/{archive.name}/{name}" for archive in _archives(out) for name in _names(archive)}
+    paths = {name: f"{FOLDER}/{archive.name}/{name}" for archive in _archives(out) for name in _names(archive)}
     names = {video_id: file_name(video_id, VIDEO_SUFFIX) for video_id in manifest.video_ids}
-    return {video_id: places[name] for video_id, name in names.items() if name in places}
+    return {video_id: paths[name] for video_id, name in names.items() if name in paths}
 
 
 def _archives(out: Path) -> list[Path]:

@@ -81,7 +81,7 @@ def restrict(table: ScoreTable, manifest: Manifest) -> ScoreTable:
 
 def _labels_of_both(table: ScoreTable, manifest: Manifest) -> np.ndarray:
     """The manifest's labels, and the table's where the manifest has none."""
-    index = {name: place for place, name in enumerate(manifest.classes)}
+    index = {name: label for label, name in enumerate(manifest.classes)}
     theirs = [table.classes[label] if label >= 0 else "" for label in table.labels]
     both = list(zip(manifest, theirs, strict=True))
     clash = [f"{row.video_id} ({name}, not {row.label})" for row, name in both if name and row.label not in ("", name)]
@@ -113,7 +113,7 @@ def _table_of_csv(path: Path, kind: str, classes: Sequence[str], model: str) -> 
     ragged = [str(line) for line, row in enumerate(rows, start=2) if len(row) != len(header)]
     if ragged:
         raise UserError(f"{path}: {len(ragged)} rows have not {len(header)} cells: row {some_of(ragged, 3)}.")
-    columns = [place for place, name in enumerate(header) if place and name != "label"]
+    columns = [column for column, name in enumerate(header) if column and name != "label"]
     try:
         scores = np.array([[float(row[column]) for column in columns] for row in rows]).reshape(len(rows), len(columns))
     except ValueError as error:
@@ -145,7 +145,7 @@ def _table_of_arrays(path: Path, kind: str, classes: Sequence[str], model: str) 
 
 
 def _label_indices(labels: Sequence[str], classes: Sequence[str], path: Path) -> np.ndarray:
-    index = {name: place for place, name in enumerate(classes)} | {"": -1}
+    index = {name: label for label, name in enumerate(classes)} | {"": -1}
     unknown = sorted(set(labels) - index.keys())
     if unknown:
         raise UserError(f"{path}: {len(unknown)} labels are no classes: {some_of(unknown, 5)}.")

@@ -40,8 +40,8 @@ def fuse(tables: Sequence[ScoreTable], weights: Sequence[float] = (), *, average
     Raises:
         UserError: The tables do not fit together, or the weights do not fit the tables.
     """
-    shares = shares_of(weights, len(tables))
-    return combine(line_up(tables, average=average), shares)
+    fractions = normalised_weights(weights, len(tables))
+    return combine(line_up(tables, average=average), fractions)
 
 
 def line_up(tables: Sequence[ScoreTable], *, average: str = "") -> list[ScoreTable]:
@@ -58,28 +58,28 @@ def line_up(tables: Sequence[ScoreTable], *, average: str = "") -> list[ScoreTab
         _check_kinds(tables)
     first, labels = tables[0], tables[0].labels
     lined: list[ScoreTable] = []
-    for place, table in enumerate(tables, start=1):
-        aligned = _aligned(table, first, place)
-        labels = _agreed(labels, aligned, first, place)
-        converted = _converted(aligned, average, place) if average else aligned
+    for number, table in enumerate(tables, start=1):
+        aligned = _aligned(table, first, number)
+        labels = _agreed(labels, aligned, first, number)
+        converted = _converted(aligned, average, number) if average else aligned
         lined.append(replace(converted, clip_hits=None, meta={**table.meta, "saved_kind": table.kind}))
     return [replace(table, labels=labels) for table in lined]
 
 
-def combine(lined: Sequence[ScoreTable], shares: Sequence[float]) -> ScoreTable:
-    """Weighted sum of tables that :func:`line_up` made; the shares sum to 1."""
+def combine(lined: Sequence[ScoreTable], fractions: Sequence[float]) -> ScoreTable:
+    """Weighted sum of tables that :func:`line_up` made; the fractions sum to 1."""
     total = np.zeros(lined[0].scores.shape, np.float64)
-    for table, share in zip(lined, shares, strict=True):
-        total += share * table.scores.astype(np.float64)
-    fused = [{"weight": share, **table.meta} for table, share in zip(lined, shares, strict=True)]
+    for table, fraction in zip(lined, fractions, strict=True):
+        total += fraction * table.scores.astype(np.float64)
+    fused = [{"weight": fraction, **table.meta} for table, fraction in zip(lined, fractions, strict=True)]
     first = lined[0]
     return ScoreTable(
         first.ids, total, first.labels, first.kind, first.classes, meta={**_common(lined), "fused": fused}
     )
 
 
-def shares_of(weights: Sequence[float], num_tables: int) -> list[float]:
-    """The weights, divided by their sum; equal shares where none are given.
+def normalised_weights(weights: Sequence[float], num_tables: int) -> list[float]:
+    """The weights, divided by their sum; equal fractions where none are given.
 
     Raises:
         UserError: There are fewer than two tables, not as many weights, or weights that are no weights.
@@ -99,7 +99,7 @@ def _check_kinds(tables: Sequence[ScoreTable]) -> None:
     kinds = {table.kind for table in tables}
     if len(kinds) == 1:
         return
-    parts = ", ".join(f"{table.kind} ({_name(table, place)})" for place, table in enumerate(tables, 1))
+    parts = ", ".join(f"{table.kind} ({_name(table, number)})" for number, table in enumerate(tables, 1))
     if kinds == {"logits", "probabilities"}:
         advice = "average probabilities (--average probabilities), which turns logits into them"
     else:
@@ -109,26 +109,26 @@ def _check_kinds(tables: Sequence[ScoreTable]) -> None:
     )
 
 
-def _converted(table: ScoreTable, wanted: str, place: int) -> ScoreTable:
+def _converted(table: ScoreTable, wanted: str, number: int) -> ScoreTable:
     """A table as the kind that is averaged."""
     if wanted == "logits" and table.kind == "logits":
         return table
     if wanted == "logits":
         raise UserError(
-            f"{_name(table, place)} holds {table.kind}, and the logits they were made of cannot be had from them; "
+            f"{_name(table, number)} holds {table.kind}, and the logits they were made of cannot be had from them; "
             "average probabilities or z-scores, or evaluate under a protocol that averages logits."
         )
     try:
         scores = table.probabilities() if wanted == "probabilities" else table.z_scores()
     except UserError as error:
         advice = " Average z-scores (--average z-scores) instead." if wanted == "probabilities" else ""
-        raise UserError(f"{_name(table, place)}: {error}{advice}") from None
+        raise UserError(f"{_name(table, number)}: {error}{advice}") from None
     return replace(table, scores=scores, kind=wanted)
 
 
-def _aligned(table: ScoreTable, first: ScoreTable, place: int) -> ScoreTable:
+def _aligned(table: ScoreTable, first: ScoreTable, number: int) -> ScoreTable:
     """Put a table's videos and classes into the order of the first table."""
-    name = _name(table, place)
+    name = _name(table, number)
     _same_set(list(table.classes), list(first.classes), f"the classes of {name}")
     _same_set(table.ids.tolist(), first.ids.tolist(), f"the videos of {name}")
     index = {label: column for column, label in enumerate(table.classes)}
@@ -154,12 +154,12 @@ def _same_set(given: list[str], wanted: list[str], what: str) -> None:
     raise UserError(f"{what} are not those of the first table: {'; '.join(parts)}. Fuse scores of the same split.")
 
 
-def _agreed(labels: np.ndarray, table: ScoreTable, first: ScoreTable, place: int) -> np.ndarray:
+def _agreed(labels: np.ndarray, table: ScoreTable, first: ScoreTable, number: int) -> np.ndarray:
     """Labels known so far, filled up from a table that must not contradict them."""
     clash = (labels >= 0) & (table.labels >= 0) & (labels != table.labels)
     if clash.any():
         raise UserError(
-            f"{_name(table, place)} gives {int(clash.sum())} videos another class than the tables before it: "
+            f"{_name(table, number)} gives {int(clash.sum())} videos another class than the tables before it: "
             f"{some_of(first.ids[clash].tolist(), 3)}."
         )
     return np.where(labels >= 0, labels, table.labels)
@@ -168,14 +168,14 @@ def _agreed(labels: np.ndarray, table: ScoreTable, first: ScoreTable, place: int
 def _common(tables: Sequence[ScoreTable]) -> Mapping[str, Any]:
     """What a fused table says of itself: the models together, and what all parts agree on."""
     first = tables[0].meta
-    said = {key: first[key] for key in _COMMON if key in first and all(t.meta.get(key) == first[key] for t in tables)}
+    agreed = {key: first[key] for key in _COMMON if key in first and all(t.meta.get(key) == first[key] for t in tables)}
     files = {Path(str(table.meta.get("data", ""))).name for table in tables}  # relative in one, absolute in another
     if len(files) == 1 and "data" in first:
-        said["data"] = first["data"]
+        agreed["data"] = first["data"]
     models = [str(table.meta.get("model") or "") for table in tables]
-    return {**said, "model": " + ".join(models)} if all(models) else said
+    return {**agreed, "model": " + ".join(models)} if all(models) else agreed
 
 
-def _name(table: ScoreTable, place: int) -> str:
+def _name(table: ScoreTable, number: int) -> str:
     model = table.meta.get("model")
-    return f"table {place} ({model})" if model else f"table {place}"
+    return f"table {number} ({model})" if model else f"table {number}"

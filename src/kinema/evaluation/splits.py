@@ -64,7 +64,7 @@ def check_splits(tables: Sequence[ScoreTable], *, allow_different: bool = False)
     """
     _refuse_same_videos(tables, "the average")
     first = tables[0]
-    for place, table in enumerate(tables, start=1):
+    for number, table in enumerate(tables, start=1):
         missing, extra = (
             sorted(set(first.classes) - set(table.classes)),
             sorted(set(table.classes) - set(first.classes)),
@@ -72,13 +72,13 @@ def check_splits(tables: Sequence[ScoreTable], *, allow_different: bool = False)
         if missing or extra:
             parts = [f"lacks {some_of(missing, 3)}"] * bool(missing) + [f"adds {some_of(extra, 3)}"] * bool(extra)
             raise UserError(
-                f"{split_name(table, f'table {place}')} has other classes than the first table: it "
+                f"{split_name(table, f'table {number}')} has other classes than the first table: it "
                 f"{' and '.join(parts)}. Only splits of one data set are averaged."
             )
         if not table.num_labelled:
-            raise UserError(f"{split_name(table, f'table {place}')} has no labels, so it has no accuracy to average.")
+            raise UserError(f"{split_name(table, f'table {number}')} has no labels, so it has no accuracy to average.")
         if not allow_different:
-            _refuse_other_origin(table, first, place)
+            _refuse_other_origin(table, first, number)
     return notes_on_splits(tables)
 
 
@@ -107,28 +107,28 @@ def split_name(table: ScoreTable, default: str) -> str:
 
 def _refuse_same_videos(tables: Sequence[ScoreTable], where: str) -> None:
     seen: dict[frozenset[str], int] = {}
-    for place, table in enumerate(tables, start=1):
+    for number, table in enumerate(tables, start=1):
         videos = frozenset(table.ids.tolist())
         if videos in seen:
-            parts = [_described(tables[number - 1], number) for number in (seen[videos], place)]
+            parts = [_described(tables[same - 1], same) for same in (seen[videos], number)]
             raise UserError(
                 f"{where}: {' and '.join(parts)} have the same {len(table)} videos, so they are not two splits; "
                 "give each split once."
             )
-        seen[videos] = place
+        seen[videos] = number
 
 
-def _described(table: ScoreTable, place: int) -> str:
-    said = [str(table.meta[key]) for key in ("model", "protocol") if table.meta.get(key)]
-    return f"table {place}" + (f" ({', '.join(said)})" if said else "")
+def _described(table: ScoreTable, number: int) -> str:
+    known = [str(table.meta[key]) for key in ("model", "protocol") if table.meta.get(key)]
+    return f"table {number}" + (f" ({', '.join(known)})" if known else "")
 
 
-def _refuse_other_origin(table: ScoreTable, first: ScoreTable, place: int) -> None:
+def _refuse_other_origin(table: ScoreTable, first: ScoreTable, number: int) -> None:
     mine, theirs = _origin(table), _origin(first)
     for key in mine:
         if mine[key] != theirs[key]:
             raise UserError(
-                f"{split_name(table, f'table {place}')} was not scored like the first table: {key} is "
+                f"{split_name(table, f'table {number}')} was not scored like the first table: {key} is "
                 f"{mine[key]!s}, not {theirs[key]!s}. Their mean is no result of one method; to have it all the same, "
                 "allow it (--allow-different)."
             )

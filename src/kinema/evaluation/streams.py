@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kinema.errors import UserError
-from kinema.evaluation.fusion import combine, line_up, shares_of
+from kinema.evaluation.fusion import combine, line_up, normalised_weights
 from kinema.evaluation.score_files import score_paths, stream_names
 from kinema.evaluation.scores import ScoreTable
 from kinema.evaluation.splits import check_splits, match_splits, split_name
@@ -73,7 +73,7 @@ class Fusion:
         Raises:
             UserError: There are not two streams, or no labels.
         """
-        return sweep(self.splits, shares_of(self.weights, len(self.names))[1])
+        return sweep(self.splits, normalised_weights(self.weights, len(self.names))[1])
 
     def files_in(self, out: str | Path) -> list[Path]:
         """Where ``save`` writes: ``out`` itself for one split, else a file in it for each, named after it.
@@ -125,11 +125,11 @@ def fuse_streams(
         UserError: Streams, splits, weights or names do not fit together; the message says which.
     """
     _check_counts(weights, names, len(streams))
-    shares = shares_of(weights, len(streams))
+    fractions = normalised_weights(weights, len(streams))
     tables = [_tables(stream) for stream in streams]
     called = list(names) or _names(streams, tables)
     splits = _line_up(match_splits(tables, called), average)
-    fused = [combine(lined, shares) for lined in splits]
+    fused = [combine(lined, fractions) for lined in splits]
     notes = check_splits(fused, allow_different=allow_different) if len(fused) > 1 else []
     split_names = [split_name(table, f"split {number}") for number, table in enumerate(fused, start=1)]
     return Fusion(called, list(weights) or [1.0] * len(streams), splits, fused, split_names, notes)

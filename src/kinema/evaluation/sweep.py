@@ -23,13 +23,13 @@ class Sweep:
     A sweep is for looking at: weights chosen by it are chosen on the test videos.
 
     Attributes:
-        shares: The second stream's part of the weight, 0 (first alone) to 1 (second alone), ascending.
-        top1: Top-1 accuracy at each share, 0 to 1, axes ``splits shares``.
-        mean_class: Accuracy averaged over classes, 0 to 1, axes ``splits shares``.
-        chosen: The share that was fused; one of ``shares``.
+        weights: The second stream's part of the weight, 0 (first alone) to 1 (second alone), ascending.
+        top1: Top-1 accuracy at each weight, 0 to 1, axes ``splits weights``.
+        mean_class: Accuracy averaged over classes, 0 to 1, axes ``splits weights``.
+        chosen: The weight that was fused; one of ``weights``.
     """
 
-    shares: np.ndarray
+    weights: np.ndarray
     top1: np.ndarray
     mean_class: np.ndarray
     chosen: float
@@ -40,7 +40,7 @@ def sweep(splits: Sequence[Sequence[ScoreTable]], chosen: float) -> Sweep:
 
     Args:
         splits: For each split the two streams' tables, made alike by :func:`kinema.evaluation.fusion.line_up`.
-        chosen: The second stream's share of the weight in the fusion that is reported.
+        chosen: The second stream's part of the weight in the fusion that is reported.
 
     Raises:
         UserError: There are not two streams, or no labels.
@@ -51,13 +51,13 @@ def sweep(splits: Sequence[Sequence[ScoreTable]], chosen: float) -> Sweep:
                 f"a sweep is a curve over the weight between two streams; {len(streams)} are given. "
                 "Fuse some of them first (--out FILE) and sweep the result against the other."
             )
-    shares = np.unique(np.append(np.linspace(0, 1, NUM_STEPS + 1), chosen))
-    top1, mean_class = np.empty((2, len(splits), len(shares)))
+    weights = np.unique(np.append(np.linspace(0, 1, NUM_STEPS + 1), chosen))
+    top1, mean_class = np.empty((2, len(splits), len(weights)))
     for row, streams in enumerate(splits):
-        for column, share in enumerate(shares):
-            fused = combine(streams, [1 - share, share])
+        for column, weight in enumerate(weights):
+            fused = combine(streams, [1 - weight, weight])
             top1[row, column], mean_class[row, column] = fused.top(1), fused.mean_class_accuracy()
-    return Sweep(shares, top1, mean_class, chosen)
+    return Sweep(weights, top1, mean_class, chosen)
 
 
 @dataclass(frozen=True)

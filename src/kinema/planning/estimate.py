@@ -192,7 +192,7 @@ def plan_stage(
     num_clips = num_steps * batch if schedule.epoch_clips else schedule.epochs * videos.num_train
     num_validations = -(-schedule.epochs // recipe.train.validate_every) if recipe.train.validate_on != "none" else 0
     num_val_clips = videos.num_val * num_validations
-    share = device_batch(recipe, world)
+    clips = device_batch(recipe, world)
     return Stage(
         model=recipe.model,
         frames=recipe.data.frames,
@@ -203,13 +203,13 @@ def plan_stage(
         num_val_clips=num_val_clips,
         batch_size=batch,
         accumulate=recipe.train.accumulate,
-        device_batch=share,
+        device_batch=clips,
         clips_per_sec=world / sec_per_clip,
         train_hours=num_clips * sec_per_clip / world / 3600,
         val_hours=num_val_clips * sec_per_clip / PASSES / world / 3600,
         decode_sec=decoding.sec_per_clip,
         cores_per_node=devices * decoding.sec_per_clip / sec_per_clip,
-        memory=memory(recipe, load, device_batch=share),
+        memory=memory(recipe, load, device_batch=clips),
         checkpoint_gb=checkpoint_gb(recipe, load),
     )
 

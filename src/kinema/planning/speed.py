@@ -48,8 +48,8 @@ def decoding_of(recipe: Recipe, manifest: Manifest | None, *, decode_ms: float) 
 def table_speed(recipe: Recipe, load: TrainingLoad, device: Device, *, world: int, efficiency: float) -> Speed:
     """Estimate the speed of a device of the table; see ``kinema.planning.limits.limited_by``."""
     sec, limit = limited_by(recipe, load, device, world=world, efficiency=efficiency)
-    share = device_batch(recipe, world)
-    flops, moved = 2 * PASSES * load.macs / 1e9, moved_bytes(recipe, load, device_batch=share) / 1e9
+    clips = device_batch(recipe, world)
+    flops, moved = 2 * PASSES * load.macs / 1e9, moved_bytes(recipe, load, device_batch=clips) / 1e9
     return Speed(
         sec_per_clip=sec,
         device=device.name,
@@ -74,9 +74,9 @@ def measured_speed(recipe: Recipe, load: TrainingLoad, videos: Videos, *, world:
     """
     from kinema.planning.step_profile import host_memory_gb, measure_step, num_cores
 
-    share = device_batch(recipe, world)
-    fitting = int(host_memory_gb() * 1e9 / 2 / max(load.saved_bytes, 1)) or share
-    step = measure_step(recipe, num_classes=videos.num_classes, most=max(1, min(share, fitting)))
+    clips = device_batch(recipe, world)
+    fitting = int(host_memory_gb() * 1e9 / 2 / max(load.saved_bytes, 1)) or clips
+    step = measure_step(recipe, num_classes=videos.num_classes, most=max(1, min(clips, fitting)))
     sec = with_loading(
         step.wall_sec,
         step.processor_sec if step.is_host else 0.0,

@@ -45,20 +45,20 @@ def plot_sweep(sweep: Sweep, names: Sequence[str], path: str | Path, *, weights:
     is_mean = len(sweep.top1) > 1
     if is_mean:
         for row in sweep.top1:
-            axes.plot(sweep.shares, row, color=COLOURS[0], lw=0.8, alpha=0.4, label="top-1 of each split")
+            axes.plot(sweep.weights, row, color=COLOURS[0], lw=0.8, alpha=0.4, label="top-1 of each split")
     curves = {"top-1": sweep.top1.mean(axis=0), "mean class": sweep.mean_class.mean(axis=0)}
-    used = int(np.flatnonzero(sweep.shares == sweep.chosen)[0])
+    used = int(np.flatnonzero(sweep.weights == sweep.chosen)[0])
     for (measure, curve), colour, line in zip(curves.items(), COLOURS, ("-", "--"), strict=False):
         name = f"{measure}, mean of {len(sweep.top1)} splits" if is_mean else measure
-        axes.plot(sweep.shares, curve, line, color=colour, lw=1.8, label=name)
-        axes.plot(sweep.shares[[0, -1]], curve[[0, -1]], "o", color=colour, ms=5, clip_on=False)
+        axes.plot(sweep.weights, curve, line, color=colour, lw=1.8, label=name)
+        axes.plot(sweep.weights[[0, -1]], curve[[0, -1]], "o", color=colour, ms=5, clip_on=False)
         axes.plot(sweep.chosen, curve[used], "D", color=colour, ms=7, mec="white", zorder=4, clip_on=False)
     _make_room(axes, np.concatenate([sweep.top1, [curves["mean class"]]]))
     axes.axvline(sweep.chosen, color=INK, lw=1, ls=":", zorder=1)
     ends = (0.0, f"{_short(names[0])} alone"), (1.0, f"{_short(names[1])} alone")
     for weight, caption in (*ends, (sweep.chosen, f"used: {weights}")):
         if weight == sweep.chosen or abs(weight - sweep.chosen) > 0.18:
-            index = int(np.flatnonzero(sweep.shares == weight)[0])
+            index = int(np.flatnonzero(sweep.weights == weight)[0])
             _say(axes, weight, caption, {measure: float(curve[index]) for measure, curve in curves.items()})
     axes.set_xticks(list(TICKS), list(TICKS.values()))
     axes.set_xlabel(f"weights of {names[0]} : {names[1]}", color=INK)
@@ -83,7 +83,7 @@ def write_sweep(sweep: Sweep, names: Sequence[str], splits: Sequence[str], path:
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["videos", *(f"{name} weight" for name in names), "top1", "mean_class", "used"])
     for split, top1, mean_class in zip(splits, sweep.top1, sweep.mean_class, strict=True):
-        for weight, *values in zip(sweep.shares, top1, mean_class, strict=True):
+        for weight, *values in zip(sweep.weights, top1, mean_class, strict=True):
             cells = [f"{value:.6g}" for value in (1 - weight, weight, *values)]
             rows.writerow([split, *cells, "yes" if weight == sweep.chosen else ""])
     path = Path(path)
