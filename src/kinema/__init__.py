@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from kinema.specs.protocol import EvalProtocol
     from kinema.specs.recipe import Recipe
     from kinema.training.run import train
+    from kinema.training.run_series import resume_series, train_series
     from kinema.training.runs import list_runs
     from kinema.video.open import open_video
     from kinema.weights.pretrained import build_model
@@ -67,10 +68,12 @@ _HOMES = {
     "probe": "evaluation.probe",
     "register_backbone": "models.register",
     "register_module": "models.register",
+    "resume_series": "training.run_series",
     "scan": "data.scan",
     "split": "data.split",
     "timeline": "evaluation.timeline",
     "train": "training.run",
+    "train_series": "training.run_series",
 }
 
 __all__ = [  # noqa: RUF022  (the order of a day's work: models, data, training, results)
@@ -92,6 +95,8 @@ __all__ = [  # noqa: RUF022  (the order of a day's work: models, data, training,
     "load_recipe",
     "plan",
     "train",
+    "train_series",
+    "resume_series",
     "list_runs",
     "EvalProtocol",
     "evaluate",

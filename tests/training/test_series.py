@@ -7,6 +7,7 @@ import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -21,12 +22,12 @@ from kinema.evaluation.scores import ScoreTable
 from kinema.specs.recipe import Recipe
 from kinema.training import run_series
 from kinema.training.overrides import Overrides
-from kinema.training.run_series import SeriesResult, Where, resume_series, train_series
+from kinema.training.run_series import SeriesResult, resume_series, train_series
 from kinema.training.series import is_series, read_series
 from kinema.training.stopping import TrainingStopped
 from kinema.weights.checkpoint import Checkpoint
 
-QUIET = Where(device="cpu", quiet=True)
+QUIET: dict[str, Any] = {"device": "cpu", "quiet": True}
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ def stages(tiny_recipe: Recipe) -> list[Recipe]:
 @pytest.fixture(scope="module")
 def whole(few: Manifest, stages: list[Recipe], tmp_path_factory: pytest.TempPathFactory) -> SeriesResult:
     out = tmp_path_factory.mktemp("series") / "whole"
-    return train_series("", few, recipes=stages, out=out, where=QUIET)
+    return train_series("", few, recipes=stages, out=out, **QUIET)
 
 
 def assert_same_weights(one: Path, other: Path) -> None:
@@ -78,7 +79,7 @@ def test_the_whole_plan_is_stored_before_the_first_run(
 
     monkeypatch.setattr(run_series, "train", power_cut)
     with pytest.raises(RuntimeError, match="power cut"):
-        train_series("", few, recipes=stages, out=tmp_path / "cut", where=QUIET)
+        train_series("", few, recipes=stages, out=tmp_path / "cut", **QUIET)
     assert is_series(tmp_path / "cut")
     plan = read_series(tmp_path / "cut")
     assert [(stage.folder, stage.after, stage.recipe) for stage in plan.stages] == [
@@ -89,7 +90,7 @@ def test_the_whole_plan_is_stored_before_the_first_run(
     monkeypatch.undo()
     (tmp_path / "cut" / "frames-2").mkdir()  # a run that died before it saved anything
     (tmp_path / "cut" / "frames-2" / "recipe.json").write_text("{}")
-    resume_series(tmp_path / "cut", where=QUIET)
+    resume_series(tmp_path / "cut", **QUIET)
     assert_same_weights(tmp_path / "cut" / "frames-4", whole.path / "frames-4")
 
 
@@ -106,17 +107,17 @@ def test_stopped_in_the_second_stage(
 
     act_in_steps(monkeypatch, after=stop)
     with pytest.raises(TrainingStopped, match=f"continue with: kinema train --resume {tmp_path}/stopped$"):
-        train_series("", few, recipes=stages, out=tmp_path / "stopped", where=QUIET)
+        train_series("", few, recipes=stages, out=tmp_path / "stopped", **QUIET)
     assert lengths == [2] * 6 + [4] * 2
     done = (tmp_path / "stopped" / "frames-2" / "last.ckpt").read_bytes()
-    result = resume_series(tmp_path / "stopped", where=QUIET)
+    result = resume_series(tmp_path / "stopped", **QUIET)
     assert lengths == [2] * 6 + [4] * 3
     assert (tmp_path / "stopped" / "frames-2" / "last.ckpt").read_bytes() == done
     for name in ("frames-2", "frames-4"):
         assert_same_weights(tmp_path / "stopped" / name, whole.path / name)
     for run, expected in zip(result.runs, whole.runs, strict=True):
         assert [row["val_loss"] for row in run.history] == [row["val_loss"] for row in expected.history]
-    resume_series(tmp_path / "stopped", where=QUIET)  # nothing is left to do
+    resume_series(tmp_path / "stopped", **QUIET)  # nothing is left to do
     assert len(lengths) == 9
 
 
@@ -215,7 +216,7 @@ def test_what_makes_no_series(
 ) -> None:
     def refused(message: str, data: Manifest | list[Path | Manifest], recipes: list[Recipe], model: str = "") -> None:
         with pytest.raises(UserError, match=message):
-            train_series(model, data, recipes=recipes, out=tmp_path / "out", where=QUIET)
+            train_series(model, data, recipes=recipes, out=tmp_path / "out", **QUIET)
 
     refused("a series needs several data sets", few, stages[:1])
     refused("clips of different lengths; given: frames-2, frames-2", few, [stages[0]] * 2)

@@ -6,8 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -17,9 +16,8 @@ from kinema.errors import UserError
 from kinema.training.overrides import Overrides, given_fields
 
 if TYPE_CHECKING:
-    from kinema.specs.recipe import Recipe
     from kinema.training.run import TrainResult
-    from kinema.training.run_series import SeriesResult, Where
+    from kinema.training.run_series import SeriesResult
 
 
 def train(
@@ -68,18 +66,18 @@ def train(
         overrides: Fields of the recipe to change.
     """
     changes = given_fields(overrides) | ({"options": _parsed(options)} if options else {})
-    wish = Wish(model, data, recipe, frames, weights, changes, out, batch, skip_bad, resume)
-    wish.check()
+    check_model(model, data)
+    own = {"weights": weights, "out": out, "batch": batch, "frames": frames}
+    processes = {"devices": devices, "nodes": nodes, "device": device, "fc_gather": fc_gather, "skip_bad": skip_bad}
+    with _saying_how_to_resume():
+        if resume:
+            result = _resume(resume, model, data, recipe, changes, own, processes)
+        else:
+            result = _begin(model, data, recipe or "finetune", changes, own, processes)
 
     from kinema.cli.train_report import report
     from kinema.compute.environment import is_first_process
 
-    with loading():
-        from kinema.training.run_series import Where
-
-    where = Where(devices=devices, nodes=nodes, device=device, fc_gather=fc_gather)
-    with _saying_how_to_resume():
-        result = wish.resumed(where) if resume else wish.begun(where)
     if is_first_process():
         report(result)
 
@@ -88,89 +86,70 @@ WORKERS, EPOCHS = "data.num_workers", "schedule.epochs"
 """The fields that a resumed run may be given anew: the first changes no clip, the second makes it last longer."""
 
 
-class Wish(NamedTuple):
-    """What a command line asks for, besides devices: the options of ``kinema train`` of the same names."""
-
-    model: str
-    data: tuple[str, ...]
-    recipe: str
-    frames: str
-    weights: str
-    changes: dict[str, Any]
-    out: str
-    batch: str
-    skip_bad: bool
-    resume: str
-
-    def check(self) -> None:
-        """Refuse options that contradict each other, and arguments in each other's place."""
-        check_model(self.model, self.data)
-        if self.frames and "data.frames" in self.changes:
-            raise UserError("--frames and --data.frames both say how long a clip is; give one of them")
-        if not self.resume:
-            return
-        given = [f"--{name.replace('_', '-')}" for name in self.changes if name not in (WORKERS, EPOCHS)]
-        given += [f"--{name}" for name in ("weights", "out", "batch", "frames") if getattr(self, name)]
-        if given:
-            raise UserError(f"a resumed run keeps its recipe and folder; leave out {', '.join(given)}")
-
-    def begun(self, where: Where) -> TrainResult | SeriesResult:
-        """Start a run, or a series where several data sets or clip lengths are given."""
+def _begin(
+    model: str,
+    data: tuple[str, ...],
+    recipe: str,
+    changes: dict[str, Any],
+    own: dict[str, str],
+    processes: dict[str, Any],
+) -> TrainResult | SeriesResult:
+    """Start a run, or a series where several data sets or clip lengths are given."""
+    if own["frames"] and "data.frames" in changes:
+        raise UserError("--frames and --data.frames both say how long a clip is; give one of them")
+    with loading():
         from kinema.training.find_recipe import load_recipe
+        from kinema.training.run import train as train_once
         from kinema.training.run_series import train_series
 
-        name, keep_lr = self.recipe or "finetune", "optim.lr" in self.changes
-        recipes = [load_recipe(name, frames).with_fields(self.changes) for frames in clip_lengths(self.frames)]
-        if len(self.data) < 2 and len(recipes) == 1:
-            return self._run(where, recipe=recipes[0], keep_lr=keep_lr)
-        return train_series(
-            self.model,
-            self.data,
-            recipes=recipes,
-            weights=self.weights,
-            out=self.out or None,
-            batch=self.batch,
+    recipes = [load_recipe(recipe, length).with_fields(changes) for length in clip_lengths(own["frames"])]
+    keep_lr = "optim.lr" in changes
+    weights, out, batch = own["weights"], own["out"] or None, own["batch"]
+    if len(data) < 2 and len(recipes) == 1:
+        one = data[0] if data else None
+        return train_once(
+            model,
+            one,
+            recipe=recipes[0],
+            weights=weights or None,
+            out=out,
+            batch=batch or None,
             keep_lr=keep_lr,
-            skip_bad=self.skip_bad,
-            where=where,
+            **processes,
         )
+    return train_series(
+        model, data, recipes=recipes, weights=weights, out=out, batch=batch, keep_lr=keep_lr, **processes
+    )
 
-    def resumed(self, where: Where) -> TrainResult | SeriesResult:
-        """Continue a run or a series."""
+
+def _resume(
+    folder: str,
+    model: str,
+    data: tuple[str, ...],
+    recipe: str,
+    changes: dict[str, Any],
+    own: dict[str, str],
+    processes: dict[str, Any],
+) -> TrainResult | SeriesResult:
+    """Continue a run or a series."""
+    given = [f"--{name.replace('_', '-')}" for name in changes if name not in (WORKERS, EPOCHS)]
+    given += [f"--{name}" for name, value in own.items() if value]
+    if given:
+        raise UserError(f"a resumed run keeps its recipe and folder; leave out {', '.join(given)}")
+    with loading():
+        from kinema.training.run import train as train_once
         from kinema.training.run_series import resume_series
         from kinema.training.series import is_series
 
-        where = replace(where, num_workers=self.changes.get(WORKERS))
-        if not is_series(self.resume):
-            return self._run(where, recipe=self.recipe or None, keep_lr=False, epochs=self.changes.get(EPOCHS))
-        if EPOCHS in self.changes:
-            raise UserError(f"--epochs is for one run; {self.resume} is a series of them: resume one of its folders")
-        if self.model or self.data or self.recipe:
-            raise UserError("resumed runs bring their own model, data and recipe; leave those out")
-        return resume_series(self.resume, skip_bad=self.skip_bad, where=where)
-
-    def _run(
-        self, where: Where, *, recipe: Recipe | str | None, keep_lr: bool, epochs: int | None = None
-    ) -> TrainResult:
-        from kinema.training.run import train as run_training
-
-        return run_training(
-            self.model,
-            self.data[0] if self.data else None,
-            recipe=recipe,
-            weights=self.weights or None,
-            out=self.out or None,
-            batch=self.batch or None,
-            keep_lr=keep_lr,
-            devices=where.devices,
-            nodes=where.nodes,
-            device=where.device,
-            fc_gather=where.fc_gather,
-            num_workers=where.num_workers,
-            epochs=epochs,
-            skip_bad=self.skip_bad,
-            resume=self.resume or None,
-        )
+    processes = processes | {"num_workers": changes.get(WORKERS)}
+    if not is_series(folder):
+        one = data[0] if data else None
+        return train_once(model, one, recipe=recipe or None, epochs=changes.get(EPOCHS), resume=folder, **processes)
+    if EPOCHS in changes:
+        raise UserError(f"--epochs is for one run; {folder} is a series of them: resume one of its folders")
+    if model or data or recipe:
+        raise UserError("resumed runs bring their own model, data and recipe; leave those out")
+    return resume_series(folder, **processes)
 
 
 def clip_lengths(frames: str) -> list[int] | list[None]:

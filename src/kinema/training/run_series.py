@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +13,7 @@ from kinema.data.manifest import Manifest
 from kinema.errors import UserError
 from kinema.evaluation.run import evaluate
 from kinema.evaluation.scores import ScoreTable
+from kinema.specs.compute import Compute
 from kinema.specs.recipe import Recipe
 from kinema.training.directory import LAST, new_folder
 from kinema.training.result import TrainResult
@@ -21,26 +22,17 @@ from kinema.training.run import train
 from kinema.training.series import Series, Stage, is_series, plan_series, read_series
 from kinema.training.stopping import TrainingStopped
 
+log = logging.getLogger("kinema")
+
 
 @dataclass(frozen=True, kw_only=True)
-class Where:
-    """How the processes of each run are started; see ``kinema.train``.
+class _RunOptions:
+    """How each run of a series is done, which its plan does not say; see ``kinema.train``."""
 
-    Attributes:
-        devices: Processes on this node, one per device.
-        nodes: Machines.
-        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-        fc_gather: Gather what goes into large fully connected layers.
-        num_workers: Processes that load clips; None leaves it to the recipes.
-        quiet: Show nothing.
-    """
-
-    devices: int = 1
-    nodes: int = 1
-    device: str = "auto"
-    fc_gather: bool = False
-    num_workers: int | None = None
-    quiet: bool = False
+    compute: Compute
+    fc_gather: bool
+    num_workers: int | None
+    quiet: bool
 
 
 @dataclass(frozen=True)
@@ -71,7 +63,12 @@ def train_series(
     batch: str = "",
     keep_lr: bool = False,
     skip_bad: bool = False,
-    where: Where = Where(),
+    devices: int = 1,
+    nodes: int = 1,
+    device: str = "auto",
+    fc_gather: bool = False,
+    num_workers: int | None = None,
+    quiet: bool = False,
 ) -> SeriesResult:
     """Train a run for every recipe on every data set, and test each of several official splits.
 
@@ -88,7 +85,12 @@ def train_series(
         batch: Clips of one step, or ``auto``; empty for the recipes' own.
         keep_lr: Leave the learning rate alone whatever the batch.
         skip_bad: Leave out videos that cannot be decoded, instead of stopping.
-        where: Devices and processes.
+        devices: Processes on this node, one per device; see ``kinema.train``.
+        nodes: Machines; more than one needs torchrun or srun to start the processes.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        fc_gather: Gather what enters large fully connected layers.
+        num_workers: Processes that load clips; None leaves it to the recipes.
+        quiet: Show nothing.
 
     Returns:
         What each run reached, and the scores of each split.
@@ -105,23 +107,42 @@ def train_series(
     series = replace(series, folder=_new_series_folder(out, series))
     if is_first_process():
         series.write(manifests)
-    return _do(series, manifests, where)
+    compute = Compute(device=device, devices=devices, nodes=nodes)
+    options = _RunOptions(compute=compute, fc_gather=fc_gather, num_workers=num_workers, quiet=quiet)
+    return _run_stages(series, manifests, options)
 
 
-def resume_series(folder: str | Path, *, skip_bad: bool = False, where: Where = Where()) -> SeriesResult:
+def resume_series(
+    folder: str | Path,
+    *,
+    skip_bad: bool = False,
+    devices: int = 1,
+    nodes: int = 1,
+    device: str = "auto",
+    fc_gather: bool = False,
+    num_workers: int | None = None,
+    quiet: bool = False,
+) -> SeriesResult:
     """Go on with a series that was stopped: finished runs and tests are left alone, the others continue or begin.
 
     Args:
         folder: Of the series.
         skip_bad: From now on leave out videos that cannot be decoded.
-        where: Devices and processes.
+        devices: Processes on this node, one per device; see ``kinema.train``.
+        nodes: Machines; more than one needs torchrun or srun to start the processes.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        fc_gather: Gather what enters large fully connected layers.
+        num_workers: Processes that load clips; None leaves it to the recipes.
+        quiet: Show nothing.
 
     Raises:
         UserError: The folder holds no series; and as ``train_series``.
     """
     series = read_series(folder)
     series = replace(series, skip_bad=series.skip_bad or skip_bad)
-    return _do(series, {name: series.manifest(name) for name in series.data}, where)
+    compute = Compute(device=device, devices=devices, nodes=nodes)
+    options = _RunOptions(compute=compute, fc_gather=fc_gather, num_workers=num_workers, quiet=quiet)
+    return _run_stages(series, {name: series.manifest(name) for name in series.data}, options)
 
 
 def _new_series_folder(out: str | Path | None, series: Series) -> Path:
@@ -134,25 +155,25 @@ def _new_series_folder(out: str | Path | None, series: Series) -> Path:
     return new_folder(str(out or ""), series.stages[0].recipe.model)
 
 
-def _do(series: Series, manifests: dict[str, Manifest], where: Where) -> SeriesResult:
+def _run_stages(series: Series, manifests: dict[str, Manifest], options: _RunOptions) -> SeriesResult:
     """Train and test data set by data set, so that the first split has its score before the second begins."""
     runs: list[TrainResult] = []
     tables: list[ScoreTable] = []
     final = series.final_stages
-    for place, stage in enumerate(series.stages):
+    for number, stage in enumerate(series.stages, start=1):
         folder = series.folder / stage.folder
         done = _finished(folder)
         if done is None:
             start = f", from {stage.after}" if stage.after else ""
-            _say(f"run {place + 1} of {len(series.stages)}: {stage.folder}{start}", where)
-            done = _train_stage(series, stage, manifests[stage.data], where)
+            _note(f"run {number} of {len(series.stages)}: {stage.folder}{start}", options)
+            done = _train_stage(series, stage, manifests[stage.data], options)
         runs.append(done)
         if len(manifests) > 1 and stage in final:
-            tables.append(_test(series, stage, manifests[stage.data], where))
+            tables.append(_test(series, stage, manifests[stage.data], options))
     return SeriesResult(series.folder, runs, tables, list(series.data))
 
 
-def _train_stage(series: Series, stage: Stage, manifest: Manifest, where: Where) -> TrainResult:
+def _train_stage(series: Series, stage: Stage, manifest: Manifest, options: _RunOptions) -> TrainResult:
     """Continue the run of a stage, or begin it."""
     folder = series.folder / stage.folder
     begun = (folder / LAST).is_file()
@@ -168,12 +189,12 @@ def _train_stage(series: Series, stage: Stage, manifest: Manifest, where: Where)
             keep_lr=series.keep_lr,
             skip_bad=series.skip_bad,
             resume=folder if begun else None,
-            devices=where.devices,
-            nodes=where.nodes,
-            device=where.device,
-            fc_gather=where.fc_gather,
-            num_workers=where.num_workers,
-            quiet=where.quiet,
+            devices=options.compute.devices,
+            nodes=options.compute.nodes,
+            device=options.compute.device,
+            fc_gather=options.fc_gather,
+            num_workers=options.num_workers,
+            quiet=options.quiet,
         )
     except TrainingStopped as stopped:
         raise TrainingStopped(series.folder, stopped.signal) from None
@@ -187,29 +208,29 @@ def _finished(folder: Path) -> TrainResult | None:
     return TrainResult.of(folder, now.recipe, now.position) if now.is_finished else None
 
 
-def _test(series: Series, stage: Stage, manifest: Manifest, where: Where) -> ScoreTable:
+def _test(series: Series, stage: Stage, manifest: Manifest, options: _RunOptions) -> ScoreTable:
     """Score the test videos of a split under the recipe's protocol, or read the scores of an earlier time."""
     protocol = stage.recipe.protocol
     path = series.folder / stage.data / f"test-{protocol}.npz"
     if path.is_file():
         return ScoreTable.load(path)
-    _say(f"testing {stage.folder} with protocol {protocol}", where)
+    _note(f"testing {stage.folder} with protocol {protocol}", options)
     table = evaluate(
         series.folder / stage.folder,
         manifest,
         protocol=protocol,
-        device=where.device,
-        devices=where.devices,
+        device=options.compute.device,
+        devices=options.compute.devices,
         backend=stage.recipe.data.backend,
-        num_workers=stage.recipe.data.num_workers if where.num_workers is None else where.num_workers,
+        num_workers=stage.recipe.data.num_workers if options.num_workers is None else options.num_workers,
         skip_bad=series.skip_bad,
-        progress=not where.quiet,
+        progress=not options.quiet,
     )
     if is_first_process():
         table.save(path)
     return table
 
 
-def _say(text: str, where: Where) -> None:
-    if not where.quiet and is_first_process():
-        print(text, file=sys.stderr, flush=True)
+def _note(text: str, options: _RunOptions) -> None:
+    if not options.quiet and is_first_process():
+        log.info(text)
