@@ -121,6 +121,11 @@ def test_import_is_light() -> None:
     assert loaded_by(light) == set()
 
 
+def test_a_prediction_starts_without_torchvision() -> None:
+    """It takes longer to import than a short video to name."""
+    assert "torchvision" not in loaded_by("import kinema.evaluation.predict, kinema.evaluation.run")
+
+
 @pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["data", "--help"], ["evaluate", "--help"]])
 def test_help_is_light(words: list[str]) -> None:
     assert loaded_by(f"from kinema.cli.main import run\nassert run({words!r}) == 0") == set()

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torchvision.models import get_weight
 
 from kinema.errors import UserError
 from kinema.weights.imagenet import WeightsRecord, imagenet_record
@@ -74,6 +73,8 @@ def read_imagenet(backbone: str) -> dict[str, Tensor]:
     record = imagenet_record(backbone)
     if record.source == "package":
         return read_state_dict(_packaged_file(record))[0]
+    from torchvision.models import get_weight  # here, for it takes seconds to import
+
     weights = get_weight(record.entry)
     try:
         return dict(weights.get_state_dict(check_hash=True, progress=False, map_location="cpu"))
