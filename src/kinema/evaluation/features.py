@@ -124,7 +124,7 @@ def features(
     loading = Loading(num_workers=num_workers, backend=backend, skip_bad=skip_bad, batch_views=batch_views)
     with Process.joined(Compute(device=device, precision=precision)) as process:
         trained = load_on(as_trained(checkpoint, preprocessing=preprocessing), process, needs_classes=False)
-        manifest, split = select_split(Manifest.open(data), split, aloud=process.rank == 0)
+        manifest, split = select_split(Manifest.open(data), split, log_fallback=process.rank == 0)
         pooled = pooled_features(trained.model)
         scorer = Scorer(trained.model, trained.preprocessing, process, loading, network=pooled)
         return feature_table(scorer, trained, manifest, protocol=protocol, split=split, progress=progress)

@@ -12,13 +12,13 @@ from kinema.weights.trained import TrainedModel
 log = logging.getLogger("kinema")
 
 
-def select_split(manifest: Manifest, split: str, *, aloud: bool = True) -> tuple[Manifest, str]:
+def select_split(manifest: Manifest, split: str, *, log_fallback: bool = True) -> tuple[Manifest, str]:
     """Take the videos of a split; validation videos stand in for missing test videos.
 
     Args:
         manifest: All videos.
         split: ``train``, ``val``, ``test`` or ``all``.
-        aloud: Note the stand-in on the log.
+        log_fallback: Note the stand-in on the log.
 
     Returns:
         The videos, and the split that they are of.
@@ -26,7 +26,7 @@ def select_split(manifest: Manifest, split: str, *, aloud: bool = True) -> tuple
     if split == "all":
         return manifest, split
     if split == "test" and "test" not in manifest.splits and "val" in manifest.splits:
-        if aloud:
+        if log_fallback:
             log.warning("%s has no test videos; its validation videos are evaluated.", manifest.name)
         split = "val"
     return manifest.select(split=split), split

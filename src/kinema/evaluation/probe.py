@@ -140,7 +140,7 @@ def _fit_and_test(
     training = _training_videos(manifest)
     trained = load_on(model, process, needs_classes=False)
     _require_linear(protocol, trained)
-    tested, split = _tested_videos(manifest, split, aloud=process.rank == 0)
+    tested, split = _tested_videos(manifest, split, log_fallback=process.rank == 0)
     compute = partial(
         feature_table,
         Scorer(trained.model, trained.preprocessing, process, loading),
@@ -196,12 +196,12 @@ def _require_all_classes(name: str, classes: tuple[str, ...], labels: np.ndarray
         )
 
 
-def _tested_videos(manifest: Manifest, split: str, *, aloud: bool) -> tuple[Manifest | None, str]:
+def _tested_videos(manifest: Manifest, split: str, *, log_fallback: bool) -> tuple[Manifest | None, str]:
     if split == "test" and not {"test", "val"} & set(manifest.splits):
-        if aloud:
+        if log_fallback:
             log.warning("%s has neither test nor val videos: cross-validation alone judges.", manifest.name)
         return None, split
-    return select_split(manifest, split, aloud=aloud)
+    return select_split(manifest, split, log_fallback=log_fallback)
 
 
 def _require_linear(protocol: str, trained: TrainedModel) -> None:

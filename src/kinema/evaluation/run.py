@@ -129,7 +129,7 @@ def _evaluate(
 ) -> list[ScoreTable]:
     """Evaluate on one data set after the other; the body of each process."""
     trained = load_on(network, process)
-    chosen = [select_split(Manifest.open(data), split, aloud=process.rank == 0) for data in listed]
+    chosen = [select_split(Manifest.open(data), split, log_fallback=process.rank == 0) for data in listed]
     resolved = find_protocol(protocol, trained.preprocessing)
     tables = []
     for manifest, its_split in chosen:

@@ -68,7 +68,7 @@ def gather_videos(scorer: Scorer, dataset: ViewDataset, reduce: Reduce, *, title
     parts = process.gather((np.array(indices, dtype=np.int64), columns, list(zip(unread, bad, strict=True))))
     failures = sorted(failure for _, _, failures in parts for failure in failures)
     left_out = [video for _, video in failures]
-    _report(dataset, left_out, skip_bad=loading.skip_bad, aloud=process.rank == 0)
+    _report(dataset, left_out, skip_bad=loading.skip_bad, log_left_out=process.rank == 0)
     order = np.concatenate([found for found, _, _ in parts])
     _check_exactly_once(order, [row for row, _ in failures], len(dataset))
     ascending = order.argsort()
@@ -76,7 +76,7 @@ def gather_videos(scorer: Scorer, dataset: ViewDataset, reduce: Reduce, *, title
     return Gathered(order[ascending], joined, [video.video_id for video in left_out])
 
 
-def _report(dataset: ViewDataset, bad: Sequence[BadVideo], *, skip_bad: bool, aloud: bool) -> None:
+def _report(dataset: ViewDataset, bad: Sequence[BadVideo], *, skip_bad: bool, log_left_out: bool) -> None:
     """Raise, or say, that videos could not be read."""
     if not bad:
         return
@@ -87,7 +87,7 @@ def _report(dataset: ViewDataset, bad: Sequence[BadVideo], *, skip_bad: bool, al
         raise UserError(f"{counts}:{lines}{more}")
     if not skip_bad:
         raise UserError(f"{counts}; repair or remove them, or leave them out with --skip-bad:{lines}{more}")
-    if aloud:
+    if log_left_out:
         log.warning("%s and were left out:%s%s", counts, lines, more)
 
 
