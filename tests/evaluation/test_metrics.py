@@ -97,7 +97,7 @@ def test_per_class_rows():
     assert [row.num_videos for row in rows] == [3, 1, 0]
     assert rows[0].accuracy == pytest.approx(1 / 3)
     assert rows[0].precision == 1.0
-    assert (rows[0].confused_with, rows[0].confused_share) == ("c1", pytest.approx(2 / 3))
+    assert (rows[0].confused_with, rows[0].confused_fraction) == ("c1", pytest.approx(2 / 3))
     assert rows[1].precision == pytest.approx(1 / 3)
     assert rows[1].confused_with == ""
     assert math.isnan(rows[2].accuracy)

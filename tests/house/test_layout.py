@@ -16,6 +16,8 @@ LAYERS = ["specs", "compute", "flow", "models", "weights", "video", "data", "der
 LAYERS += ["training", "detection", "recipes", "planning", "study", "report", "export", "serve", "demo", "cli"]
 HEAVY = ["torch", "torchvision", "av", "cv2", "matplotlib", "lightning_fabric", "sklearn", "torchmetrics"]
 BANNED_WORDS = ["utils", "util", "helper", "helpers", "misc", "manager", "cfg"]
+BANNED_WORDS += ["place", "places", "share", "shares", "told", "said", "wish", "wishes"]  # they hide what a name holds
+ALLOWED_NAMES = {"share_memory_", "in_place", "wait_share"}  # torch's own, the usual word, and a column of metrics.csv
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 300, 60
 
 
@@ -96,7 +98,7 @@ def test_no_vague_names(path: Path) -> None:
     assert not set(path.stem.split("_")) & set(BANNED_WORDS)
     for node in ast.walk(ast.parse(path.read_text())):
         name = getattr(node, "name", None) or getattr(node, "id", None) or getattr(node, "arg", None)
-        if isinstance(name, str):
+        if isinstance(name, str) and name not in ALLOWED_NAMES:
             assert not set(name.lower().split("_")) & set(BANNED_WORDS), f"{path.name}: {name}"
 
 

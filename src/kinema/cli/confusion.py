@@ -37,8 +37,8 @@ def save_confusion(tables: Sequence[ScoreTable], names: Sequence[str], path: Pat
     if any(table.classes != classes for table in tables):
         raise UserError("one confusion matrix needs tables of the same classes; draw them one by one")
     matrices = {
-        name if names.count(name) == 1 else f"{name} {place}": table.confusion()
-        for place, (name, table) in enumerate(zip(names, tables, strict=True), start=1)
+        name if names.count(name) == 1 else f"{name} {number}": table.confusion()
+        for number, (name, table) in enumerate(zip(names, tables, strict=True), start=1)
     }
     if path.suffix.lower() != ".csv":
         from kinema.report.plots import plot_confusion

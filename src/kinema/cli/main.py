@@ -93,9 +93,9 @@ def _read(words: Sequence[str]) -> Callable[[], None]:
     if command.choices and not command.rest:  # such as a bare "kinema" or "kinema data"
         print(_help_page(command), end="", file=sys.stderr)
         raise SystemExit(2)
-    said = io.StringIO()
+    messages = io.StringIO()
     try:
-        with redirect_stderr(said):
+        with redirect_stderr(messages):
             call = _parsed(words, command)
     except SystemExit as stop:
         if stop.code != 2:
@@ -105,7 +105,7 @@ def _read(words: Sequence[str]) -> Callable[[], None]:
             _parsed(words, command)
         print(explain(command, box.getvalue(), functools.partial(_help_page, command)), file=sys.stderr)
         raise
-    print(said.getvalue(), file=sys.stderr, end="")
+    print(messages.getvalue(), file=sys.stderr, end="")
     return call
 
 

@@ -62,14 +62,14 @@ def explain(command: Command, box: str, read_help: Callable[[], str]) -> str:
     title, lines = _read_box(box)
     text = " ".join(line.strip() for line in lines)
     if command.choices:
-        said = _wrong_name(command)
+        answer = _wrong_name(command)
     elif title == "Unrecognized options":
-        said = _unknown(command, read_help())
+        answer = _unknown(command, read_help())
     elif title == "Required options":
-        said = _missing(command, lines)
+        answer = _missing(command, lines)
     else:
-        said = [f"error: {_about_a_value(text)}"]
-    return "\n".join([*said, f"{'help' if command.choices else 'all options'}: {command} --help"])
+        answer = [f"error: {_about_a_value(text)}"]
+    return "\n".join([*answer, f"{'help' if command.choices else 'all options'}: {command} --help"])
 
 
 def _read_box(box: str) -> tuple[str, list[str]]:
@@ -99,12 +99,12 @@ def _unknown(command: Command, help_page: str) -> list[str]:
     unknown = list(dict.fromkeys(word for word in given if word.replace("_", "-") not in known))
     if unknown:
         plural = "s" if len(unknown) > 1 else ""
-        said = [f"error: {command} has no option{plural} {', '.join(unknown)}"]
+        answer = [f"error: {command} has no option{plural} {', '.join(unknown)}"]
         close = [name for word in unknown for name in _nearest_options(word, options)]
-        return [*said, f"did you mean {' or '.join(dict.fromkeys(close))}?"] if close else said
+        return [*answer, f"did you mean {' or '.join(dict.fromkeys(close))}?"] if close else answer
     words = [word for word in command.rest if not word.startswith("-")]
-    said = [f"error: {command} cannot place all of its arguments: {' '.join(words)}"]
-    return [*said, *_as_data(words[1:], options)]
+    answer = [f"error: {command} cannot place all of its arguments: {' '.join(words)}"]
+    return [*answer, *_as_data(words[1:], options)]
 
 
 def _nearest_options(word: str, options: Sequence[str]) -> list[str]:
@@ -122,12 +122,12 @@ def _nearest_options(word: str, options: Sequence[str]) -> list[str]:
 def _missing(command: Command, lines: Sequence[str]) -> list[str]:
     """What tyro lists as missing: names are indented by four, their descriptions by eight."""
     names = [line.strip() for line in lines if re.match(r" {4}\S", line)]
-    said = [f"error: {command} needs {' and '.join(names)}"]
+    answer = [f"error: {command} needs {' and '.join(names)}"]
     if any(name.startswith("--data ") for name in names):
         words = [word for word in command.rest if not word.startswith("-")]
-        return [*said, *_as_data(words[1:], ["--data"])]
+        return [*answer, *_as_data(words[1:], ["--data"])]
     about = " ".join(line.strip() for line in lines if re.match(r" {8}\S", line)).removesuffix(" (required)")
-    return [*said, f"{names[0].split()[0]}: {about}"] if len(names) == 1 and about else said
+    return [*answer, f"{names[0].split()[0]}: {about}"] if len(names) == 1 and about else answer
 
 
 def _as_data(words: Sequence[str], options: Sequence[str]) -> list[str]:

@@ -16,7 +16,7 @@ from tyro.conf import Positional
 
 _KINDS = {str: "TEXT", Path: "PATH", int: "INT", float: "FLOAT"}
 _PLURALS = {"videos": "VIDEO", "scores": "FILE"}
-_PLACES = ("data", "out", "resume")
+_PATHS = ("data", "out", "resume")
 """Options that hold a path although their type is text."""
 
 
@@ -76,7 +76,7 @@ def _metavar(name: str, kind: Any, *, is_positional: bool, is_required: bool) ->
     if is_positional:
         shown = _PLURALS.get(name, name.upper())
         return f"{shown} [{shown} ...]" if is_many else shown if is_required else f"[{shown}]"
-    if name in _PLACES:
+    if name in _PATHS:
         return "PATH [PATH ...]" if is_many else "PATH"
     value = _KINDS.get(inner, "")
     return f"{value} [{value} ...]" if is_many else value

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from kinema.recipes.overview import Line
+    from kinema.recipes.overview import RecipeRow
     from kinema.specs.recipe import Recipe
 
 
@@ -55,7 +55,7 @@ def _table() -> None:
     console.print(whole)
 
 
-def _columns(fields: Sequence[str], headings: Line, lines: list[Line]) -> Table:
+def _columns(fields: Sequence[str], headings: RecipeRow, lines: list[RecipeRow]) -> Table:
     from rich import box
     from rich.table import Table
 

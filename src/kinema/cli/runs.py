@@ -38,8 +38,8 @@ def runs(folder: Annotated[str, tyro.conf.Positional] = "runs", *, json: bool = 
     console = Console(highlight=False)
     found = _with_short_data(found)
     shared = _shared(found)
-    said = f": {', '.join(shared.values())}" if shared else ""
-    console.print(f"Runs in {folder}{said}", style="italic", markup=False)
+    same_settings = f": {', '.join(shared.values())}" if shared else ""
+    console.print(f"Runs in {folder}{same_settings}", style="italic", markup=False)
     headings = [name for name in ("model", "data", "recipe") if name not in shared]
     rows = [[_name(run.path, folder), *(_text(run, name) for name in headings), *_numbers(run)] for run in found]
     widths = _widths([["run", *headings, *NUMBERS, "state"], *rows], console.width, num_texts=1 + len(headings))
@@ -95,10 +95,10 @@ def _notes(run: RunSummary) -> list[str]:
 
 def _widths(rows: Sequence[Sequence[str]], total: int, *, num_texts: int) -> list[int]:
     """The widths of the columns: numbers whole, texts as long as there is room, the longest folded first."""
-    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     room = total - sum(widths[num_texts:]) - 2 * (len(widths) - 1)
     while sum(widths[:num_texts]) > room and max(widths[:num_texts]) > 8:
-        longest = max(range(num_texts), key=lambda place: widths[place])
+        longest = max(range(num_texts), key=lambda column: widths[column])
         widths[longest] -= 1
     return widths
 
@@ -108,8 +108,8 @@ def _line(cells: Sequence[str], widths: Sequence[int], *, style: str = "") -> Ta
     from rich.text import Text
 
     line = Table.grid(padding=(0, 2, 0, 0))
-    for place, width in enumerate(widths):
-        is_number = len(widths) - 4 <= place < len(widths) - 1
+    for column, width in enumerate(widths):
+        is_number = len(widths) - 4 <= column < len(widths) - 1
         line.add_column(justify="right" if is_number else "left", width=width, overflow="fold")
     line.add_row(*(Text(cell, style=style) for cell in cells))
     return line

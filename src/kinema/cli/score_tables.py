@@ -60,7 +60,7 @@ def print_classes(table: ScoreTable, *, title: str) -> None:
         shown.add_column(heading, justify="right")
     shown.add_column("most often taken for")
     for row in per_class(table):
-        taken = f"{row.confused_with} ({percent(row.confused_share)} %)" if row.confused_with else ""
+        taken = f"{row.confused_with} ({percent(row.confused_fraction)} %)" if row.confused_with else ""
         shown.add_row(row.name, str(row.num_videos), percent(row.accuracy), percent(row.precision), taken)
     Console().print(shown)
 

@@ -131,8 +131,8 @@ def _metric(name: str) -> str:
     return next(iter(known), "top1")
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f}"
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.1f}"
 
 
 def _print(table: Table) -> None:

@@ -23,9 +23,9 @@ def video_bar(manifest: Manifest, word: str, *, step: int = 1) -> Iterator[Calla
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from kinema.compute.environment import share_from_outside
+    from kinema.compute.environment import rank_and_world_from_outside
 
-    rank, world = share_from_outside()
+    rank, world = rank_and_world_from_outside()
     counts = manifest.columns.num_frames[manifest.rows][rank::world]
     by_frame = bool(len(counts)) and bool((counts > 0).all())  # else time is told by videos
     console = Console(stderr=True)

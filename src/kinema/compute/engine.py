@@ -147,7 +147,7 @@ class Engine(Process):
         assert isinstance(reduced, torch.Tensor)
         return reduced
 
-    def share_buffers(self, model: nn.Module) -> None:
+    def broadcast_buffers(self, model: nn.Module) -> None:
         """Give every process the main one's buffers: between two steps each has running statistics of its own."""
         if self.world > 1:
             for buffer in model.buffers():

@@ -22,7 +22,7 @@ def processes_from_outside() -> int:
     return int(os.environ.get("SLURM_NTASKS", "1")) if "SLURM_PROCID" in os.environ else 1
 
 
-def share_from_outside() -> tuple[int, int]:
+def rank_and_world_from_outside() -> tuple[int, int]:
     """Number of this process among those that torchrun or srun has started, and how many those are; (0, 1) alone."""
     if launched_from_outside():
         return int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
@@ -32,7 +32,7 @@ def share_from_outside() -> tuple[int, int]:
 
 def local_ranks_from_outside() -> tuple[int, int]:
     """Number of this process among those on its machine, and how many those are; (0, 1) when it is alone."""
-    if share_from_outside()[1] == 1:
+    if rank_and_world_from_outside()[1] == 1:
         return 0, 1
     rank = os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", "0"))
     tasks = os.environ.get("SLURM_STEP_TASKS_PER_NODE", os.environ.get("SLURM_TASKS_PER_NODE", "1")).split("(")[0]

@@ -56,8 +56,8 @@ def refuse_other_data_set(manifest: Manifest, folder: Path, name: str, what: str
             there = Manifest.read(path)
         except UserError:
             continue
-        shares_videos, shares_classes = bool(ids & set(there.video_ids)), bool(classes & set(there.classes))
-        clash = not (shares_videos and shares_classes) if path.name == name else shares_videos and not shares_classes
+        same_videos, same_classes = bool(ids & set(there.video_ids)), bool(classes & set(there.classes))
+        clash = not (same_videos and same_classes) if path.name == name else same_videos and not same_classes
         if clash and there.classes:
             raise UserError(
                 f"{path} lists {what} of another data set, with the classes {some_of(there.classes, 3)}; "

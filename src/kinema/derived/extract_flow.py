@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kinema.compute.devices import find_devices_of_workers, parse_device
-from kinema.compute.environment import share_from_outside
+from kinema.compute.environment import rank_and_world_from_outside
 from kinema.compute.task_pool import Send
 from kinema.data.bad_video import BadVideo
 from kinema.data.manifest import Manifest, Record
@@ -122,7 +122,7 @@ def extract_flow(
     extraction = _checked(method, backend, bound=bound, kind=kind, step=step, short_side=short_side)
     out.mkdir(parents=True, exist_ok=True)
     refuse_other_data_set(manifest, out, manifest_name(manifest, "flow.csv"), "flow")
-    rank, world = share_from_outside()
+    rank, world = rank_and_world_from_outside()
     records = tuple(manifest)[rank::world]
     targets = tuple(store_path(out, record.video_id, kind) for record in records)
     devices = _devices(device, extraction.backend)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from kinema.compute.environment import share_from_outside
+from kinema.compute.environment import rank_and_world_from_outside
 from kinema.compute.task_pool import Send
 from kinema.data.bad_video import BadVideo
 from kinema.data.manifest import Manifest, Record
@@ -142,7 +142,7 @@ def _task(
     manifest: Manifest, out: Path, packing: Packing, name: str, shard_videos: int
 ) -> tuple[ShardTask | _FileTask, int]:
     """The work of this process on its part of the videos, and into how many pieces it falls."""
-    rank, world = share_from_outside()
+    rank, world = rank_and_world_from_outside()
     if not shard_videos:
         records = tuple(manifest)[rank::world]
         return _FileTask(records, out, packing), len(records)

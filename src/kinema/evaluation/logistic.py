@@ -191,11 +191,11 @@ def whole_group_folds(labels: np.ndarray, groups: Sequence[str], num_folds: int)
     counts = np.zeros((unit_of.max() + 1, int(labels.max()) + 1))
     np.add.at(counts, (unit_of, labels), 1)
     num_folds = min(num_folds, len(counts))
-    shares = counts.sum(0).clip(min=1)  # a rare class counts as much as a frequent one
+    class_sizes = counts.sum(0).clip(min=1)  # a rare class counts as much as a frequent one
     order = np.random.default_rng(0).permutation(len(counts))
     filled, fold_of = np.zeros((num_folds, counts.shape[1])), np.zeros(len(counts), dtype=np.int64)
     for unit in sorted(order.tolist(), key=lambda unit: -counts[unit].sum()):
-        crowded = (filled * (counts[unit] > 0) / shares).sum(1)
+        crowded = (filled * (counts[unit] > 0) / class_sizes).sum(1)
         fold = int(np.lexsort((filled.sum(1), crowded))[0])
         fold_of[unit] = fold
         filled[fold] += counts[unit]

@@ -20,10 +20,10 @@ class ClassRow:
     Attributes:
         name: The class.
         num_videos: Videos that belong to it.
-        accuracy: Share of them named right; nan when there are none.
-        precision: Share of the videos given this name that deserve it; nan when none was given it.
+        accuracy: Recall: the fraction of the class that is named right; nan when it has no videos.
+        precision: Of the videos predicted as this class, the fraction that belongs to it; nan when there are none.
         confused_with: The wrong class named most often, empty when there is none.
-        confused_share: Share of the class's videos that were given that name.
+        confused_fraction: Fraction of the class that is predicted as that.
     """
 
     name: str
@@ -31,7 +31,7 @@ class ClassRow:
     accuracy: float
     precision: float
     confused_with: str
-    confused_share: float
+    confused_fraction: float
 
 
 def per_class(table: ScoreTable) -> list[ClassRow]:
@@ -51,7 +51,7 @@ def per_class(table: ScoreTable) -> list[ClassRow]:
                 accuracy=right / total if total else float("nan"),
                 precision=right / named if named else float("nan"),
                 confused_with=table.classes[worst] if wrong[worst] else "",
-                confused_share=float(wrong[worst] / total) if total else 0.0,
+                confused_fraction=float(wrong[worst] / total) if total else 0.0,
             )
         )
     return rows

@@ -245,8 +245,8 @@ def _compile_if_faster(model: OptimizedModel, clip: Clip) -> None:
         model(clip)
     except Exception as error:  # whatever a compiler says, the eager copy is there
         model.use_eager()
-        said = str(error).splitlines() or [type(error).__name__]
-        model.notes.append(f"not compiled: torch.compile failed: {said[0]}")
+        reason = str(error).splitlines() or [type(error).__name__]
+        model.notes.append(f"not compiled: torch.compile failed: {reason[0]}")
         return
     compiled = least_seconds(model, clip)
     if compiled >= eager:

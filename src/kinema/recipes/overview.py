@@ -10,7 +10,7 @@ from kinema.specs.recipe import MUST_BE_GIVEN, Recipe
 from kinema.training.find_recipe import RECIPES, load_recipe
 
 
-class Line(NamedTuple):
+class RecipeRow(NamedTuple):
     """A recipe in a table, every cell as text.
 
     Attributes:
@@ -40,7 +40,7 @@ class Line(NamedTuple):
     source: str
 
 
-HEADINGS = Line(
+HEADINGS = RecipeRow(
     "recipe",
     "model",
     "data set",
@@ -55,14 +55,14 @@ HEADINGS = Line(
 )
 
 
-def recipe_lines() -> list[Line]:
+def recipe_lines() -> list[RecipeRow]:
     """The line of every recipe that has a name, in the order of ``RECIPES``."""
     return [line_of(load_recipe(name)) for name in RECIPES]
 
 
-def line_of(recipe: Recipe) -> Line:
+def line_of(recipe: Recipe) -> RecipeRow:
     """Summarise a named recipe in a line."""
-    return Line(
+    return RecipeRow(
         name=recipe.name,
         model=recipe.model or "-",
         data=data_set_of(recipe.name) or "-",

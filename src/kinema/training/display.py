@@ -140,7 +140,7 @@ class Display:
         """Bring the numbers beside the bar up to date."""
         if self._bar is not None and self._task is not None:
             loss, *scores, clips = position.sums
-            speed, waiting = f"{self._num_clips / self._train_sec:.1f} clips/s", f"{100 * self._wait_share:.0f} %"
+            speed, waiting = f"{self._num_clips / self._train_sec:.1f} clips/s", f"{100 * self._wait_fraction:.0f} %"
             shown = [in_percent(name, value / clips) for name, value in zip(self._score_names, scores, strict=True)]
             numbers = [f"loss {loss / clips:.3f}", *shown, speed, f"waiting for data {waiting}"]
             if self._is_narrow:
@@ -183,7 +183,7 @@ class Display:
             )
 
     @property
-    def _wait_share(self) -> float:
+    def _wait_fraction(self) -> float:
         return self._wait_sec / self._train_sec if self._num_clips else 0.0
 
     def _reset(self) -> None:

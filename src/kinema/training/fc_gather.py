@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from kinema.shapes import Clip, Features, Logits
     from kinema.specs.compute import Compute
 
-SHARE_EVERY = 1000
+BROADCAST_EVERY = 1000
 """Passes between two in which the main process's head replaces the others': where their devices are of different kinds,
 sums are rounded differently, and nothing else would keep the weights from drifting apart."""
 
@@ -97,7 +97,7 @@ class GatheredNetwork(nn.Module):
 
     def forward(self, clip: Clip) -> Logits:
         """Score this process's clips; ``b c t h w`` to ``b classes``."""
-        if self._num_passes % SHARE_EVERY == 0:
+        if self._num_passes % BROADCAST_EVERY == 0:
             for parameter in self.head.parameters():
                 torch.distributed.broadcast(parameter.detach(), src=0)
         self._num_passes += 1

@@ -180,6 +180,6 @@ def _validated(run: Run) -> dict[str, float]:
     scores: dict[str, float] = {}
     averaged = run.average.applied_to(run.model) if run.average else nullcontext()
     with averaged, run.stop.dropping() if run.engine.world == 1 else nullcontext():
-        run.engine.share_buffers(run.model)  # so that all score the network that is saved
+        run.engine.broadcast_buffers(run.model)  # so that all score the network that is saved
         scores = run.task.validate(run.model, monitor=run.recipe.train.monitor)
     return scores

@@ -114,11 +114,11 @@ class StepWatch:
         return wanted and run.engine.world == 1
 
 
-def agreed(run: Run, *wishes: bool) -> list[bool]:
+def agreed(run: Run, *requests: bool) -> list[bool]:
     """Let all processes grant a wish as soon as one has it."""
     if run.engine.world == 1:
-        return list(wishes)
-    return [total > 0 for total in run.engine.total(torch.tensor(wishes, dtype=torch.float32)).tolist()]
+        return list(requests)
+    return [total > 0 for total in run.engine.total(torch.tensor(requests, dtype=torch.float32)).tolist()]
 
 
 class _LossWatch:

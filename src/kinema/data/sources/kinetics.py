@@ -108,11 +108,11 @@ def _read(path: Path) -> list[Entry]:
 
 def _entry(row: dict[str, str], path: Path) -> Entry:
     youtube_id = row["youtube_id"]
-    said = (row.get("split") or "").strip().lower()
-    split = _SPLITS.get(said) or next((value for word, value in _SPLITS.items() if word in path.stem.lower()), "")
+    given = (row.get("split") or "").strip().lower()
+    split = _SPLITS.get(given) or next((value for word, value in _SPLITS.items() if word in path.stem.lower()), "")
     if not split:
         raise UserError(
-            f"{path}: neither the column split ({said!r}) of {youtube_id} nor the file's name says the split."
+            f"{path}: neither the column split ({given!r}) of {youtube_id} nor the file's name says the split."
         )
     try:
         start, end = round(float(row["time_start"])), round(float(row["time_end"]))

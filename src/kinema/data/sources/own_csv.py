@@ -197,13 +197,13 @@ def _without_repetition(file: Path, records: list[Record]) -> list[Record]:
         by_id[record.video_id].append(record)
     clashes = [name for name, rows in by_id.items() if len(rows) > 1]
     if clashes:
-        told = [f"{name} ({' / '.join(_told(record) for record in by_id[name])})" for name in clashes]
+        described = [f"{name} ({' / '.join(_describe(record) for record in by_id[name])})" for name in clashes]
         raise UserError(
-            f"{file}: {len(clashes):,} videos have several rows that differ: {some_of(told, 5)}. "
+            f"{file}: {len(clashes):,} videos have several rows that differ: {some_of(described, 5)}. "
             "A video has one label and one split; keep one row of each"
         )
     return once
 
 
-def _told(record: Record) -> str:
+def _describe(record: Record) -> str:
     return ", ".join(part for part in (record.label, record.split, record.group) if part)
