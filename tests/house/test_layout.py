@@ -102,6 +102,15 @@ def test_no_vague_names(path: Path) -> None:
             assert not set(name.lower().split("_")) & set(BANNED_WORDS), f"{path.name}: {name}"
 
 
+def test_no_two_classes_have_one_name() -> None:
+    homes: dict[str, list[str]] = {}
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                homes.setdefault(node.name, []).append(str(path.relative_to(SOURCE)))
+    assert {name: files for name, files in homes.items() if len(files) > 1} == {}
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
 def test_only_public_names_of_other_packages(path: Path) -> None:
     for module in imported_modules(ast.parse(path.read_text())):

@@ -13,7 +13,7 @@ from kinema.cli.main import run
 from kinema.demo.synthetic import make_reversible_shapes
 from kinema.errors import UserError
 from kinema.planning.devices import DEVICES, find_device
-from kinema.planning.estimate import Decoding, Speed, Videos, memory, plan_stage
+from kinema.planning.estimate import Decoding, Speed, VideoCounts, memory, plan_stage
 from kinema.planning.limits import limited_by, with_loading
 from kinema.planning.step_profile import measure_step
 from kinema.planning.training_load import TrainingLoad, training_load
@@ -34,7 +34,7 @@ def named(recipe: str, model: str) -> Recipe:
 def test_a_pass_over_the_videos_is_counted_by_hand() -> None:
     """240,000 clips in batches of 1024 are 235 steps; 196 epochs of them; 16 devices of 8 clips in 8 parts."""
     recipe = load_recipe("deep-analysis-full").with_fields({"train.accumulate": 8})
-    videos = Videos(name="", num_train=240_000, num_val=20_000)
+    videos = VideoCounts(name="", num_train=240_000, num_val=20_000)
     stage = plan_stage(recipe, videos, LOAD, SPEED, DECODING, devices=8, nodes=2)
     assert stage.num_steps == 196 * 235
     assert stage.num_clips == 196 * 240_000
@@ -49,7 +49,7 @@ def test_a_pass_over_the_videos_is_counted_by_hand() -> None:
 def test_iterations_are_counted_by_hand() -> None:
     """R(2+1)D's epoch is a million clips: 31,250 steps of 32, whatever the number of videos."""
     stage = plan_stage(
-        load_recipe("r2plus1d-kinetics"), Videos(name="", num_train=0), LOAD, SPEED, DECODING, devices=1, nodes=1
+        load_recipe("r2plus1d-kinetics"), VideoCounts(name="", num_train=0), LOAD, SPEED, DECODING, devices=1, nodes=1
     )
     assert stage.num_steps == 45 * 31_250
     assert stage.num_clips == 45_000_000

@@ -2,28 +2,30 @@
 
 import io
 import re
+import sys
 import time
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from kinema.specs.recipe import Recipe
-from kinema.training import display as display_module
 from kinema.training.display import Display, describe
 from kinema.training.position import Position
 
 ROW = {"epoch": 4, "train_loss": 1.25, "train_top1": 0.5, "clips_per_sec": 8.0, "wait_share": 0.25, "seconds": 3.0}
 
 
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
 @pytest.mark.parametrize(("width", "has_bar"), [(80, False), (160, True)])
 def test_bar_fits_the_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int, has_bar: bool) -> None:
-    screen = io.StringIO()
-    monkeypatch.setattr(
-        display_module,
-        "Console",
-        lambda **_: Console(file=screen, force_terminal=True, width=width, color_system=None, legacy_windows=False),
-    )
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", str(width))
     position = Position(epoch=11, sums=[1234.5, 500.0, 1000.0])
     recipe = Recipe(name="x").with_fields({"schedule.epochs": 196})
     display = Display(tmp_path, main=True)

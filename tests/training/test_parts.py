@@ -1,5 +1,6 @@
 """The parts of a training step, each against an obvious computation: groups, freezing, loss, mixup, average."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,7 +14,7 @@ from kinema.errors import UserError
 from kinema.specs.recipe import OptimSpec, Recipe
 from kinema.training.assemble import with_synchronised_norms
 from kinema.training.average import WeightAverage
-from kinema.training.memory import automatic_batch, largest_fitting
+from kinema.training.memory import automatic_batch, fits_in_memory, largest_fitting
 from kinema.training.objective import Mixture, Objective, draw_blend
 from kinema.training.parameters import build_optimizer, freeze, parameter_groups, set_rate, training_mode
 
@@ -169,25 +170,23 @@ def test_average_follows_the_formula() -> None:
 
 
 @pytest.mark.parametrize(("kind", "rate"), [("sgd", 0.4), ("adamw", 0.2)])
-def test_automatic_batch_brings_its_rate(monkeypatch: pytest.MonkeyPatch, kind: str, rate: float) -> None:
+def test_automatic_batch_brings_its_rate(kind: str, rate: float) -> None:
     """A device that holds up to 40 clips gets the power of two below, 32 x 2 processes for a recipe of 16."""
     engine = SimpleNamespace(device=torch.device("cuda"), world=2, gather=lambda value: [value, value * 2])
-    monkeypatch.setattr("kinema.training.memory._fits", lambda engine, task, model, shape: shape[0] <= 40)
     recipe = recipe_with(optim__optimizer=kind, optim__lr=0.1, train__accumulate=2)
-    chosen = automatic_batch(engine, BLANK, tiny_model(), recipe, epoch_clips=10_000)
+    chosen = automatic_batch(engine, recipe, lambda num_clips: num_clips <= 40, epoch_clips=10_000)
     assert (chosen.train.batch_size, chosen.train.accumulate) == (64, 1)
     assert chosen.optim.lr == pytest.approx(rate)
-    few = automatic_batch(engine, BLANK, tiny_model(), recipe, epoch_clips=100)
+    few = automatic_batch(engine, recipe, lambda num_clips: num_clips <= 40, epoch_clips=100)
     assert few.train.batch_size == 16  # 8 for each process: never more than a quarter of an epoch
     engine.device = torch.device("cpu")
-    assert automatic_batch(engine, BLANK, tiny_model(), recipe, epoch_clips=10_000) is recipe
+    assert automatic_batch(engine, recipe, lambda num_clips: num_clips <= 40, epoch_clips=10_000) is recipe
 
 
-def test_one_clip_that_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_clip_that_does_not_fit() -> None:
     engine = SimpleNamespace(device=torch.device("cuda"), world=1, gather=lambda value: [value])
-    monkeypatch.setattr("kinema.training.memory._fits", lambda engine, task, model, shape: False)
     with pytest.raises(UserError, match="not even one clip fits into memory"):
-        automatic_batch(engine, BLANK, tiny_model(), Recipe(name="x"), epoch_clips=100)
+        automatic_batch(engine, Recipe(name="x"), lambda num_clips: False, epoch_clips=100)
 
 
 def test_trying_a_batch_leaves_no_mark(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,7 +204,7 @@ def test_trying_a_batch_leaves_no_mark(monkeypatch: pytest.MonkeyPatch) -> None:
         return original(self, clip)
 
     monkeypatch.setattr(type(model), "forward", small)
-    assert largest_fitting(engine, BLANK, model, torch.Size([3, 2, 32, 32]), most=7) == 2
+    assert largest_fitting(partial(fits_in_memory, engine, BLANK, model, torch.Size([3, 2, 32, 32])), most=7) == 2
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     assert [module.training for module in model.modules()] == modes
     assert all(parameter.grad is None for parameter in model.parameters())

@@ -14,7 +14,7 @@ from kinema.training.find_recipe import load_recipe
 from kinema.training.overrides import Overrides, given_fields
 
 if TYPE_CHECKING:
-    from kinema.planning.estimate import Stage
+    from kinema.planning.estimate import RunPlan
     from kinema.planning.plan import Plan
 
 
@@ -133,7 +133,7 @@ def _lines(plan: Plan) -> list[str]:
     return [*lines, f"storage   {', '.join(storage)}"]
 
 
-def _memory_line(plan: Plan, stage: Stage) -> str:
+def _memory_line(plan: Plan, stage: RunPlan) -> str:
     memory = stage.memory
     clips = f"{stage.device_batch} clips of {stage.frames} frames keep {_size(memory.activations)}"
     text = f"memory    {_size(memory.total)} of a device: {clips}, weights and optimizer {_size(memory.fixed)}"

@@ -30,7 +30,7 @@ _NO_SPACE_ADVICE = (
 )
 
 
-class Videos(Protocol):
+class DescribedVideos(Protocol):
     """A dataset of videos that can say which one an item is read from."""
 
     def __getitem__(self, index: Any, /) -> Any: ...
@@ -49,7 +49,7 @@ class Guarded(Dataset[Any]):
         memory: Where a worker may leave its batches.
     """
 
-    def __init__(self, dataset: Videos) -> None:
+    def __init__(self, dataset: DescribedVideos) -> None:
         self.dataset = dataset
         self.watch = WorkerWatch(0)
         self.memory = BatchMemory(0)
@@ -114,7 +114,7 @@ def _next_batch(batches: Iterator[Any], watch: WorkerWatch) -> Any:
 
 
 def process_loader(
-    dataset: Videos,
+    dataset: DescribedVideos,
     *,
     order: Iterable[Any],
     batched: bool,

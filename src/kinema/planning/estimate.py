@@ -24,7 +24,7 @@ FLOW_PIXELS = 340 * 256
 
 
 @dataclass(frozen=True, kw_only=True)
-class Videos:
+class VideoCounts:
     """The videos of a plan; 0 stands for what is not known.
 
     Attributes:
@@ -113,7 +113,7 @@ class Memory:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stage:
+class RunPlan:
     """What one run of a recipe needs.
 
     Attributes:
@@ -125,7 +125,7 @@ class Stage:
         num_clips: Clips that are trained on, repeats counted.
         num_val_clips: Clips that are validated on, over all epochs.
         batch_size: Clips of a step.
-        accumulate: Parts into which each device splits its share of a step.
+        accumulate: Gradient accumulation: parts into which each device splits its clips of a step.
         device_batch: Clips that one device holds at once.
         clips_per_sec: Training speed of all devices together.
         train_hours: Of the steps.
@@ -166,14 +166,14 @@ class Stage:
 
 def plan_stage(
     recipe: Recipe,
-    videos: Videos,
+    videos: VideoCounts,
     load: TrainingLoad,
     speed: Speed,
     decoding: Decoding,
     *,
     devices: int,
     nodes: int,
-) -> Stage:
+) -> RunPlan:
     """Work out what a run needs.
 
     Args:
@@ -193,7 +193,7 @@ def plan_stage(
     num_validations = -(-schedule.epochs // recipe.train.validate_every) if recipe.train.validate_on != "none" else 0
     num_val_clips = videos.num_val * num_validations
     clips = device_batch(recipe, world)
-    return Stage(
+    return RunPlan(
         model=recipe.model,
         frames=recipe.data.frames,
         size=recipe.data.crop_size,
@@ -239,7 +239,7 @@ def _moments(optim: OptimSpec) -> int:
     return 2 if optim.optimizer == "adamw" else int(optim.momentum > 0)
 
 
-def flow_store_gb(data: DataSpec, videos: Videos) -> float:
+def flow_store_gb(data: DataSpec, videos: VideoCounts) -> float:
     """Size of the stored flow that a recipe reads, a field for each frame, in 10^9 bytes; 0 when it reads none."""
     flow = data.flow_input
     if flow is None or flow.computed:

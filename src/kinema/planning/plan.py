@@ -12,7 +12,7 @@ from kinema.data.manifest import Manifest
 from kinema.errors import UserError
 from kinema.models.names import ModelName
 from kinema.planning.devices import find_device
-from kinema.planning.estimate import Speed, Stage, Videos, flow_store_gb, plan_stage
+from kinema.planning.estimate import RunPlan, Speed, VideoCounts, flow_store_gb, plan_stage
 from kinema.planning.limits import EFFICIENCY, PASSES, device_batch
 from kinema.planning.speed import decoding_of, measured_speed, table_speed
 from kinema.planning.training_load import training_load
@@ -57,8 +57,8 @@ class Plan:
     devices: int
     nodes: int
     device_gb: float
-    videos: Videos
-    stages: list[Stage]
+    videos: VideoCounts
+    stages: list[RunPlan]
     test_protocol: str
     test_clips: int
     test_hours: float
@@ -130,8 +130,8 @@ def plan(
 
 def _plan_of(
     recipes: Sequence[Recipe],
-    videos: Videos,
-    stages: list[Stage],
+    videos: VideoCounts,
+    stages: list[RunPlan],
     speed: Speed,
     assumptions: Sequence[str],
     *,
@@ -178,7 +178,7 @@ def _check(*, devices: int, nodes: int, efficiency: float, decode_ms: float) -> 
         raise UserError(f"decode-ms is {decode_ms}; give milliseconds, or 0 to have them measured or assumed")
 
 
-def _test(recipe: Recipe, videos: Videos, *, sec_per_clip: float) -> tuple[int, float]:
+def _test(recipe: Recipe, videos: VideoCounts, *, sec_per_clip: float) -> tuple[int, float]:
     """Clips and hours of the test that the recipe names; views of another size cost in proportion to their pixels."""
     views = protocol(recipe.protocol, preprocessing_of(recipe.data, Preprocessing()))
     is_whole = isinstance(views.sampler, All)
@@ -188,7 +188,7 @@ def _test(recipe: Recipe, videos: Videos, *, sec_per_clip: float) -> tuple[int, 
     return (num_clips, num_clips * size * sec_per_clip / PASSES / 3600) if frames else (0, 0.0)
 
 
-def _storage(recipe: Recipe, videos: Videos, stages: Sequence[Stage]) -> dict[str, float]:
+def _storage(recipe: Recipe, videos: VideoCounts, stages: Sequence[RunPlan]) -> dict[str, float]:
     sizes = {
         "videos": videos.gb,
         "stored flow": flow_store_gb(recipe.data, videos),

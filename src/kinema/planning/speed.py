@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kinema.data.manifest import Manifest
 from kinema.planning.devices import Device
-from kinema.planning.estimate import Decoding, Speed, Videos
+from kinema.planning.estimate import Decoding, Speed, VideoCounts
 from kinema.planning.limits import PASSES, device_batch, limited_by, moved_bytes, with_loading
 from kinema.planning.training_load import TrainingLoad
 from kinema.specs.recipe import Recipe
@@ -62,7 +62,7 @@ def table_speed(recipe: Recipe, load: TrainingLoad, device: Device, *, world: in
     )
 
 
-def measured_speed(recipe: Recipe, load: TrainingLoad, videos: Videos, *, world: int, decode_sec: float) -> Speed:
+def measured_speed(recipe: Recipe, load: TrainingLoad, videos: VideoCounts, *, world: int, decode_sec: float) -> Speed:
     """Measure the speed of this machine, one device of it where it has several.
 
     Args:

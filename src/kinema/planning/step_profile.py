@@ -7,6 +7,7 @@ import statistics
 import tempfile
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from kinema.specs.sampling import make_sampler
 from kinema.training.assemble import assemble
 from kinema.training.display import Display
 from kinema.training.loop import train_step
-from kinema.training.memory import largest_fitting
+from kinema.training.memory import clip_shape, fits_in_memory, largest_fitting
 from kinema.training.parameters import training_mode
 from kinema.training.state import Run
 
@@ -96,9 +97,8 @@ def _steps(engine: Engine, recipe: Recipe, num_classes: int, most: int) -> StepT
         _time_step(run, few)
         size = max(1, min(most, int(PROFILE_SEC / (NUM_STEPS + 1) / _time_step(run, few)[0] * few)))
     else:
-        side = recipe.data.crop_size
-        shape = torch.Size([run.model.in_channels, recipe.data.frames, side, side])
-        size = max(1, largest_fitting(engine, run.task, run.model, shape, most=most))
+        fits = partial(fits_in_memory, engine, run.task, run.model, clip_shape(run.model, recipe))
+        size = max(1, largest_fitting(fits, most=most))
     _time_step(run, size)
     times = [_time_step(run, size) for _ in range(NUM_STEPS)]
     wall, processor = (statistics.median(column) / size for column in zip(*times, strict=True))

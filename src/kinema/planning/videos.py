@@ -10,7 +10,7 @@ import numpy as np
 from kinema.data.manifest import Manifest
 from kinema.data.sources.table import DATA_SETS, DataSet
 from kinema.errors import UserError, unknown_name
-from kinema.planning.estimate import Videos
+from kinema.planning.estimate import VideoCounts
 from kinema.specs.recipe import Recipe
 from kinema.training.videos import HELD_OUT, videos_to_use
 
@@ -20,7 +20,7 @@ NUM_FILES = 200
 
 def find_videos(
     recipe: Recipe, *, data: str | Path | Manifest | None, dataset: str, num_videos: int
-) -> tuple[Videos, Manifest | None, str]:
+) -> tuple[VideoCounts, Manifest | None, str]:
     """Find out what a recipe would train on.
 
     Args:
@@ -47,10 +47,10 @@ def find_videos(
             "--dataset kinetics400 or --videos 240000"
         )
     explanation = "videos: as given; validation, test and size on disk are not counted without --data or --dataset"
-    return Videos(name="", num_train=num_videos, num_all=num_videos), None, explanation
+    return VideoCounts(name="", num_train=num_videos, num_all=num_videos), None, explanation
 
 
-def _from_manifest(recipe: Recipe, manifest: Manifest) -> tuple[Videos, Manifest, str]:
+def _from_manifest(recipe: Recipe, manifest: Manifest) -> tuple[VideoCounts, Manifest, str]:
     notes: list[str] = []
     used = videos_to_use(manifest, recipe, note=notes.append)
     where, training = recipe.train.validate_on, used.select("train")
@@ -58,7 +58,7 @@ def _from_manifest(recipe: Recipe, manifest: Manifest) -> tuple[Videos, Manifest
     rows = np.unique(np.linspace(0, len(manifest) - 1, min(NUM_FILES, len(manifest))).astype(int))
     sizes = [size for size in (_num_bytes(Path(manifest[int(row)].path)) for row in rows) if size]
     frames = [record.num_frames for record in manifest if record.num_frames > 0]
-    videos = Videos(
+    videos = VideoCounts(
         name=manifest.name,
         num_train=len(training),
         num_val=used.count(where) if where != "none" else 0,
@@ -71,14 +71,14 @@ def _from_manifest(recipe: Recipe, manifest: Manifest) -> tuple[Videos, Manifest
     return videos, training, "; ".join([f"videos: {manifest.name}, sizes of {len(sizes)} files", *notes])
 
 
-def _from_known(recipe: Recipe, name: str) -> Videos:
+def _from_known(recipe: Recipe, name: str) -> VideoCounts:
     known, where = _find_set(name), recipe.train.validate_on
     num_train, num_val = known.num_train, {"val": known.num_val, "test": known.num_test, "none": 0}[where]
     if where == "val" and not num_val:  # as a run does
         num_val = round(HELD_OUT * num_train)
         num_train -= num_val
     num_all = known.num_train + known.num_val + known.num_test
-    return Videos(
+    return VideoCounts(
         name=name,
         num_train=num_train,
         num_val=num_val,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from kinema.training.batch_size import batch_note
 from kinema.training.batches import steps_per_epoch, with_enough_steps
 from kinema.training.classification import Classification
 from kinema.training.frozen_temporal import with_choice
-from kinema.training.memory import automatic_batch
+from kinema.training.memory import automatic_batch, clip_shape, fits_in_memory
 from kinema.training.parameters import build_optimizer, freeze
 from kinema.training.position import Position
 from kinema.training.state import Run
@@ -138,6 +139,7 @@ def _with_automatic_batch(
     note: Callable[[str], None],
 ) -> Recipe:
     model.to(engine.device, engine.dtype)
-    chosen = automatic_batch(engine, task, model, recipe, epoch_clips=epoch_clips, keep_lr=keep_lr)
+    fits = partial(fits_in_memory, engine, task, model, clip_shape(model, recipe))
+    chosen = automatic_batch(engine, recipe, fits, epoch_clips=epoch_clips, keep_lr=keep_lr)
     note(batch_note(recipe, chosen) or f"batch {chosen.train.batch_size}, as the recipe has it")
     return chosen

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -45,8 +46,8 @@ def out_of_memory_error(run: Run, shape: torch.Size) -> UserError:
     parts, world = run.recipe.train.accumulate, run.engine.world
     size = -(-shape[0] // parts)
     run.optimizer.zero_grad()
-    clip_shape = torch.Size([run.model.in_channels, *shape[2:]])  # computed flow makes other channels of a batch's
-    fitting = largest_fitting(run.engine, run.task, run.model, clip_shape, most=size - 1)
+    seen = torch.Size([run.model.in_channels, *shape[2:]])  # computed flow makes other channels of a batch's
+    fitting = largest_fitting(partial(fits_in_memory, run.engine, run.task, run.model, seen), most=size - 1)
     what = (
         f"{size} clips of {shape[2]} frames at {shape[3]}x{shape[4]} do not fit into the memory of {run.engine.device}"
     )
@@ -56,16 +57,16 @@ def out_of_memory_error(run: Run, shape: torch.Size) -> UserError:
     return UserError(f"{what}; {fitting} fit: use --batch {batch}, or keep the batch with --train.accumulate {needed}")
 
 
-def largest_fitting(engine: Engine, task: Task, model: ActionModel, clip_shape: torch.Size, *, most: int) -> int:
-    """Find the largest power of two of clips, up to ``most``, that one training pass can hold; 0 if none."""
+def largest_fitting(fits: Callable[[int], bool], *, most: int) -> int:
+    """Find the largest power of two of clips, up to ``most``, of which ``fits`` says that one pass holds them; or 0."""
     size = 1 << max(most, 1).bit_length() - 1 if most else 0
-    while size and not _fits(engine, task, model, (size, *clip_shape)):
+    while size and not fits(size):
         size //= 2
     return size
 
 
 def automatic_batch(
-    engine: Engine, task: Task, model: ActionModel, recipe: Recipe, *, epoch_clips: int, keep_lr: bool = False
+    engine: Engine, recipe: Recipe, fits: Callable[[int], bool], *, epoch_clips: int, keep_lr: bool = False
 ) -> Recipe:
     """Return the recipe with the largest batch that fits, and the learning rate that goes with it.
 
@@ -73,25 +74,28 @@ def automatic_batch(
 
     Args:
         engine: Where the run computes.
-        task: What is learnt, which decides what a clip takes.
-        model: The network, on its device.
-        recipe: Names the clip's frames and crop, and the batch that its rate is meant for.
+        recipe: Names the batch that its rate is meant for.
+        fits: Whether a training pass over so many clips fits into the memory, see ``fits_in_memory``.
         epoch_clips: Clips of an epoch; a batch never takes more than a quarter of them.
         keep_lr: Leave the rate as it is.
     """
     if engine.device.type != "cuda":
         return recipe
     most = max(1, min(MAX_AUTO_BATCH, epoch_clips // (4 * engine.world)))
-    side = recipe.data.crop_size
-    shape = torch.Size([model.in_channels, recipe.data.frames, side, side])
-    fitting = min(engine.gather(largest_fitting(engine, task, model, shape, most=most)))
+    fitting = min(engine.gather(largest_fitting(fits, most=most)))
     if fitting == 0:
         raise UserError("not even one clip fits into memory; use fewer frames, a smaller crop or a smaller model")
     chosen = with_batch(recipe, fitting * engine.world, keep_lr=keep_lr)
     return chosen.with_fields({"train.accumulate": 1})
 
 
-def _fits(engine: Engine, task: Task, model: nn.Module, shape: tuple[int, ...]) -> bool:
+def clip_shape(model: ActionModel, recipe: Recipe) -> torch.Size:
+    """Axes ``c t h w`` of a training clip as the network sees it."""
+    side = recipe.data.crop_size
+    return torch.Size([model.in_channels, recipe.data.frames, side, side])
+
+
+def fits_in_memory(engine: Engine, task: Task, model: nn.Module, clip_shape: torch.Size, num_clips: int) -> bool:
     """Try one forward and backward pass over blank clips, with room for the optimiser's state.
 
     Norms are in evaluation mode meanwhile. They need as much memory then, but blank clips leave no mark on their
@@ -101,7 +105,7 @@ def _fits(engine: Engine, task: Task, model: nn.Module, shape: tuple[int, ...]) 
     for norm in norms:
         norm.eval()
     try:
-        clips = torch.zeros(shape, device=engine.device, dtype=engine.dtype)
+        clips = torch.zeros((num_clips, *clip_shape), device=engine.device, dtype=engine.dtype)
         task.blank_loss(model, clips).backward()
     except RuntimeError as error:
         if not is_out_of_memory(error):

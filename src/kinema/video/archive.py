@@ -25,7 +25,7 @@ INDEXES_KEPT = 4096
 """Indexes that a process remembers; one of 1,000 videos takes about 60 kB."""
 
 
-class Entry(NamedTuple):
+class ArchiveMember(NamedTuple):
     """Where a video lies in its archive.
 
     Attributes:
@@ -64,7 +64,7 @@ class ArchiveIndex:
         lines = self._lines.decode("utf-8", "surrogateescape").splitlines()
         return [line.split("\t", 1)[0] for line in lines if line]
 
-    def find(self, name: str) -> Entry:
+    def find(self, name: str) -> ArchiveMember:
         """Find a video.
 
         Raises:
@@ -80,7 +80,7 @@ class ArchiveIndex:
         start = position + len(key)
         cells = self._lines[start : self._lines.find(b"\n", start)].split(b"\t")
         try:
-            return Entry(int(cells[0]), int(cells[1]), cells[2].decode("ascii"))
+            return ArchiveMember(int(cells[0]), int(cells[1]), cells[2].decode("ascii"))
         except (IndexError, ValueError):
             raise VideoError(self.archive + INDEX_SUFFIX, f"has no readable line for {name}; {_COPY_BOTH}") from None
 
@@ -159,7 +159,7 @@ class MemberFile(io.RawIOBase):
 class ArchivedVideo(StoredVideo):
     """A video inside a local archive."""
 
-    def __init__(self, archive: str, name: str, entry: Entry) -> None:
+    def __init__(self, archive: str, name: str, entry: ArchiveMember) -> None:
         super().__init__(f"{archive}/{name}")
         self.archive, self.entry = archive, entry
 

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, TypeVar
 
 from kinema.errors import MissingExtraError, StorageError, UserError, VideoError, missing_extra, one_of
 from kinema.files import whole_file
-from kinema.video.archive import BLOCK, INDEX_SUFFIX, INDEXES_KEPT, ArchiveIndex, Entry, check_header
+from kinema.video.archive import BLOCK, INDEX_SUFFIX, INDEXES_KEPT, ArchiveIndex, ArchiveMember, check_header
 from kinema.video.location import StoredVideo, split_archive
 
 CACHE_VARIABLE = "KINEMA_CACHE"
@@ -47,7 +47,7 @@ class RemoteVideo(StoredVideo):
         entry: Which part of the archive it is; None for a file of its own.
     """
 
-    def __init__(self, address: str, source: str, entry: Entry | None) -> None:
+    def __init__(self, address: str, source: str, entry: ArchiveMember | None) -> None:
         super().__init__(address)
         self.source, self.entry = source, entry
         self._data: bytes | None = None
