@@ -116,35 +116,17 @@ def _print_recounted(changed: list[str]) -> None:
 
 
 def _scan_with_progress(manifest: Manifest, num_workers: int | None) -> ScanResult:
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
+    from kinema.compute.progress import progress_bar
     from kinema.data.scan import scan as scan_manifest
     from kinema.video.open import announce_backend
 
     if len(manifest):
         announce_backend(manifest[0].path)
 
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("scanning"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("scanning", total=len(manifest), rate="")
+    with progress_bar(len(manifest), "scanning") as bar:
 
         def advance(num_files: int) -> None:
-            bar.advance(task, num_files)
-            speed = bar.tasks[0].speed
-            bar.update(task, rate=f"{speed:.1f} files/s" if speed else "")
+            bar(num_files)
+            bar.show(f"{bar.per_sec:.1f} files/s" if bar.per_sec else "")
 
         return scan_manifest(manifest, num_workers, progress=advance)

@@ -49,19 +49,18 @@ def run_demo(out: Path, *, recipe: Recipe, num_videos: int = 480, size: int = 64
 
 def _write_videos(out: Path, *, num_videos: int, size: int, seed: int) -> Manifest:
     from rich.console import Console
-    from rich.progress import Progress
 
+    from kinema.compute.progress import progress_bar
     from kinema.demo.synthetic import make_reversible_shapes
 
     notes = Console(stderr=True, highlight=False, soft_wrap=True)
-    with Progress(console=notes, transient=True) as progress:
-        task = progress.add_task("writing videos", total=num_videos)
+    with progress_bar(num_videos, "writing videos") as bar:
         manifest = make_reversible_shapes(
             out,
             num_videos=num_videos,
             size=size,
             seed=seed,
-            on_written=lambda done, _: progress.update(task, completed=done),
+            on_written=lambda done, _: bar.show(completed=done),
         )
     parts = ", ".join(f"{len(manifest.select(split=split))} {split}" for split in ("train", "val", "test"))
     notes.print(f"{len(manifest)} H.264 videos of {len(manifest.classes)} classes in {out / 'videos'} ({parts})")

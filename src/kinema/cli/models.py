@@ -60,9 +60,9 @@ def models(
 def _print_counts(names: list[str], *, frames: int, size: int) -> None:
     """Print a table of what models cost."""
     from rich.console import Console
-    from rich.progress import track
     from rich.table import Table
 
+    from kinema.compute.progress import progress_bar
     from kinema.models.cost import cost
 
     table = Table(title=f"Models: one clip of {frames} x {size} x {size}, 400 classes")
@@ -70,11 +70,12 @@ def _print_counts(names: list[str], *, frames: int, size: int) -> None:
     for heading in ("parameters", "multiply-\nadds", "time\nstride"):
         table.add_column(heading, justify="right")
     table.add_column("sees\norder")
-    notes = Console(stderr=True)
-    for name in track(names, "Counting", console=notes, transient=True, disable=not notes.is_terminal):
-        counted = cost(name, frames=frames, size=size)
-        numbers = f"{counted.parameters / 1e6:.2f} M", f"{counted.macs / 1e9:.2f} G", str(counted.temporal_stride)
-        table.add_row(name, *numbers, "no" if counted.order_blind else "yes")
+    with progress_bar(len(names), "Counting") as bar:
+        for name in names:
+            counted = cost(name, frames=frames, size=size)
+            numbers = f"{counted.parameters / 1e6:.2f} M", f"{counted.macs / 1e9:.2f} G", str(counted.temporal_stride)
+            table.add_row(name, *numbers, "no" if counted.order_blind else "yes")
+            bar()
     Console().print(table)
 
 

@@ -20,36 +20,23 @@ def video_bar(manifest: Manifest, word: str, *, step: int = 1) -> Iterator[Calla
         word: What is made of them.
         step: Of how many frames one is used.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
     from kinema.compute.environment import rank_and_world_from_outside
+    from kinema.compute.progress import progress_bar
 
     rank, world = rank_and_world_from_outside()
     counts = manifest.columns.num_frames[manifest.rows][rank::world]
     by_frame = bool(len(counts)) and bool((counts > 0).all())  # else time is told by videos
-    console = Console(stderr=True)
-    columns = (
-        TextColumn(word),
-        BarColumn(),
-        TextColumn("{task.fields[videos]:,}/{task.fields[all]:,} videos"),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-    )
-    disable = not console.is_terminal or rank != 0
-    with Progress(*columns, console=console, transient=True, disable=disable, speed_estimate_period=120) as bar:
-        total = int((counts // step).sum()) if by_frame else len(counts)
-        task = bar.add_task(word, total=total, videos=0, all=len(counts), rate="")
-        shown = {"frames": 0, "videos": 0, "total": total}
+    total = int((counts // step).sum()) if by_frame else len(counts)
+    with progress_bar(total, word, shown=rank == 0, counts=False, speed_sec=120) as bar:
+        seen = {"frames": 0, "videos": 0, "total": total}
 
         def advance(done: Advance) -> None:
-            shown["frames"] += done.num_frames
-            shown["videos"] += done.num_videos
+            seen["frames"] += done.num_frames
+            seen["videos"] += done.num_videos
             found = done.num_found if by_frame else bool(done.num_found)
-            shown["total"] -= found  # what an earlier run did says nothing about the time left
-            bar.advance(task, done.num_frames if by_frame else done.num_videos - found)
-            elapsed = bar.tasks[0].elapsed or 0
-            rate = f"{shown['frames'] / elapsed:,.1f} frames/s" if elapsed else ""
-            bar.update(task, total=shown["total"], videos=shown["videos"], rate=rate)
+            seen["total"] -= found  # what an earlier run did says nothing about the time left
+            bar(done.num_frames if by_frame else done.num_videos - found)
+            rate = f"  {seen['frames'] / bar.elapsed_sec:,.1f} frames/s" if bar.elapsed_sec else ""
+            bar.show(f"{seen['videos']:,}/{len(counts):,} videos{rate}", total=seen["total"])
 
         yield advance

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from kinema.compute.progress import ProgressBar, progress_bar
 from kinema.training.logs import Logs
 from kinema.training.status import log_line
 
@@ -42,8 +42,7 @@ class Display:
     def __init__(self, folder: Path, *, main: bool, quiet: bool = False) -> None:
         self._folder, self._main, self._quiet = folder, main, quiet
         self._logs: Logs | None = None
-        self._bar: Progress | None = None
-        self._task: TaskID | None = None
+        self._bar = ProgressBar()
         self._steps_per_epoch = 1
         self._num_epochs = 1
         self._num_workers = 0
@@ -72,30 +71,18 @@ class Display:
             yield
             return
         self._logs = Logs(self._folder, num_epochs=position.epoch)
-        console = Console(stderr=True)
-        if console.is_terminal and not self._quiet:
-            self._is_narrow = console.width < WIDE
-            bar = [] if self._is_narrow else [BarColumn(bar_width=24)]
-            self._bar = Progress(
-                TextColumn("epoch {task.fields[epoch]}"),
-                *bar,
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[numbers]}"),
-                TextColumn("left"),
-                TimeRemainingColumn(),
-                console=console,
-                transient=True,
-            )
-            done = position.epoch * steps_per_epoch + position.step_in_epoch
-            total = num_epochs * steps_per_epoch
-            self._task = self._bar.add_task("", total=total, completed=done, epoch="", numbers="")
-            self._bar.start()
+        self._is_narrow = Console(stderr=True).width < WIDE
         try:
-            yield
+            with progress_bar(
+                num_epochs * steps_per_epoch,
+                "epoch",
+                shown=not self._quiet,
+                width=None if self._is_narrow else 24,
+                completed=position.epoch * steps_per_epoch + position.step_in_epoch,
+            ) as self._bar:
+                yield
         finally:
-            if self._bar is not None:
-                self._bar.stop()
-                self._bar = None
+            self._bar = ProgressBar()
             self._logs.close()
 
     def note(self, text: str) -> None:
@@ -103,7 +90,7 @@ class Display:
         self.log(text)
         if not self._main or self._quiet:
             return
-        if self._bar is not None:
+        if self._bar.is_shown and self._bar.console is not None:
             self._bar.console.print(text, markup=False, highlight=False)
         else:
             print(text, file=sys.stderr, flush=True)
@@ -118,9 +105,8 @@ class Display:
         """Begin to measure an epoch, or the rest of one that a resumed run has begun before."""
         self._reset()
         self._earlier = list(position.spent)
-        if self._bar is not None and self._task is not None:
-            done = position.epoch * self._steps_per_epoch + position.step_in_epoch
-            self._bar.update(self._task, completed=done, epoch=f"{position.epoch + 1}/{self._num_epochs}", numbers="")
+        done = position.epoch * self._steps_per_epoch + position.step_in_epoch
+        self._bar.show("", title=f"epoch {position.epoch + 1}/{self._num_epochs}", completed=done)
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
@@ -133,19 +119,18 @@ class Display:
         """Count a finished step of ``num_clips`` clips over all processes."""
         self._num_clips += num_clips
         self._train_sec = time.perf_counter() - self._start
-        if self._bar is not None and self._task is not None:
-            self._bar.advance(self._task)
+        self._bar()
 
     def show(self, position: Position) -> None:
         """Bring the numbers beside the bar up to date."""
-        if self._bar is not None and self._task is not None:
+        if self._bar.is_shown:
             loss, *scores, clips = position.sums
             speed, waiting = f"{self._num_clips / self._train_sec:.1f} clips/s", f"{100 * self._wait_fraction:.0f} %"
             shown = [in_percent(name, value / clips) for name, value in zip(self._score_names, scores, strict=True)]
             numbers = [f"loss {loss / clips:.3f}", *shown, speed, f"waiting for data {waiting}"]
             if self._is_narrow:
                 numbers[1:] = [speed, f"waiting {waiting}"]
-            self._bar.update(self._task, numbers="  ".join(numbers))
+            self._bar.show("  ".join(numbers))
 
     def spent(self) -> list[float]:
         """Measure the epoch so far, as ``Position.spent``; what was spent before the run was resumed counts."""
