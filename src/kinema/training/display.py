@@ -75,7 +75,7 @@ class Display:
         try:
             with progress_bar(
                 num_epochs * steps_per_epoch,
-                "epoch",
+                f"epoch {min(position.epoch + 1, num_epochs)}/{num_epochs}",
                 shown=not self._quiet,
                 width=None if self._is_narrow else 24,
                 completed=position.epoch * steps_per_epoch + position.step_in_epoch,
