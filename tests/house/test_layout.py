@@ -88,6 +88,14 @@ def test_files_and_functions_stay_short(path: Path) -> None:
             assert length <= MAX_FUNCTION_LINES, f"{node.name} has {length} lines"
 
 
+def test_the_page_names_every_package() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    for path in sorted(SOURCE.iterdir()):
+        if (path / "__init__.py").exists():
+            assert path.name in LAYERS
+            assert f"`{path.name}`" in page
+
+
 def test_median_file_is_short() -> None:
     lengths = sorted(len(p.read_text().splitlines()) for p in FILES if p.name != "__init__.py")
     assert lengths[len(lengths) // 2] < 150

@@ -1,1 +1,1 @@
-"""Data sets: manifests, sampling, transforms, loading."""
+"""Data sets: manifests, adapters of public sets, transforms, loaders, and the last step before a network."""

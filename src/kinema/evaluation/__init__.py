@@ -1,1 +1,1 @@
-"""Scores of models on data sets: protocols, views, metrics, fusion, prediction."""
+"""Scores of networks on data sets: evaluation, metrics, fusion, features, prediction, timelines, the linear probe."""

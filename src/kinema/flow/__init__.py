@@ -1,1 +1,1 @@
-"""Optical flow: computed, stored in 8 bits, and fed to networks in stacks."""
+"""Optical flow as algorithms on tensors: TV-L1, Farneback, and fields in 8 bits."""

@@ -1,0 +1,1 @@
+"""Networks: backbones, temporal modules, heads, their catalogue and what they cost; no weights, no data."""

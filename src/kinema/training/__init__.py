@@ -1,1 +1,1 @@
-"""Training: recipes, the loop, checkpoints and runs."""
+"""Training: tasks, the loop, schedules, the run directory, resuming and series of runs."""

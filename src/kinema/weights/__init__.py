@@ -1,0 +1,1 @@
+"""Trained weights: checkpoints, published files by name, ImageNet, inflation, and importing others' checkpoints."""
