@@ -104,7 +104,7 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     split(tmp_path / "m.csv")
     assert (tmp_path / "m.csv").read_bytes() == before
     assert Manifest.read(tmp_path / "m-val.csv").count("val") == 4
-    assert "m-val.csv: 20 videos, 1 classes, train 16, val 4" in capsys.readouterr().out
+    assert "m-val.csv: 20 videos, 1 class, train 16, val 4" in capsys.readouterr().out
     split(tmp_path / "m.csv", holdout=0.5, by="video", seed=3, into="test", out=tmp_path / "n.csv")
     assert Manifest.read(tmp_path / "n.csv").count("test") == 10
     with pytest.raises(UserError, match="--out"):

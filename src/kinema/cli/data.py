@@ -11,6 +11,7 @@ from tyro.conf import Positional
 from kinema.cli.bad_videos import print_bad
 from kinema.cli.data_doubts import print_counts, print_doubts, print_manifests
 from kinema.errors import UserError
+from kinema.wording import counted
 
 if TYPE_CHECKING:
     from kinema.data.manifest import Manifest
@@ -50,7 +51,9 @@ def scan(
     start = time.monotonic()
     scanned = _scan_with_progress(manifest, num_workers or None)
     seconds = time.monotonic() - start
-    Console(stderr=True).print(f"{len(manifest):,} videos in {seconds:.1f} s, {len(manifest) / seconds:.1f} files/s")
+    Console(stderr=True).print(
+        f"{counted(len(manifest), 'video')} in {seconds:.1f} s, {len(manifest) / seconds:.1f} files/s"
+    )
     _print_recounted(scanned.recounted)
     print_doubts(manifest, strict=strict)
     bad = [*scanned.bad, *(scanned.damaged if strict else [])]
@@ -58,20 +61,21 @@ def scan(
         print_bad(scanned.damaged, kind="damaged")
     if bad:
         print_bad(bad)
-    counted = scanned.manifest
+    with_counts = scanned.manifest
     if bad and skip_bad:
-        counted = scanned.without_bad(strict=strict)
-        Console(stderr=True).print(f"{len(bad):,} bad videos left out, {len(counted):,} are left")
+        with_counts = scanned.without_bad(strict=strict)
+        Console(stderr=True).print(f"{len(bad):,} bad videos left out, {len(with_counts):,} are left")
     if target is not None:
-        counted.write(target)
-        print_manifests({target: counted})
+        with_counts.write(target)
+        print_manifests({target: with_counts})
     else:
-        total = int(counted.columns.num_frames.sum())
-        print(f"{len(manifest) - len(bad):,} good videos with {total:,} frames; --out FILE.csv keeps the counts")
+        total = int(with_counts.columns.num_frames.sum())
+        good = counted(len(manifest) - len(bad), "good video")
+        print(f"{good} with {counted(total, 'frame')}; --out FILE.csv keeps the counts")
     if bad and not skip_bad:
         raise UserError(
-            f"{len(bad):,} of {len(manifest):,} videos cannot be {'used' if strict else 'read'}; repair them, or leave "
-            "them out: --skip-bad"
+            f"{len(bad):,} of {counted(len(manifest), 'video')} cannot be {'used' if strict else 'read'}; "
+            "repair them, or leave them out: --skip-bad"
         )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kinema.errors import UserError
+from kinema.wording import counted
 
 if TYPE_CHECKING:
     from kinema.data.manifest import Manifest
@@ -20,7 +21,9 @@ def print_manifests(manifests: dict[Path, Manifest]) -> None:
     """Print a line for each manifest that was written."""
     for path, manifest in manifests.items():
         counts = ", ".join(f"{name} {manifest.count(name):,}" for name in manifest.splits)
-        print(f"{path}: {len(manifest):,} videos, {len(manifest.classes):,} classes, {counts}")
+        print(
+            f"{path}: {counted(len(manifest), 'video')}, {counted(len(manifest.classes), 'class', 'classes')}, {counts}"
+        )
 
 
 def print_doubts(manifest: Manifest, *, strict: bool = False) -> None:

@@ -11,6 +11,7 @@ import tyro
 from tyro.conf import Positional
 
 from kinema.errors import UserError
+from kinema.wording import counted
 
 
 def import_(
@@ -64,8 +65,10 @@ def import_(
     )
     imported.save(out)
     wanted = imported.preprocessing
-    print(f"{out}: {imported.model.name}, {len(imported.classes)} classes")
-    print(f"wants: {wanted.frames} frames, {wanted.sampling}, stride {wanted.stride}, crop {wanted.crop_size}")
+    print(f"{out}: {imported.model.name}, {counted(len(imported.classes), 'class', 'classes')}")
+    print(
+        f"wants: {counted(wanted.frames, 'frame')}, {wanted.sampling}, stride {wanted.stride}, crop {wanted.crop_size}"
+    )
     reasons = sorted(set(imported.ignored.values()))
     for reason in reasons:
         count = sum(why == reason for why in imported.ignored.values())

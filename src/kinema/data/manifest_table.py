@@ -16,6 +16,7 @@ import numpy as np
 from kinema.data.columns import SPLITS, Array, Columns, TextColumn
 from kinema.errors import UserError, unknown_name
 from kinema.video.location import below
+from kinema.wording import counted
 
 NAN = float("nan")
 
@@ -129,7 +130,9 @@ class ManifestTable:
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{name} {self.count(name):,}" for name in self.splits)
-        numbers = f"{len(self):,} videos, {len(self.classes)} classes, {counts or 'empty'}"
+        numbers = (
+            f"{counted(len(self), 'video')}, {counted(len(self.classes), 'class', 'classes')}, {counts or 'empty'}"
+        )
         return f"{type(self).__name__}({numbers}, root={self.root})"
 
     @property

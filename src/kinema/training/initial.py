@@ -20,6 +20,7 @@ from kinema.weights.pretrained import build_model, inflation_of, load_file
 from kinema.weights.state_dicts import load_exact
 from kinema.weights.tags import find_tagged, find_weights, model_tags, tags_of
 from kinema.weights.trained import checkpoint_path
+from kinema.wording import counted
 
 if TYPE_CHECKING:
     from kinema.models.action_model import ActionModel
@@ -135,7 +136,7 @@ def _from_checkpoint(
         weights |= {name: parameter.detach() for name, parameter in model.named_parameters() if id(parameter) in head}
         note(
             f"{path} was trained on {len(saved.classes)} other classes: its classifier is dropped, "
-            f"a new one for {len(classes)} classes starts from random weights"
+            f"a new one for {counted(len(classes), 'class', 'classes')} starts from random weights"
         )
     for key in model.input_keys():  # from RGB to flow, or between stacks of other lengths
         weights[key] = adapt_input(weights[key], model.state_dict()[key].shape[1])
