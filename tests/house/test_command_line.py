@@ -1,34 +1,14 @@
 """The list of command-line options is a promise: it changes only together with its golden file."""
 
-import os
-import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from golden_options import GOLDEN, help_of, line_of
 
 from kinema.cli.main import run
 from kinema.cli.readable import first_paragraph
 from kinema.cli.verbs import GROUPS, VERBS, load_verb
-
-GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "options.txt"
-
-
-def help_of(name: str, capsys: pytest.CaptureFixture[str]) -> str:
-    assert run([*name.split(), "--help"]) == 0
-    return capsys.readouterr().out
-
-
-def line_of(name: str, page: str) -> str:
-    """A verb with the long options that its help names; sorted, as wide terminals set them in columns."""
-    return " ".join(["kinema", name, *sorted(set(re.findall(r"(?<![\w-])--[a-z][\w.-]*\w", page)))])
-
-
-@pytest.mark.skipif(not os.environ.get("KINEMA_GOLDEN"), reason="writes the list instead of comparing with it")
-def test_write_the_golden_list(capsys: pytest.CaptureFixture[str]) -> None:
-    """After a wanted change: KINEMA_GOLDEN=1 uv run pytest -n 0 tests/house/test_command_line.py."""
-    GOLDEN.write_text("".join(f"{line_of(name, help_of(name, capsys))}\n" for name in VERBS))
 
 
 def test_the_golden_list_has_every_verb_in_order() -> None:
@@ -39,7 +19,7 @@ def test_the_golden_list_has_every_verb_in_order() -> None:
 @pytest.mark.parametrize("name", VERBS)
 def test_every_verb_keeps_the_contract(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Its help says what it does and has the options of the golden list; a wrong option is answered in a few lines."""
-    page = help_of(name, capsys)
+    page = help_of(name)
     assert first_paragraph(load_verb(name)) in " ".join(page.split())
     assert line_of(name, page) in GOLDEN.read_text().splitlines()
     assert run([*name.split(), "--no-such-option"]) == 2
