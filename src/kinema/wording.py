@@ -7,6 +7,9 @@ from collections.abc import Sequence
 LISTED = 20
 """How many items of one kind a message names; the number of the others follows."""
 
+SCORE_NAMES = {"top1": "top-1", "top5": "top-5", "mean_class": "mean class"}
+"""What papers call accuracies, by their names in tables of runs."""
+
 
 def counted(number: int, noun: str, plural: str = "") -> str:
     """A number and what it counts, such as ``1 video`` and ``2,300 videos``.

@@ -12,7 +12,7 @@ from kinema import build_model
 from kinema.cli.main import run
 from kinema.demo.synthetic import make_reversible_shapes
 from kinema.errors import UserError
-from kinema.planning.devices import DEVICES, find_device
+from kinema.planning.data_sheets import DEVICES, find_data_sheet
 from kinema.planning.estimate import Decoding, Speed, VideoCounts, memory, plan_stage
 from kinema.planning.limits import limited_by, with_loading
 from kinema.planning.step_profile import measure_step
@@ -72,12 +72,12 @@ def test_memory_and_checkpoints_are_counted_by_hand() -> None:
 def test_the_slower_of_two_limits_decides() -> None:
     """6 GFLOP and 0.7 GB a clip: a V100 has 15.7 TFLOP/s and 900 GB/s, so memory takes longer; weights add 32 bytes."""
     recipe = named("scratch", "tsn-resnettiny").with_fields({"train.batch_size": 10})
-    sec, limit = limited_by(recipe, LOAD, find_device("v100"), efficiency=0.25)
+    sec, limit = limited_by(recipe, LOAD, find_data_sheet("v100"), efficiency=0.25)
     assert (sec, limit) == (pytest.approx((0.7e9 + 3.2e6) / 900e9 / 0.25), "memory bandwidth")
     heavy = replace(LOAD, macs=10**12)
-    assert limited_by(recipe, heavy, find_device("v100")) == (pytest.approx(6e12 / 15.7e12 / 0.5), "arithmetic")
+    assert limited_by(recipe, heavy, find_data_sheet("v100")) == (pytest.approx(6e12 / 15.7e12 / 0.5), "arithmetic")
     with pytest.raises(UserError, match="v100 has no bf16"):
-        limited_by(recipe.with_fields({"train.precision": "bf16"}), LOAD, find_device("v100"))
+        limited_by(recipe.with_fields({"train.precision": "bf16"}), LOAD, find_data_sheet("v100"))
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_published_speeds_lie_below_the_limit() -> None:
     load = training_load(recipe, num_classes=1000)
     for precision, published in (("fp32", 938), ("fp16", 2470)):
         at_most = recipe.with_fields({"train.precision": precision})
-        share = published * limited_by(at_most, load, find_device("a100"), efficiency=1.0)[0]
+        share = published * limited_by(at_most, load, find_data_sheet("a100"), efficiency=1.0)[0]
         assert 0.4 < share < 0.8
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 from tyro.conf import Positional
 
 from kinema.errors import UserError
 from kinema.wording import counted
+
+if TYPE_CHECKING:
+    from kinema.weights.importing.importer import Imported
 
 
 def import_(
@@ -69,6 +72,11 @@ def import_(
     print(
         f"wants: {counted(wanted.frames, 'frame')}, {wanted.sampling}, stride {wanted.stride}, crop {wanted.crop_size}"
     )
+    _print_notes(imported)
+
+
+def _print_notes(imported: Imported) -> None:
+    """What of the file was not needed, and what it does not say."""
     reasons = sorted(set(imported.ignored.values()))
     for reason in reasons:
         count = sum(why == reason for why in imported.ignored.values())

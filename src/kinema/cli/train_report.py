@@ -6,15 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kinema.wording import SCORE_NAMES
+
 if TYPE_CHECKING:
     from rich.table import Table
 
     from kinema.specs.recipe import Recipe
     from kinema.training.run import TrainResult
     from kinema.training.run_series import SeriesResult
-
-METRICS = {"top1": "top-1", "top5": "top-5", "mean_class": "mean class"}
-"""Accuracies by their name in a row of a run's history (after ``val_``), and as papers call them."""
 
 
 def report(result: TrainResult | SeriesResult) -> None:
@@ -35,7 +34,7 @@ def _report_run(result: TrainResult) -> None:
         _print(beside_paper(own, result.recipe, heading="validation"))
     else:
         for name, value in own.items():
-            print(f"  validation {METRICS[name]}: {_percent(value)} %")
+            print(f"  validation {SCORE_NAMES[name]}: {_percent(value)} %")
     _say_if_paper_is_silent([result.recipe])
     _print_next(result.path, result.recipe)
 
@@ -52,7 +51,7 @@ def _report_series(result: SeriesResult) -> None:
         title = f"{recipe.model}, test videos, protocol {recipe.protocol}"
         print_tables(result.tables, result.names, title=title, average=True)
         if recipe.own_scores:
-            own = {name: value for name, value in average_over_splits(result.tables).items() if name in METRICS}
+            own = {name: value for name, value in average_over_splits(result.tables).items() if name in SCORE_NAMES}
             _print(beside_paper(own, recipe, heading=f"average of\n{len(result.tables)} splits"))
         print(f"scores: {', '.join(f'{result.path / name}/test-{recipe.protocol}.npz' for name in result.names)}")
     _say_if_paper_is_silent([run.recipe for run in result.runs])
@@ -67,7 +66,7 @@ def _say_if_paper_is_silent(recipes: Sequence[Recipe]) -> None:
 
 
 def beside_paper(own: Mapping[str, float], recipe: Recipe, *, heading: str) -> Table:
-    """Make a table of a run's accuracies (0 to 1, by the names of ``METRICS``) and the paper's, by metric.
+    """Make a table of a run's accuracies (0 to 1, by the names of ``SCORE_NAMES``) and the paper's, by metric.
 
     A score whose name says no metric is taken for a top-1.
     """
@@ -80,7 +79,7 @@ def beside_paper(own: Mapping[str, float], recipe: Recipe, *, heading: str) -> T
     table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("the paper", justify="right", no_wrap=True)
     table.add_column("", overflow="fold")
-    for metric, shown in METRICS.items():
+    for metric, shown in SCORE_NAMES.items():
         theirs = [(score_text(score), name) for name, score in recipe.own_scores.items() if _metric(name) == metric]
         first, *more = theirs or [("", "")]
         if metric in own or theirs:
@@ -96,12 +95,12 @@ def _runs_table(result: SeriesResult, *, with_paper: bool) -> Table:
     from kinema.recipes.overview import score_text
 
     scores = {run.path: _validation(run) for run in result.runs}
-    shown_metrics = [metric for metric in METRICS if any(metric in own for own in scores.values())]
+    shown_metrics = [metric for metric in SCORE_NAMES if any(metric in own for own in scores.values())]
     with_paper = with_paper and any(run.recipe.own_scores for run in result.runs)
     shown_best = ", validation of the best epoch" if shown_metrics else ""
     table = Table(title=f"Runs in {result.path}{shown_best}", title_justify="left")
     table.add_column("run", overflow="fold")
-    for heading in ("best\nepoch", *(METRICS[metric].replace(" ", "\n") for metric in shown_metrics)):
+    for heading in ("best\nepoch", *(SCORE_NAMES[metric].replace(" ", "\n") for metric in shown_metrics)):
         table.add_column(heading, justify="right", no_wrap=True)
     if with_paper:
         table.add_column("the paper", overflow="fold")
@@ -123,11 +122,11 @@ def _validation(result: TrainResult) -> dict[str, float]:
     classes = read_classes(result.path / CLASSES_FILE)
     best: Mapping[str, Any] = result.best
     void = {"top5"} if classes and len(classes[0]) <= FEW_CLASSES else set()
-    return {metric: best[f"val_{metric}"] for metric in METRICS if f"val_{metric}" in best and metric not in void}
+    return {metric: best[f"val_{metric}"] for metric in SCORE_NAMES if f"val_{metric}" in best and metric not in void}
 
 
 def _metric(name: str) -> str:
-    known: Iterable[str] = (metric for metric, shown in METRICS.items() if shown in name)
+    known: Iterable[str] = (metric for metric, shown in SCORE_NAMES.items() if shown in name)
     return next(iter(known), "top1")
 
 

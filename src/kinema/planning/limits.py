@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kinema.planning.devices import Device
+from kinema.planning.data_sheets import DataSheet
 from kinema.planning.training_load import TrainingLoad
 from kinema.specs.recipe import Recipe
 
@@ -30,7 +30,7 @@ def moved_bytes(recipe: Recipe, load: TrainingLoad, *, device_batch: int) -> flo
 
 
 def limited_by(
-    recipe: Recipe, load: TrainingLoad, device: Device, *, world: int = 1, efficiency: float = EFFICIENCY
+    recipe: Recipe, load: TrainingLoad, device: DataSheet, *, world: int = 1, efficiency: float = EFFICIENCY
 ) -> tuple[float, str]:
     """Seconds that a device of the table takes to train on a clip, and what holds it back.
 

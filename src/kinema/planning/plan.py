@@ -11,7 +11,7 @@ from typing import Any
 from kinema.data.manifest import Manifest
 from kinema.errors import UserError
 from kinema.models.names import ModelName
-from kinema.planning.devices import find_device
+from kinema.planning.data_sheets import find_data_sheet
 from kinema.planning.estimate import RunPlan, Speed, VideoCounts, flow_store_gb, plan_stage
 from kinema.planning.limits import EFFICIENCY, PASSES, device_batch
 from kinema.planning.speed import decoding_of, measured_speed, table_speed
@@ -94,7 +94,7 @@ def plan(
     Args:
         recipe: What ``kinema.load_recipe`` takes, a recipe, or several for the stages of progressive training.
         model: Model name, where the recipe has none or another one is wanted.
-        gpu: ``this``, to measure the machine it runs on, or a device of ``kinema.planning.devices.DEVICES``.
+        gpu: ``this``, to measure the machine it runs on, or a device of ``kinema.planning.data_sheets.DEVICES``.
         devices: Of a node.
         nodes: Machines.
         data: Manifest, its CSV or a folder to train on; decoding is measured on it.
@@ -110,7 +110,7 @@ def plan(
     if isinstance(recipe, str) and not (data or dataset or num_videos):
         dataset = data_set_of(recipe)
     recipes = _with_model(recipe, model)
-    device = None if gpu == THIS else find_device(gpu)
+    device = None if gpu == THIS else find_data_sheet(gpu)
     videos, manifest, source = find_videos(recipes[0], data=data, dataset=dataset, num_videos=num_videos)
     world, stages, assumptions, speed = devices * nodes, [], [source], None
     for stage in recipes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kinema.data.manifest import Manifest
-from kinema.planning.devices import Device
+from kinema.planning.data_sheets import DataSheet
 from kinema.planning.estimate import Decoding, Speed, VideoCounts
 from kinema.planning.limits import PASSES, device_batch, limited_by, moved_bytes, with_loading
 from kinema.planning.training_load import TrainingLoad
@@ -45,7 +45,7 @@ def decoding_of(recipe: Recipe, manifest: Manifest | None, *, decode_ms: float) 
     return Decoding(sec_per_clip=each * recipe.data.frames / 1000, explanation=explanation)
 
 
-def table_speed(recipe: Recipe, load: TrainingLoad, device: Device, *, world: int, efficiency: float) -> Speed:
+def table_speed(recipe: Recipe, load: TrainingLoad, device: DataSheet, *, world: int, efficiency: float) -> Speed:
     """Estimate the speed of a device of the table; see ``kinema.planning.limits.limited_by``."""
     sec, limit = limited_by(recipe, load, device, world=world, efficiency=efficiency)
     clips = device_batch(recipe, world)

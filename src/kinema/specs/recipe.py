@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 
 from kinema.errors import UserError, one_of, unknown_name
 from kinema.specs.aliases import ALIASES
+from kinema.specs.compute import PRECISIONS
 from kinema.specs.data import DataSpec
 
 Spec = TypeVar("Spec")
 
 OPTIMIZERS = ("sgd", "adamw")
 SCHEDULES = ("constant", "step", "exponential", "cosine")
-PRECISIONS = ("fp32", "bf16", "fp16", "fp64")
 MONITORS = ("top1", "top5", "mean_class", "loss")
 VALIDATION_SPLITS = ("val", "test", "none")
 MUST_BE_GIVEN = "?"

@@ -15,6 +15,7 @@ from rich.console import Console
 from kinema.compute.progress import ProgressBar, progress_bar
 from kinema.training.logs import Logs
 from kinema.training.status import log_line
+from kinema.wording import SCORE_NAMES
 
 if TYPE_CHECKING:
     from kinema.specs.recipe import Recipe
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
 
 HIGH_WAIT = 0.3
 """From this part of the time on that is spent waiting for data, the display says what to do about it."""
-
-SCORE_NAMES = {"top1": "top-1", "top5": "top-5", "mean_class": "mean class"}
-"""What people call scores whose names in tables are others."""
 
 WIDE = 120
 """Columns of a terminal that hold the bar and all its numbers; on fewer the bar and the accuracy are left out."""

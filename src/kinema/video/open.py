@@ -8,13 +8,11 @@ from multiprocessing import parent_process
 from pathlib import Path
 
 from kinema.errors import UserError, VideoError, one_of
+from kinema.specs.data import BACKENDS
 from kinema.video.decoder import Decoder, is_flow_store
 from kinema.video.location import StoredVideo
 from kinema.video.scaling import Scaling
 from kinema.video.storage import find_video
-
-BACKENDS = ("auto", "pyav", "torchcodec", "frames")
-"""What ``open_video`` accepts as ``backend``."""
 
 IMAGE_STARTS = {".jpg": b"\xff\xd8\xff", ".jpeg": b"\xff\xd8\xff", ".png": b"\x89PNG", ".webp": b"RIFF"}
 """First bytes of image files, by how they are called."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from kinema.errors import UserError
 from kinema.models.backbones.base import Backbone, BackbonePlan
-from kinema.models.backbones.inception import MODULES, InceptionStages
+from kinema.models.backbones.inception import INCEPTION_MODULES, InceptionStages
 from kinema.models.head import Head
 from kinema.models.layers import fold, unfold
 from kinema.models.response_norm import ClipResponseNorm
@@ -50,7 +50,7 @@ class GoogLeNetPlan(BackbonePlan):
     @property
     def num_units(self) -> int:
         """Inception modules; the stem goes with the first."""
-        return len(MODULES)
+        return len(INCEPTION_MODULES)
 
     def build(self, placed: PlacedModule, *, temporal_pooling: bool, in_channels: int) -> Backbone:
         """Build the network; see ``BackbonePlan.build``. It has no temporal pooling."""
@@ -73,7 +73,9 @@ class GoogLeNet(InceptionStages):
         self.add_stem([stem, like, conv3], (0, 0, 0), placed)
         self.norm1 = ClipResponseNorm()
         self.norm2 = ClipResponseNorm()
-        self.add_modules(192, {name: own._replace(kernel3=5) for name, own in MODULES.items()}, placed, like=like)
+        self.add_modules(
+            192, {name: own._replace(kernel3=5) for name, own in INCEPTION_MODULES.items()}, placed, like=like
+        )
         pool = PoolSpec(kernel=3, stride=2, ceil_mode=True)
         for number, unit in enumerate((0, 0, 2, 7), start=1):
             self.add_module(f"maxpool{number}", placed.pool(pool, unit))
@@ -84,7 +86,7 @@ class GoogLeNet(InceptionStages):
 
     def build_auxiliary(self, num_classes: int) -> Mapping[str, Head]:
         """The auxiliary heads, by the module whose map each scores."""
-        widths = {part: MODULES[part.removeprefix("inception")].out_channels for part in self.auxiliary}
+        widths = {part: INCEPTION_MODULES[part.removeprefix("inception")].out_channels for part in self.auxiliary}
         return {part: AuxiliaryHead(width, num_classes) for part, width in widths.items()}
 
 

@@ -36,7 +36,7 @@ class ModuleWidths(NamedTuple):
         return self.point + self.spatial2 + self.spatial3 + self.pooled
 
 
-MODULES: Final[Mapping[str, ModuleWidths]] = {
+INCEPTION_MODULES: Final[Mapping[str, ModuleWidths]] = {
     "3a": ModuleWidths(64, 96, 128, 16, 32, 32),
     "3b": ModuleWidths(128, 128, 192, 32, 96, 64),
     "4a": ModuleWidths(192, 96, 208, 16, 48, 64),
@@ -68,7 +68,7 @@ class InceptionV1Plan(BackbonePlan):
     @property
     def num_units(self) -> int:
         """Inception modules; the stem goes with the first."""
-        return len(MODULES)
+        return len(INCEPTION_MODULES)
 
     def build(self, placed: PlacedModule, *, temporal_pooling: bool, in_channels: int) -> Backbone:
         """Build the network; see ``BackbonePlan.build``.
@@ -167,7 +167,7 @@ class InceptionV1(InceptionStages):
         self.maxpool1 = placed.pool(replace(pool, kernel_time=1), 0)  # flat in I3D as well
         pool, last = replace(pool, stride_time=stride_time), replace(last, stride_time=stride_time)
         self.maxpool2 = placed.pool(pool, 0)
-        self.add_modules(192, MODULES, placed, like=like)
+        self.add_modules(192, INCEPTION_MODULES, placed, like=like)
         self.maxpool3 = placed.pool(pool, 2)
         self.maxpool4 = placed.pool(last, 7)
         self.temporal_stride = stride_time**3

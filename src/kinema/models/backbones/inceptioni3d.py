@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from kinema.errors import UserError, one_of
 from kinema.models.backbones.base import Backbone, BackbonePlan
-from kinema.models.backbones.inception import MODULES, InceptionStages, ModuleWidths
+from kinema.models.backbones.inception import INCEPTION_MODULES, InceptionStages, ModuleWidths
 from kinema.models.head import WindowHead
 from kinema.models.sites import ConvSpec, PoolSpec
 from kinema.models.temporal.base import PlacedModule, init_conv
@@ -87,7 +87,7 @@ class InceptionI3dPlan(BackbonePlan):
     @property
     def num_units(self) -> int:
         """The stem, the 3 x 3 convolution and nine modules: the papers' layers K = 0 to 10."""
-        return _STEM_UNITS + len(MODULES)
+        return _STEM_UNITS + len(INCEPTION_MODULES)
 
     def width(self, channels: int) -> int:
         """Channels that are left of ``channels``."""
@@ -134,13 +134,13 @@ class InceptionI3d(InceptionStages):
         cube = replace(flat, kernel_time=3, stride_time=2)
         self.maxpool1 = placed.pool(flat, 0)
         self.maxpool2 = placed.pool(flat, 1)
-        widths = {name: ModuleWidths(*map(plan.width, own)) for name, own in MODULES.items()}
+        widths = {name: ModuleWidths(*map(plan.width, own)) for name, own in INCEPTION_MODULES.items()}
         self.add_modules(
             plan.width(192), widths, placed, like=like, first_unit=_STEM_UNITS, points_time=conv3.kernel_time
         )
-        self.maxpool3 = placed.pool(cube, _STEM_UNITS + list(MODULES).index("4a"))
+        self.maxpool3 = placed.pool(cube, _STEM_UNITS + list(INCEPTION_MODULES).index("4a"))
         last = replace(cube, kernel=2, padding=0, kernel_time=2)
-        self.maxpool4 = placed.pool(last, _STEM_UNITS + list(MODULES).index("5a"))
+        self.maxpool4 = placed.pool(last, _STEM_UNITS + list(INCEPTION_MODULES).index("5a"))
         self.temporal_stride = 8
         self._context_gate = plan.context_gate
         # Figure 2: I3D averages windows of 2 x 7 x 7, I2D of 1 x 7 x 7

@@ -8,7 +8,7 @@ from kinema.errors import UserError, unknown_name
 
 
 @dataclass(frozen=True, kw_only=True)
-class Device:
+class DataSheet:
     """The peak rates of one accelerator, without the sparsity that data sheets like to count twice.
 
     Attributes:
@@ -46,7 +46,7 @@ class Device:
 
 _HOPPER = {"fp32": 67, "tf32": 494.5, "half": 989}
 _LISTED = (
-    Device(
+    DataSheet(
         name="v100",
         fp32=15.7,
         tf32=0,
@@ -56,7 +56,7 @@ _LISTED = (
         bandwidth_gb_per_sec=900,
         source="NVIDIA V100 data sheet, SXM2 of 32 GB",
     ),
-    Device(
+    DataSheet(
         name="t4",
         fp32=8.1,
         tf32=0,
@@ -66,7 +66,7 @@ _LISTED = (
         bandwidth_gb_per_sec=320,
         source="NVIDIA T4 data sheet",
     ),
-    Device(
+    DataSheet(
         name="rtx3090",
         fp32=35.6,
         tf32=35.6,
@@ -75,7 +75,7 @@ _LISTED = (
         bandwidth_gb_per_sec=936,
         source="NVIDIA GA102 white paper",
     ),
-    Device(
+    DataSheet(
         name="rtx4090",
         fp32=82.6,
         tf32=82.6,
@@ -84,7 +84,7 @@ _LISTED = (
         bandwidth_gb_per_sec=1008,
         source="NVIDIA Ada GPU architecture white paper",
     ),
-    Device(
+    DataSheet(
         name="l40s",
         fp32=91.6,
         tf32=183,
@@ -93,7 +93,7 @@ _LISTED = (
         bandwidth_gb_per_sec=864,
         source="NVIDIA L40S data sheet",
     ),
-    Device(
+    DataSheet(
         name="a100-40gb",
         fp32=19.5,
         tf32=156,
@@ -102,7 +102,7 @@ _LISTED = (
         bandwidth_gb_per_sec=1555,
         source="NVIDIA A100 data sheet, SXM4 of 40 GB",
     ),
-    Device(
+    DataSheet(
         name="a100",
         fp32=19.5,
         tf32=156,
@@ -111,13 +111,13 @@ _LISTED = (
         bandwidth_gb_per_sec=2039,
         source="NVIDIA A100 data sheet, SXM4 of 80 GB",
     ),
-    Device(
+    DataSheet(
         name="h100", memory_gb=80, bandwidth_gb_per_sec=3350, source="NVIDIA H100 data sheet, SXM, dense", **_HOPPER
     ),
-    Device(
+    DataSheet(
         name="h200", memory_gb=141, bandwidth_gb_per_sec=4800, source="NVIDIA H200 data sheet, SXM, dense", **_HOPPER
     ),
-    Device(
+    DataSheet(
         name="b200",
         fp32=75,
         tf32=1100,
@@ -131,7 +131,7 @@ DEVICES = {device.name: device for device in _LISTED}
 """Accelerators by name."""
 
 
-def find_device(name: str) -> Device:
+def find_data_sheet(name: str) -> DataSheet:
     """Look an accelerator up.
 
     Raises:
