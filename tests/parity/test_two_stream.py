@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from kinema import build_model
 from kinema.models.action_model import ActionModel
-from kinema.models.backbones.inception import MODULES
+from kinema.models.backbones.inception import INCEPTION_MODULES as MODULES
 from kinema.models.cost import cost
 from kinema.models.response_norm import ClipResponseNorm
 
