@@ -4,12 +4,12 @@ import io
 import logging
 from contextlib import redirect_stderr
 
-from kinema.cli.main import _ToStandardError
+from kinema.cli.main import StandardErrorHandler
 
 
 def test_messages_follow_standard_error() -> None:
     """A bar takes standard error over while it is shown, so that a message does not land in its line."""
-    handler, taken, record = _ToStandardError(), io.StringIO(), logging.makeLogRecord({"msg": "a note"})
+    handler, taken, record = StandardErrorHandler(), io.StringIO(), logging.makeLogRecord({"msg": "a note"})
     with redirect_stderr(taken):
         handler.emit(record)
     assert taken.getvalue() == "a note\n"

@@ -58,7 +58,7 @@ def run(args: Sequence[str] | None = None) -> int:
         0 when all went well, 1 for a mistake in the input (one line on standard error says which), 2 for a command
         line that cannot be read, 130 after Ctrl-C. With ``KINEMA_DEBUG=1`` mistakes keep their traceback.
     """
-    logging.basicConfig(format="%(message)s", level=logging.WARNING, handlers=[_ToStandardError()])
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, handlers=[StandardErrorHandler()])
     logging.getLogger("kinema").setLevel(logging.INFO)
     debug = os.environ.get("KINEMA_DEBUG", "") not in ("", "0")
     words = sys.argv[1:] if args is None else list(args)
@@ -122,11 +122,12 @@ def _help_page(command: Command) -> str:
     return page.getvalue()
 
 
-class _ToStandardError(logging.Handler):
+class StandardErrorHandler(logging.Handler):
     """Writes to whatever standard error is at the moment: while a bar is shown, the bar makes room for the line."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        with suppress(OSError, ValueError):  # nobody listens any more
+        """Print a line; one that nobody listens to any more is lost."""
+        with suppress(OSError, ValueError):
             print(self.format(record), file=sys.stderr, flush=True)
 
 

@@ -8,6 +8,7 @@ import torch
 
 from kinema.compute.environment import local_ranks_from_outside
 from kinema.errors import UserError
+from kinema.wording import counted
 
 CPU = torch.device("cpu")
 
@@ -42,7 +43,7 @@ def find_device(name: str, local_rank: int = 0, *, automatic: Sequence[str] = ("
     count = torch.cuda.device_count()
     index = local_rank % count if device.index is None and count else device.index or 0
     if index >= count:
-        raise UserError(f"device {name!r} is not here: torch sees {count} CUDA devices; use --device cpu.")
+        raise UserError(f"device {name!r} is not here: torch sees {counted(count, 'CUDA device')}; use --device cpu.")
     return torch.device("cuda", index)
 
 

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
-import cv2
 import torch
 
 from kinema.errors import UserError
@@ -31,7 +30,13 @@ class Stopped(Exception):  # noqa: N818  (no error: the others are ending too)
     """Raised inside a task by ``send`` when the work has been given up."""
 
 
-def each_in_processes(task: Task, num_tasks: int, *, num_workers: int, spawn: bool) -> Iterator[Any]:
+def _nothing() -> None:
+    """Prepare nothing; a function of the module, since a lambda cannot be sent."""
+
+
+def each_in_processes(
+    task: Task, num_tasks: int, *, num_workers: int, spawn: bool, prepare: Callable[[], object] = _nothing
+) -> Iterator[Any]:
     """Do ``num_tasks`` tasks and give what they send, in the order in which it comes.
 
     Processes end when this one does, even when it was killed.
@@ -41,6 +46,7 @@ def each_in_processes(task: Task, num_tasks: int, *, num_workers: int, spawn: bo
         num_tasks: Tasks, by their numbers from 0.
         num_workers: Processes; 0 works in this one.
         spawn: Start fresh interpreters, as CUDA needs, instead of forking.
+        prepare: Called once in each process before its first task; picklable.
 
     Raises:
         UserError: A process was killed.
@@ -54,7 +60,9 @@ def each_in_processes(task: Task, num_tasks: int, *, num_workers: int, spawn: bo
     context: Any = multiprocessing.get_context("fork" if can_fork and not spawn else "spawn")
     counter, stop, messages = context.Value("q", 0), context.Event(), context.Queue()
     workers = [
-        context.Process(target=_work, args=(task, num_tasks, number, os.getpid(), counter, stop, messages), daemon=True)
+        context.Process(
+            target=_work, args=(task, num_tasks, number, os.getpid(), prepare, counter, stop, messages), daemon=True
+        )
         for number in range(min(num_workers, num_tasks))
     ]
     with warnings.catch_warnings():
@@ -105,12 +113,21 @@ def _received(workers: list[Any], messages: Any) -> Iterator[Any]:
             yield content
 
 
-def _work(task: Task, num_tasks: int, worker: int, parent: int, counter: Any, stop: Any, messages: Any) -> None:
+def _work(
+    task: Task,
+    num_tasks: int,
+    worker: int,
+    parent: int,
+    prepare: Callable[[], object],
+    counter: Any,
+    stop: Any,
+    messages: Any,
+) -> None:
     """The body of a process: takes the next task until there is none."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends the others itself
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     torch.set_num_threads(1)  # the processes are the parallelism
-    cv2.setNumThreads(0)
+    prepare()
 
     def send(message: Any) -> None:
         if os.getppid() != parent:

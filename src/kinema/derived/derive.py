@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
+
 from kinema.compute.environment import local_ranks_from_outside
 from kinema.compute.task_pool import Task, each_in_processes
 from kinema.data.bad_video import BadVideo
@@ -76,7 +78,10 @@ def derive(
     if records:
         announce_backend(records[0].path)
     with _explained(out, done, what, len(records)):
-        for message in each_in_processes(task, num_tasks, num_workers=num_workers, spawn=spawn):
+        messages = each_in_processes(
+            task, num_tasks, num_workers=num_workers, spawn=spawn, prepare=_keep_opencv_to_one_thread
+        )
+        for message in messages:
             advance = message if isinstance(message, Advance) else Advance()
             if isinstance(message, Done):
                 done[message.number] = message
@@ -85,6 +90,10 @@ def derive(
             if progress is not None:
                 progress(advance)
     return done, num_made
+
+
+def _keep_opencv_to_one_thread() -> None:
+    cv2.setNumThreads(0)  # the processes are the parallelism
 
 
 def bad_videos(records: Sequence[Record], done: dict[int, Done]) -> list[BadVideo]:
