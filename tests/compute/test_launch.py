@@ -10,8 +10,10 @@ import pytest
 import torch
 
 from kinema.compute.environment import is_first_process
-from kinema.compute.launch import Supervision, launch
+from kinema.compute.launch import launch
 from kinema.compute.process import Process
+from kinema.compute.signals import signals_going_to
+from kinema.compute.supervision import Supervision
 from kinema.errors import UserError
 from kinema.specs.compute import Compute
 
@@ -29,6 +31,15 @@ def wait_for_ever(process: Process) -> None:
     time.sleep(600)
 
 
+def wait_for_a_signal(process: Process) -> list[int]:
+    heard: list[int] = []
+    with signals_going_to(lambda number, frame: heard.append(number)):
+        deadline = time.monotonic() + 60
+        while not heard and time.monotonic() < deadline:
+            time.sleep(0.01)
+    return [number for numbers in process.gather(heard) for number in numbers]
+
+
 def stumble(process: Process) -> None:
     """A mistake of the program in one process, while the other waits for it."""
     if process.rank == 1:
@@ -41,18 +52,42 @@ def test_each_process_knows_who_it_is() -> None:
     assert launch(Process, Compute(device="cpu"), outlook) == [(0, 1, "fp32", True, True)]
 
 
-def test_ctrl_c_ends_the_processes() -> None:
+def interrupt_when_there_are(num_processes: int, *, pause_sec: float, times: int = 1) -> None:
+    """Press Ctrl-C as soon as so many processes have been started; only this process hears it."""
+
     def interrupt() -> None:
-        while len(active_children()) < 2:
-            time.sleep(0.01)
-        time.sleep(1)
-        os.kill(os.getpid(), signal.SIGINT)
+        while len(active_children()) < num_processes:
+            pass
+        for _ in range(times):
+            time.sleep(pause_sec)
+            os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt, daemon=True).start()
-    start = time.monotonic()
+
+
+@pytest.mark.parametrize(("num_processes", "pause_sec"), [(1, 0.0), (2, 1.0)], ids=["starting", "started"])
+def test_ctrl_c_ends_the_processes(num_processes: int, pause_sec: float) -> None:
+    interrupt_when_there_are(num_processes, pause_sec=pause_sec)
     with pytest.raises(KeyboardInterrupt):
         launch(Process, TWO, wait_for_ever)
-    assert time.monotonic() - start < 300
+    assert active_children() == []
+
+
+def test_a_signal_reaches_processes_that_are_not_all_there_yet() -> None:
+    """They hold it back until they watch for it, and stop by themselves."""
+    asked: list[int] = []
+    interrupt_when_there_are(1, pause_sec=0.0)
+    supervision = Supervision(stops_itself=True, when_asked=asked.append)
+    assert launch(Process, TWO, wait_for_a_signal, supervision=supervision) == [signal.SIGINT] * 2
+    assert asked == [signal.SIGINT]
+
+
+def test_a_second_signal_ends_processes_that_do_not_stop() -> None:
+    ended: list[int] = []
+    interrupt_when_there_are(1, pause_sec=0.2, times=2)
+    with pytest.raises(KeyboardInterrupt):
+        launch(Process, TWO, wait_for_ever, supervision=Supervision(stops_itself=True, when_ended=ended.append))
+    assert ended == [signal.SIGINT]
     assert active_children() == []
 
 

@@ -9,8 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Concatenate, ParamSpec, Protocol, TypeAlias, cast, overload
 
-from kinema.compute.launch import Supervision, launch
+from kinema.compute.launch import launch
 from kinema.compute.process import Process
+from kinema.compute.supervision import Supervision
 from kinema.data.manifest import Manifest
 from kinema.errors import UserError
 from kinema.evaluation.origin import origin, select_split

@@ -10,8 +10,8 @@ from pathlib import Path
 from types import FrameType
 
 from kinema.compute.environment import processes_from_outside
-from kinema.compute.launch import Supervision
 from kinema.compute.signals import ECHO_SEC, FORWARDED_ECHO_SEC, Impatience, Processes, end_at_once, signals_going_to
+from kinema.compute.supervision import Supervision
 from kinema.training.directory import LAST, SERIES
 
 
