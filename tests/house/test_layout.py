@@ -150,6 +150,11 @@ def test_help_is_light(words: list[str]) -> None:
     assert loaded_by(f"from kinema.cli.main import run\nassert run({words!r}) == 0") == set()
 
 
+def test_a_plan_refuses_an_unknown_recipe_at_once() -> None:
+    """Torch takes seconds to import, and the mistake is known without it."""
+    assert loaded_by("from kinema.cli.main import run\nassert run(['plan', 'finetun', 'tsm-resnet18']) == 1") == set()
+
+
 def test_public_names() -> None:
     import kinema
 

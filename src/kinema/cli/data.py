@@ -40,17 +40,13 @@ def scan(
             labels.
         skip_bad: Write the manifest without the videos that cannot be read.
     """
-    import time
-
     from rich.console import Console
 
     from kinema.data.manifest import Manifest
 
     manifest = Manifest.open(data)
     target = out or (None if data.is_dir() else data)
-    start = time.monotonic()
-    scanned = _scan_with_progress(manifest, num_workers or None)
-    seconds = time.monotonic() - start
+    scanned, seconds = _scan_with_progress(manifest, num_workers or None)
     Console(stderr=True).print(
         f"{counted(len(manifest), 'video')} in {seconds:.1f} s, {len(manifest) / seconds:.1f} files/s"
     )
@@ -119,7 +115,10 @@ def _print_recounted(changed: list[str]) -> None:
         print("\n".join(lines), file=sys.stderr)
 
 
-def _scan_with_progress(manifest: Manifest, num_workers: int | None) -> ScanResult:
+def _scan_with_progress(manifest: Manifest, num_workers: int | None) -> tuple[ScanResult, float]:
+    """Scan, and say how many seconds that took, without those of starting."""
+    import time
+
     from kinema.compute.progress import progress_bar
     from kinema.data.scan import scan as scan_manifest
     from kinema.video.open import announce_backend
@@ -133,4 +132,6 @@ def _scan_with_progress(manifest: Manifest, num_workers: int | None) -> ScanResu
             bar(num_files)
             bar.show(f"{bar.per_sec:.1f} files/s" if bar.per_sec else "")
 
-        return scan_manifest(manifest, num_workers, progress=advance)
+        start = time.monotonic()
+        scanned = scan_manifest(manifest, num_workers, progress=advance)
+        return scanned, time.monotonic() - start

@@ -59,11 +59,11 @@ def plan(
         overrides: Fields of the recipe to change.
     """
     changes = given_fields(overrides) | ({"train.batch_size": batch} if batch else {})
-
-    from kinema.planning.plan import plan as make_plan
+    recipes = [load_recipe(recipe, length).with_fields(changes) for length in clip_lengths(frames)]
+    from kinema.planning.plan import plan as make_plan  # after mistakes in the recipe, for it takes seconds
 
     made = make_plan(
-        [load_recipe(recipe, length).with_fields(changes) for length in clip_lengths(frames)],
+        recipes,
         model,
         gpu=gpu,
         devices=devices,
