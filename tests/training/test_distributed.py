@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from kinema.cli.main import run
 from kinema.compute.engine import Engine
 from kinema.compute.launch import launch
 from kinema.data.manifest import Manifest
@@ -158,3 +159,16 @@ def test_impossible_hardware() -> None:
         Engine.require(Compute(nodes=2))
     with pytest.raises(UserError, match="unknown device 'gpu'"):
         Engine.require(Compute(device="gpu"))
+
+
+def test_the_former_name_of_device_still_names_it(
+    shapes: Manifest, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(UserError, match="unknown device 'gpu'; give auto, cpu, cuda, cuda:N or mps"):
+        train("tsn-resnettiny", shapes, accelerator="gpu", out=tmp_path / "run")
+    shapes.write(tmp_path / "all.csv")
+    for option in ("--accelerator", "--device"):
+        words = ["train", "tsn-resnettiny", "--data", str(tmp_path / "all.csv"), option, "gpu"]
+        assert run([*words, "--out", str(tmp_path / "run")]) == 1
+        assert "unknown device 'gpu'" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
