@@ -32,7 +32,7 @@ def train(
     batch: str = "",
     devices: int = 1,
     nodes: int = 1,
-    device: Annotated[str, tyro.conf.arg(aliases=["--accelerator"])] = "auto",
+    device: Annotated[str, tyro.conf.arg(aliases=["--accelerator"], metavar="TEXT")] = "auto",
     fc_gather: bool = False,
     skip_bad: bool = False,
     resume: str = "",
