@@ -4,6 +4,8 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from multiprocessing import active_children
 
 import pytest
@@ -28,7 +30,7 @@ def outlook(process: Process) -> list[tuple[int, int, str, bool, bool]]:
 
 def wait_for_ever(process: Process) -> None:
     process.gather("both are here")
-    time.sleep(600)
+    time.sleep(120)
 
 
 def wait_for_a_signal(process: Process) -> list[int]:
@@ -47,6 +49,14 @@ def stumble(process: Process) -> None:
     process.gather(None)
 
 
+@pytest.fixture(autouse=True)
+def _ctrl_c_interrupts() -> Iterator[None]:
+    """Hear Ctrl-C as a program does; processes of pytest that share the tests ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def test_each_process_knows_who_it_is() -> None:
     assert launch(Process, TWO, outlook) == [(0, 2, "bf16", True, True), (1, 2, "bf16", False, False)]
     assert launch(Process, Compute(device="cpu"), outlook) == [(0, 1, "fp32", True, True)]
@@ -56,8 +66,10 @@ def interrupt_when_there_are(num_processes: int, *, pause_sec: float, times: int
     """Press Ctrl-C as soon as so many processes have been started; only this process hears it."""
 
     def interrupt() -> None:
-        while len(active_children()) < num_processes:
-            pass
+        there = 0
+        while there < num_processes:
+            with suppress(RuntimeError):  # the list has changed while it was read
+                there = len(active_children())
         for _ in range(times):
             time.sleep(pause_sec)
             os.kill(os.getpid(), signal.SIGINT)
