@@ -19,12 +19,11 @@ if TYPE_CHECKING:
     from kinema.derived.extract_flow import extract_flow
     from kinema.derived.pack import pack
     from kinema.evaluation.features import features
-    from kinema.evaluation.fusion import fuse
     from kinema.evaluation.predict import predict
     from kinema.evaluation.probe import probe
     from kinema.evaluation.run import evaluate
     from kinema.evaluation.scores import ScoreTable
-    from kinema.evaluation.streams import fuse_streams
+    from kinema.evaluation.streams import fuse
     from kinema.evaluation.timeline import timeline
     from kinema.models.action_model import ActionModel
     from kinema.models.cost import cost
@@ -55,8 +54,7 @@ _HOMES = {
     "extract_flow": "derived.extract_flow",
     "evaluate": "evaluation.run",
     "features": "evaluation.features",
-    "fuse": "evaluation.fusion",
-    "fuse_streams": "evaluation.streams",
+    "fuse": "evaluation.streams",
     "list_models": "models.names",
     "list_runs": "training.runs",
     "load": "weights.trained",
@@ -102,7 +100,6 @@ __all__ = [  # noqa: RUF022  (the order of a day's work: models, data, training,
     "evaluate",
     "ScoreTable",
     "fuse",
-    "fuse_streams",
     "predict",
     "timeline",
     "features",

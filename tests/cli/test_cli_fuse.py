@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kinema import fuse
 from kinema.cli.main import run
-from kinema.evaluation.fusion import fuse
 from kinema.evaluation.scores import ScoreTable
 
 CLASSES = tuple("abcdef")

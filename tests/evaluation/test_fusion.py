@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from kinema import fuse
 from kinema.errors import UserError
-from kinema.evaluation.fusion import fuse
 from kinema.evaluation.scores import ScoreTable
 from kinema.specs.protocol import softmax
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from kinema import fuse
 from kinema.errors import UserError
-from kinema.evaluation.fusion import fuse
 from kinema.evaluation.scores import ScoreTable
 from kinema.evaluation.splits import check_splits, match_splits, split_name
 from kinema.evaluation.summary import average_over_splits

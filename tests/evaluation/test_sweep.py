@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from kinema import fuse
 from kinema.errors import UserError
-from kinema.evaluation.fusion import combine, fuse, line_up
+from kinema.evaluation.fusion import combine, line_up
 from kinema.evaluation.scores import ScoreTable
 from kinema.evaluation.sweep import count_right, sweep
 from kinema.report.sweep_plot import plot_sweep, write_sweep

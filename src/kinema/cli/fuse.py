@@ -52,7 +52,7 @@ def fuse(
     """
     from kinema.cli.fusion_tables import fusion_json, print_fusion
     from kinema.cli.score_tables import print_classes
-    from kinema.evaluation.streams import fuse_streams
+    from kinema.evaluation.streams import fuse as fuse_streams
 
     _check_pictures(sweep, len(scores))
     kind = "" if average == "as-saved" else average

@@ -20,8 +20,8 @@ _COMMON = ("protocol", "reverse", "split", "manifest_sha256")
 """What a fused table tells of its parts where they agree."""
 
 
-def fuse(tables: Sequence[ScoreTable], weights: Sequence[float] = (), *, average: str = "") -> ScoreTable:
-    """Average the scores of several tables, such as those of an RGB and a flow network.
+def fuse_tables(tables: Sequence[ScoreTable], weights: Sequence[float] = (), *, average: str = "") -> ScoreTable:
+    """Average the scores of several tables of one split, such as those of an RGB and a flow network.
 
     The weights are divided by their sum, which changes no accuracy. Videos and classes may be in another order in each
     table. Two-stream networks are fused like this: "Two-Stream Convolutional Networks for Action Recognition in Videos"
@@ -45,7 +45,7 @@ def fuse(tables: Sequence[ScoreTable], weights: Sequence[float] = (), *, average
 
 
 def line_up(tables: Sequence[ScoreTable], *, average: str = "") -> list[ScoreTable]:
-    """Bring tables to the same videos, classes, labels and kind, as a weighted sum needs them; see :func:`fuse`.
+    """Bring tables to the same videos, classes, labels and kind, as a weighted sum needs them; see :func:`fuse_tables`.
 
     Labels that one table lacks come from another. ``meta["saved_kind"]`` keeps the kind that a table had.
 

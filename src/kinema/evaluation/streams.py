@@ -6,9 +6,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import overload
 
 from kinema.errors import UserError
-from kinema.evaluation.fusion import combine, line_up, normalised_weights
+from kinema.evaluation.fusion import combine, fuse_tables, line_up, normalised_weights
 from kinema.evaluation.score_files import score_paths, stream_names
 from kinema.evaluation.scores import ScoreTable
 from kinema.evaluation.splits import check_splits, match_splits, split_name
@@ -97,38 +98,60 @@ class Fusion:
         return [table.save(path) for table, path in zip(self.fused, self.files_in(out), strict=True)]
 
 
-def fuse_streams(
+@overload
+def fuse(streams: Sequence[ScoreTable], weights: Sequence[float] = (), *, average: str = "") -> ScoreTable: ...
+@overload
+def fuse(
     streams: Sequence[Stream],
     weights: Sequence[float] = (),
     *,
     names: Sequence[str] = (),
     average: str = "",
     allow_different: bool = False,
-) -> Fusion:
-    """Fuse streams, such as RGB and flow, on one or on each of several official splits, as ``kinema fuse`` does.
+) -> Fusion: ...
+def fuse(
+    streams: Sequence[Stream],
+    weights: Sequence[float] = (),
+    *,
+    names: Sequence[str] = (),
+    average: str = "",
+    allow_different: bool = False,
+) -> ScoreTable | Fusion:
+    """Fuse the scores of streams, such as RGB and flow, on one or on each of several official splits.
 
-    Splits are matched by their videos, each is fused by itself (see :func:`kinema.fuse`), and accuracies are averaged.
+    A table for each stream gives their weighted average, a table. Files, folders, or a list of tables for each stream
+    give what ``kinema fuse`` prints: splits are matched by their videos, each is fused by itself, and accuracies are
+    averaged.
+
+    The weights are divided by their sum, which changes no accuracy. Videos and classes may be in another order in each
+    table. Two-stream networks are fused like this: "Two-Stream Convolutional Networks for Action Recognition in Videos"
+    (arXiv 1406.2199, section 2) averages probabilities; "Towards Good Practices for Very Deep Two-Stream ConvNets"
+    (arXiv 1507.02159, section 4) gives flow the weight 2 and RGB 1.
 
     Args:
         streams: Two or more: score tables, files that ``kinema evaluate`` saved, or folders of them; for several splits
             a folder or a sequence for each stream, in any order.
         weights: One number of at least 0 for each stream; equal ones by default.
         names: What to call the streams; their files', folders' or models' names by default.
-        average: What is averaged, ``"logits"``, ``"probabilities"`` or ``"z-scores"``; by default the one kind that all
-            hold.
+        average: ``"logits"``, ``"probabilities"`` (a softmax turns logits into them) or ``"z-scores"`` (any kind, each
+            table divided by its spread); by default the one kind that all hold.
         allow_different: Accept splits that other models or protocols scored.
 
     Returns:
-        The streams lined up, their fusion for each split, and what there is to say about it.
+        Of tables a table, in the order of the first one; clips are not judged, and ``meta["fused"]`` says what went in.
+        Otherwise the streams lined up, their fusion for each split, and what there is to say about it.
 
     Raises:
         UserError: Streams, splits, weights or names do not fit together; the message says which.
     """
+    tables = [stream for stream in streams if isinstance(stream, ScoreTable)]
+    if len(tables) == len(streams) and not names and not allow_different:
+        return fuse_tables(tables, weights, average=average)
     _check_counts(weights, names, len(streams))
     fractions = normalised_weights(weights, len(streams))
-    tables = [_tables(stream) for stream in streams]
-    called = list(names) or _names(streams, tables)
-    splits = _line_up(match_splits(tables, called), average)
+    of_streams = [_tables(stream) for stream in streams]
+    called = list(names) or _names(streams, of_streams)
+    splits = _line_up(match_splits(of_streams, called), average)
     fused = [combine(lined, fractions) for lined in splits]
     notes = check_splits(fused, allow_different=allow_different) if len(fused) > 1 else []
     split_names = [split_name(table, f"split {number}") for number, table in enumerate(fused, start=1)]
