@@ -52,7 +52,7 @@ class TrainingState:
         optimizer: State of the optimiser.
         scaler: State of the loss scaling of 16-bit training, where there is any.
         average_updates: Updates of the moving average of the weights so far.
-        position: How far the run has come; fields of ``training.state.Position``.
+        position: How far the run has come; fields of ``training.position.Position``.
         data: Digest of the training videos.
         world: Number of processes.
         fc_gather: Whether the classifier saw the features of all processes.
