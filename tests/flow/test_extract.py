@@ -77,7 +77,7 @@ def test_motion_to_the_right_is_stored_above_the_middle(flow_of_shapes: Manifest
         for record in flow_of_shapes:
             if record.label == label:
                 with open_flow_store(record.path) as store:
-                    levels.append(store.fields_at(np.arange(5))[..., channel].mean() - 127.5)
+                    levels.append(store.frames_at(np.arange(5)).pixels[..., channel].mean() - 127.5)
         assert sign * np.mean(levels) > 0.5, label
 
 
@@ -105,7 +105,7 @@ def test_a_video_of_one_frame_has_one_field_without_motion(tmp_path: Path) -> No
     extract_flow(videos, tmp_path / "out", method="farneback", backend="opencv", num_workers=0, kind="video")
     with open_flow_store(tmp_path / "out" / "a" / "one.flow.mkv") as store:
         assert len(store) == 1
-        assert (store.fields_at(np.array([0])) == 128).all()
+        assert (store.frames_at(np.array([0])).pixels == 128).all()
 
 
 def test_frames_that_change_size_are_scaled_to_the_first(tmp_path: Path) -> None:

@@ -43,10 +43,10 @@ def test_fields_come_back_in_any_order(kind: str, fields: np.ndarray, tmp_path: 
     with open_video(path) as store:
         assert isinstance(store, FlowStore)
         assert (len(store), store.size, store.fps, store.count_frames()) == (13, (32, 40), 25.0, 13)
-        found = store.fields_at(np.array(wanted)).astype(int)
+        found = store.frames_at(np.array(wanted)).pixels.astype(int)
         assert np.abs(found - fields[wanted]).max() <= (0 if kind == "video" else LARGEST_JPEG_ERROR)
         with pytest.raises(VideoError, match=r"has 13 fields \(0 to 12\), but field 13"):
-            store.fields_at(np.array([13]))
+            store.frames_at(np.array([13]))
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 

@@ -82,4 +82,4 @@ def change_input(patch: pytest.MonkeyPatch, change: Callable[[torch.Tensor], tor
 
 def look_like_an_accelerator(patch: pytest.MonkeyPatch) -> None:
     """Look at losses only at the end of an epoch, as if each look had to wait for an accelerator."""
-    patch.setattr(StepWatch, "_looks", lambda watch, is_last, wanted: is_last)
+    patch.setattr(StepWatch, "_is_look_due", lambda watch, is_last, wanted: is_last)

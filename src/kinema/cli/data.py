@@ -84,11 +84,11 @@ def split(
     into: Literal["val", "test"] = "val",
     out: Path | None = None,
 ) -> None:
-    """Hold out a share of every class of the training videos, whole groups at a time.
+    """Hold out a fraction of every class of the training videos, whole groups at a time.
 
     Args:
         data: A manifest CSV, or a folder of class folders.
-        holdout: The share to hold out, between 0 and 1.
+        holdout: The fraction to hold out, between 0 and 1.
         by: "group" keeps the videos of a group together; "video" ignores groups.
         seed: Decides which videos; the same seed gives the same answer.
         into: The split that receives the videos.

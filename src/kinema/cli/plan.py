@@ -53,7 +53,7 @@ def plan(
         videos: Number of training videos instead.
         frames: Frames of a clip; several for progressive training, such as 8,16,32,64.
         batch: Clips of one step over all devices, instead of the recipe's.
-        efficiency: Share of the limit by data sheet that is reached.
+        efficiency: Fraction of the limit by data sheet that is reached.
         decode_ms: Milliseconds that one core takes to decode a clip, instead of measuring or assuming.
         json: Print JSON instead of tables.
         overrides: Fields of the recipe to change.

@@ -7,7 +7,7 @@ import os
 from kinema.errors import UserError
 
 FEW_PROCESSES = 8
-"""As many may be started on any machine, to try out what several do."""
+"""Always allowed, even with fewer cores, so that work of several processes can be tried."""
 
 
 def launched_from_outside() -> bool:

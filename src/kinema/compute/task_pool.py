@@ -61,7 +61,9 @@ def each_in_processes(
     counter, stop, messages = context.Value("q", 0), context.Event(), context.Queue()
     workers = [
         context.Process(
-            target=_work, args=(task, num_tasks, number, os.getpid(), prepare, counter, stop, messages), daemon=True
+            target=_run_tasks,
+            args=(task, num_tasks, number, os.getpid(), prepare, counter, stop, messages),
+            daemon=True,
         )
         for number in range(min(num_workers, num_tasks))
     ]
@@ -113,7 +115,7 @@ def _received(workers: list[Any], messages: Any) -> Iterator[Any]:
             yield content
 
 
-def _work(
+def _run_tasks(
     task: Task,
     num_tasks: int,
     worker: int,

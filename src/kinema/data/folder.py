@@ -85,7 +85,7 @@ def read_folder(path: str | Path, *, holdout: float = HOLDOUT) -> ManifestTable:
 
     Args:
         path: The folder.
-        holdout: The share to hold out; 0 leaves every video in ``train``.
+        holdout: The fraction to hold out; 0 leaves every video in ``train``.
 
     Raises:
         UserError: There are no videos, two classes have one name, videos lie beside the class folders, or the class

@@ -1,4 +1,4 @@
-"""Holding videos out: a share of every class, and never a part of a group."""
+"""Holding videos out: a fraction of every class, and never a part of a group."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Table = TypeVar("Table", bound=ManifestTable)
 log = logging.getLogger("kinema")
 
 HOLDOUT = 0.2
-"""The share of every class that is held out of a data set that names no splits."""
+"""The fraction of every class that is held out of a data set that names no splits."""
 EXACT = 1000
 """Of a class with more groups than this, the others are taken as they come; the exact search costs their square."""
 
@@ -34,15 +34,15 @@ def hold_out(
     source: str = "train",
     into: str = "val",
 ) -> Table:
-    """Move a share of the videos of one split into another, the same share of every class.
+    """Move a fraction of the videos of one split into another, the same of every class.
 
-    A group moves as a whole; each class comes as near to its share as its groups allow. Groups that span classes are
+    A group moves as a whole; each class comes as near to it as its groups allow. Groups that span classes are
     chosen greedily, so the result may not be optimal.
     A class of two or more groups (or videos, where there are no groups) gives at least one and keeps at least one.
 
     Args:
         manifest: What to split; videos of other splits stay as they are.
-        fraction: The share to hold out, between 0 and 1.
+        fraction: The fraction to hold out, between 0 and 1.
         seed: Decides which videos; the same seed and manifest give the same answer.
         by_group: Keep the videos of a group together. Otherwise groups may be torn apart, and the answer has none.
         source: The split to take from.
@@ -52,7 +52,7 @@ def hold_out(
         UserError: The fraction is not between 0 and 1, ``source`` is empty, or ``into`` is not.
     """
     if not 0 < fraction < 1:
-        raise UserError(f"the share to hold out must lie between 0 and 1, {fraction} was given.")
+        raise UserError(f"the fraction to hold out must lie between 0 and 1, {fraction} was given.")
     if into == source:
         raise UserError(f"cannot hold out of {source!r} into itself; name another split.")
     if into in manifest.splits:
@@ -77,7 +77,7 @@ def hold_out_of_unsplit(manifest: Table, fraction: float, because: str) -> Table
 
     Args:
         manifest: What may have training videos only; whatever has other splits comes back as it is.
-        fraction: The share; 0 leaves every video in ``train``.
+        fraction: How much; 0 leaves every video in ``train``.
         because: Why that is done, as the beginning of a sentence.
     """
     if manifest.splits != ("train",) or not manifest.classes or not fraction:
@@ -107,7 +107,7 @@ def held_out_counts(divided: ManifestTable, *, source: str = "train", into: str 
 
 
 def far_from_fraction(divided: ManifestTable, fraction: float, *, source: str = "train", into: str = "val") -> str:
-    """Say which classes are far from the share that was asked for, since a group moves as a whole; "" for none.
+    """Say which classes are far from the fraction that was asked for, since a group moves as a whole; "" for none.
 
     Far is a video or more, and ten points of a hundred.
     """
@@ -128,7 +128,7 @@ def _choose(labels: Sequence[int], groups: Sequence[str], fraction: float, rng: 
     """Tell for each video whether it is held out.
 
     Groups that span several classes (an actor who does everything) come first, each taken when that brings the classes
-    nearer to their shares; then the groups of a single class fill up what the class lacks, as exactly as they can.
+    nearer to the fraction; then the groups of a single class fill up what the class lacks, as exactly as they can.
     """
     units = _units(labels, groups)
     sizes = [Counter(labels[row] for row in unit) for unit in units]

@@ -29,7 +29,7 @@ log = logging.getLogger("kinema")
 
 @dataclass(frozen=True, eq=False)
 class DemoResult:
-    """What the comparison leaves behind.
+    """The result of the comparison.
 
     Attributes:
         scores: What each network knows of the order of frames, by its name.

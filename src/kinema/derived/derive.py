@@ -77,7 +77,7 @@ def derive(
     num_made = 0
     if records:
         announce_backend(records[0].path)
-    with _explained(out, done, what, len(records)):
+    with _with_full_disk_named(out, done, what, len(records)):
         messages = each_in_processes(
             task, num_tasks, num_workers=num_workers, spawn=spawn, prepare=_keep_opencv_to_one_thread
         )
@@ -109,7 +109,7 @@ def cores_to_use() -> int:
 
 
 @contextmanager
-def _explained(out: Path, done: dict[int, Done], what: str, num_videos: int) -> Iterator[None]:
+def _with_full_disk_named(out: Path, done: dict[int, Done], what: str, num_videos: int) -> Iterator[None]:
     """Say what a full disk means for the work so far."""
     try:
         yield

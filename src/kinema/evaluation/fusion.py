@@ -60,7 +60,7 @@ def line_up(tables: Sequence[ScoreTable], *, average: str = "") -> list[ScoreTab
     lined: list[ScoreTable] = []
     for number, table in enumerate(tables, start=1):
         aligned = _aligned(table, first, number)
-        labels = _agreed(labels, aligned, first, number)
+        labels = _merged_labels(labels, aligned, first, number)
         converted = _converted(aligned, average, number) if average else aligned
         lined.append(replace(converted, clip_hits=None, meta={**table.meta, "saved_kind": table.kind}))
     return [replace(table, labels=labels) for table in lined]
@@ -154,7 +154,7 @@ def _same_set(given: list[str], wanted: list[str], what: str) -> None:
     raise UserError(f"{what} are not those of the first table: {'; '.join(parts)}. Fuse scores of the same split.")
 
 
-def _agreed(labels: np.ndarray, table: ScoreTable, first: ScoreTable, number: int) -> np.ndarray:
+def _merged_labels(labels: np.ndarray, table: ScoreTable, first: ScoreTable, number: int) -> np.ndarray:
     """Labels known so far, filled up from a table that must not contradict them."""
     clash = (labels >= 0) & (table.labels >= 0) & (labels != table.labels)
     if clash.any():

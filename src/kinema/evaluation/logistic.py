@@ -44,7 +44,7 @@ class Trial(NamedTuple):
     Attributes:
         strength: The penalty.
         loss: Mean cross entropy of the held-out videos, in nats.
-        top1: Share of them that is right, 0..1.
+        top1: Fraction of them that is right, 0..1.
     """
 
     strength: float

@@ -23,7 +23,7 @@ def ranks(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def top_k(scores: np.ndarray, labels: np.ndarray, k: int = 1) -> float:
-    """Share of labelled videos whose true class is among the ``k`` highest scores (all of them when fewer exist)."""
+    """Top-k accuracy: the fraction of labelled videos whose true class has one of the ``k`` highest scores."""
     if k < 1:
         raise UserError(f"top-{k} accuracy does not exist; k must be at least 1.")
     known = _labelled(labels)

@@ -1,4 +1,4 @@
-"""The score table: what an evaluation leaves behind, and all that metrics, fusion and plots need."""
+"""The score table: the result of an evaluation, and all that metrics, fusion and plots need."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ScoreTable:
             ``"margins"`` (any real numbers on a scale of their own, such as the scores of SVMs) or ``"z-scores"``
             (what :meth:`z_scores` makes of any of them). Higher is better in all.
         classes: Class names in column order.
-        clip_hits: Share of a video's clips whose top-1 (column 0) and top-5 (column 1) hold the true class, float32,
+        clip_hits: Fraction of a video's clips whose top-1 (column 0) and top-5 (column 1) hold the true class, float32,
             axes ``videos 2``; nan where unlabelled; None when clips were not judged one by one.
         meta: Where the scores come from (model, weights hash, protocol, manifest digest, version); JSON values.
 
@@ -127,7 +127,7 @@ class ScoreTable:
         return {"top1": float(top1), "top5": float(top5)}
 
     def top(self, k: int = 1) -> float:
-        """Share of labelled videos with the true class among the ``k`` best, 0 to 1."""
+        """Top-k accuracy: the fraction of labelled videos with the true class among the ``k`` best, 0 to 1."""
         return metrics.top_k(self.scores, self.labels, k)
 
     def mean_class_accuracy(self) -> float:

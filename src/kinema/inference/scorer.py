@@ -72,7 +72,7 @@ class Scorer:
             UserError: Not even a single view fits into the memory; or what the network gives is not wanted.
         """
         queue = ViewQueue()
-        with evaluating(self.model):
+        with in_evaluation_mode(self.model):
             for video in itertools.chain(videos, [None]):
                 if isinstance(video, BadVideo):
                     yield video
@@ -126,7 +126,7 @@ class Scorer:
 
 
 @contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
+def in_evaluation_mode(model: nn.Module) -> Iterator[None]:
     """Put a network into evaluation mode inside the block, every part of it back into its own mode afterwards."""
     training = [module for module in model.modules() if module.training]
     model.eval()

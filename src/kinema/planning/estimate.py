@@ -107,7 +107,7 @@ class Memory:
         return self.fixed + self.activations
 
     def parts_that_fit(self, device_gb: float) -> int:
-        """Into how many parts a device must split its share of a step, with ``PEAK`` to spare; 0 when none fits."""
+        """Into how many parts a device must split its clips of a step, with ``PEAK`` to spare; 0 when none fits."""
         free = device_gb - self.fixed
         return math.ceil(PEAK * self.activations / free) if free > 0 else 0
 

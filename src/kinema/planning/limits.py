@@ -13,7 +13,7 @@ MOVED_PASSES = 3.5
 WEIGHT_MOVES = 8
 """Moves of each weight in a step: both passes read it, the gradient comes and goes, weight and momentum are updated."""
 EFFICIENCY = 0.5
-"""Share of a device's limit that steps are assumed to reach, see docs/planning.md for published figures."""
+"""Fraction of a device's limit that steps are assumed to reach, see docs/planning.md for published figures."""
 WEIGHT_BYTES = 4
 """Of a weight, its gradient and the optimiser's numbers; mixed precision keeps all of these in fp32."""
 
@@ -35,14 +35,14 @@ def limited_by(
     """Seconds that a device of the table takes to train on a clip, and what holds it back.
 
     That is the larger of two times, the arithmetic at its peak rate and the memory moved at its bandwidth, divided by
-    the share of this limit that is reached in practice.
+    the fraction of this limit that is reached in practice.
 
     Args:
         recipe: With the model filled in.
         load: Counts for one clip.
         device: Where.
         world: Devices that share a step.
-        efficiency: That share of the limit, in (0, 1].
+        efficiency: That fraction of the limit, in (0, 1].
 
     Raises:
         UserError: The device does not have the precision.

@@ -173,7 +173,7 @@ def _check(*, devices: int, nodes: int, efficiency: float, decode_ms: float) -> 
     if devices < 1 or nodes < 1:
         raise UserError(f"devices is {devices} and nodes is {nodes}; both must be at least 1")
     if not 0 < efficiency <= 1:
-        raise UserError(f"efficiency is {efficiency}; it is a share of the device's limit, above 0 and up to 1")
+        raise UserError(f"efficiency is {efficiency}; it is a fraction of the device's limit, above 0 and up to 1")
     if decode_ms < 0:
         raise UserError(f"decode-ms is {decode_ms}; give milliseconds, or 0 to have them measured or assumed")
 

@@ -75,7 +75,7 @@ def plot_confusion(
     title: str = "",
     num_columns: int = 3,
 ) -> Path:
-    """Draw confusion matrices in a grid: true classes down, answers across, shade the share of a class.
+    """Draw confusion matrices in a grid: true classes down, answers across, shade the fraction of a class.
 
     Args:
         matrices: Caption to counts of true class (rows) against answered class (columns).
@@ -113,7 +113,7 @@ def plot_confusion(
             for row, column in np.argwhere(matrix):
                 ink = "white" if fractions[row, column] > 0.55 else INK
                 axes.text(column, row, str(matrix[row, column]), ha="center", va="center", color=ink, fontsize=9)
-    figure.colorbar(shading, ax=grid, shrink=0.6, label="share of the true class", format=PercentFormatter(1.0))
+    figure.colorbar(shading, ax=grid, shrink=0.6, label="fraction of the true class", format=PercentFormatter(1.0))
     figure.supxlabel("answer", color=FAINT, fontsize=10)
     figure.supylabel("true class", color=FAINT, fontsize=10)
     if title:

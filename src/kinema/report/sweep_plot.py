@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from kinema.evaluation.sweep import Sweep
 
 TICKS = {0.0: "1 : 0", 0.2: "4 : 1", 1 / 3: "2 : 1", 0.5: "1 : 1", 2 / 3: "1 : 2", 0.8: "1 : 4", 1.0: "0 : 1"}
-"""Shares of the second stream, and how they read as weights."""
+"""Weights of the second stream, and how they read as weights."""
 CAUTION = (
     "Shown for information: the weights were given before this was drawn. To take the best point of the curve "
     "would be to choose on the test videos."
@@ -59,7 +59,7 @@ def plot_sweep(sweep: Sweep, names: Sequence[str], path: str | Path, *, weights:
     for weight, caption in (*ends, (sweep.chosen, f"used: {weights}")):
         if weight == sweep.chosen or abs(weight - sweep.chosen) > 0.18:
             index = int(np.flatnonzero(sweep.weights == weight)[0])
-            _say(axes, weight, caption, {measure: float(curve[index]) for measure, curve in curves.items()})
+            _label_point(axes, weight, caption, {measure: float(curve[index]) for measure, curve in curves.items()})
     axes.set_xticks(list(TICKS), list(TICKS.values()))
     axes.set_xlabel(f"weights of {names[0]} : {names[1]}", color=INK)
     axes.grid(axis="y", color=FAINT, alpha=0.25, lw=0.6)
@@ -75,7 +75,7 @@ def write_sweep(sweep: Sweep, names: Sequence[str], splits: Sequence[str], path:
 
     Args:
         sweep: What to write.
-        names: The two streams; their shares of the weight are the columns ``NAME weight``.
+        names: The two streams; their weights are the columns ``NAME weight``.
         splits: Names of the splits.
         path: Where the CSV goes.
     """
@@ -110,7 +110,7 @@ def _short(name: str) -> str:
     return name if len(name) <= 13 else f"{name[:12].rstrip()}…"
 
 
-def _say(axes: Axes, weight: float, caption: str, accuracies: dict[str, float]) -> None:
+def _label_point(axes: Axes, weight: float, caption: str, accuracies: dict[str, float]) -> None:
     """Write the accuracies of a point above the curves."""
     lines = [caption, *(f"{measure} {100 * value:.1f} %" for measure, value in accuracies.items())]
     # Away from the nearer end, whose own label is there.

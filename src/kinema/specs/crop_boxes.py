@@ -138,7 +138,7 @@ def multi_fiber_box(size: Size, spec: DataSpec, rng: np.random.Generator) -> Box
 
 
 def multi_scale_box(size: Size, spec: DataSpec, rng: np.random.Generator) -> Box:
-    """Height and width drawn independently from shares of the short side, at one of 5 or 13 fixed positions.
+    """Height and width drawn independently from fractions of the short side, at one of 5 or 13 fixed positions.
 
     The short side is that of ``spec.resize`` (256x340 in the two-stream paper, whose scales 1, .875, .75, .66 give 256,
     224, 192, 168), or the frame's own. Height and width lie at most ``max_distort`` steps apart in the list. Offsets

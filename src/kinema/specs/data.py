@@ -34,7 +34,7 @@ class DataSpec:
             side, ``(h, w)`` exact.
         crop_size: Side of the square that the network sees, in pixels.
         positions: Crop positions of ``multi-scale``: 5 (corners and centre) or 13.
-        scales: Sides of ``multi-scale`` as shares of the short side, largest first.
+        scales: Sides of ``multi-scale`` as fractions of the short side, largest first.
         max_distort: How many steps of ``scales`` height and width may lie apart.
         aspect: Smallest and largest factor on width over height, for ``multi-fiber``.
         flip: Mirror half of the clips; never those of classes marked ``no_flip``.
@@ -111,7 +111,7 @@ class DataSpec:
         )
         _require(
             len(self.scales) > 0 and all(0 < scale <= 1 for scale in self.scales),
-            f"data.scales is {self.scales}; give shares of the short side, above 0 and up to 1",
+            f"data.scales is {self.scales}; give fractions of the short side, above 0 and up to 1",
         )
 
 

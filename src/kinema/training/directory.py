@@ -1,4 +1,4 @@
-"""The run directory: one folder that holds everything a run leaves behind."""
+"""The run directory: one folder with everything that a run writes."""
 
 from __future__ import annotations
 

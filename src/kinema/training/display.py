@@ -136,7 +136,7 @@ class Display:
         return [earlier + own for earlier, own in zip(self._earlier, now, strict=True)]
 
     def epoch_times(self) -> dict[str, float]:
-        """Measure the whole epoch: seconds, clips per second while training, share of that time without data."""
+        """Measure the whole epoch: seconds, clips per second while training, fraction of that time without data."""
         seconds, train_sec, wait_sec, num_clips = self.spent()
         return {
             "seconds": seconds,

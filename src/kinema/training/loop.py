@@ -17,7 +17,7 @@ from kinema.training.memory import explain_out_of_memory
 from kinema.training.parameters import set_rate, training_mode
 from kinema.training.schedule import rate_scale
 from kinema.training.state import Run, save_best, save_last
-from kinema.training.step_watch import StepWatch, agreed
+from kinema.training.step_watch import StepWatch, any_process_wants
 from kinema.wording import counted
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def finish_epoch(run: Run) -> bool:
         save_best(run)
     save_last(run)
     run.display.finish_epoch(position)
-    return agreed(run, bool(run.stop.signal))[0]
+    return any_process_wants(run, bool(run.stop.signal))[0]
 
 
 def _is_best(run: Run, row: dict[str, float]) -> bool:

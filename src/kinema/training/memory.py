@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MAX_AUTO_BATCH = 256
 SPARE = 0.08
-"""Share of the device's memory that an automatic batch leaves free for fragments and other users."""
+"""Fraction of the device's memory that an automatic batch leaves free for fragments and other users."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What a run leaves behind, as a value."""
+"""The result of a run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a run leaves behind.
+    """The result of a run.
 
     Attributes:
         path: Run directory, with ``best.ckpt``, ``last.ckpt``, ``recipe.json``, ``metrics.csv``, ``log.txt`` and

@@ -135,7 +135,7 @@ def _launched(kind: type[Engine], compute: Compute, job: _Job) -> TrainResult:
     kind.require(compute)
     several = starts_processes(kind, compute)
     with torch.random.fork_rng():  # the caller's random numbers are not ours to disturb
-        result, signal = _in_several(kind, compute, job) if several else launch(kind, compute, _work, job)
+        result, signal = _in_several(kind, compute, job) if several else launch(kind, compute, _run_in_process, job)
     if signal:
         raise TrainingStopped(result.path, signal)
     return result
@@ -152,7 +152,7 @@ def _in_several(kind: type[Engine], compute: Compute, job: _Job) -> tuple[TrainR
 
     supervision = supervised(folder, quiet=job.quiet, when_ended=lambda reason: note("stopped", reason))
     try:
-        return launch(kind, compute, _work, job, supervision=supervision)
+        return launch(kind, compute, _run_in_process, job, supervision=supervision)
     except UserError as error:
         note("failed", str(error))
         raise
@@ -243,7 +243,7 @@ def _checked(manifest: Manifest, job: _Job) -> list[BadVideo]:
         return unusable_videos(manifest, job.recipe, skip_bad=job.skip_bad, progress=progress)
 
 
-def _work(engine: Engine, job: _Job) -> tuple[TrainResult, int]:
+def _run_in_process(engine: Engine, job: _Job) -> tuple[TrainResult, int]:
     """The whole run in one process; the number of the signal that stopped it, or 0, comes with the result."""
     notes = list(job.notes)
     manifest = job.manifest

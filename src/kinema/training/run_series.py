@@ -37,7 +37,7 @@ class _RunOptions:
 
 @dataclass(frozen=True)
 class SeriesResult:
-    """What a series leaves behind.
+    """The result of a series.
 
     Attributes:
         path: Its folder.

@@ -81,15 +81,15 @@ class StepWatch:
         is_last = position.step_in_epoch == run.steps_per_epoch
         save_every = run.recipe.train.save_minutes * 60
         stop, save = bool(run.stop.signal), 0 < save_every <= time.monotonic() - self._saved_at
-        if not self._looks(is_last, wanted=stop or save):
+        if not self._is_look_due(is_last, wanted=stop or save):
             return Decision()
-        bad, stop, save = agreed(run, self._losses.went_bad(), stop, save)
+        bad, stop, save = any_process_wants(run, self._losses.went_bad(), stop, save)
         if bad:
             raise self._losses.error()
         position.sums = self._sums.tolist()
         if is_last or position.step_in_epoch % LOOK_EVERY == 0:
             run.display.show(position)
-        if (is_last or stop or save) and agreed(run, not weights_are_finite(run))[0]:
+        if (is_last or stop or save) and any_process_wants(run, not weights_are_finite(run))[0]:
             raise weights_error(run)
         if save:
             self._saved_at = time.monotonic()
@@ -106,7 +106,7 @@ class StepWatch:
         self._run.position.sums = self._sums.tolist()
         return weights_are_finite(self._run)
 
-    def _looks(self, is_last: bool, *, wanted: bool) -> bool:
+    def _is_look_due(self, is_last: bool, *, wanted: bool) -> bool:
         """Whether this step ends with a look at losses and wishes of all processes; all of them decide alike."""
         run = self._run
         if is_last or run.engine.device.type == "cpu" or run.position.step_in_epoch % LOOK_EVERY == 0:
@@ -114,7 +114,7 @@ class StepWatch:
         return wanted and run.engine.world == 1
 
 
-def agreed(run: Run, *requests: bool) -> list[bool]:
+def any_process_wants(run: Run, *requests: bool) -> list[bool]:
     """Let all processes grant a wish as soon as one has it."""
     if run.engine.world == 1:
         return list(requests)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MOST_COMPARED = 20_000
 """Files of larger data sets are not compared with one another before training; ``kinema data scan`` does that."""
 HELD_OUT = 0.1
-"""Share of the training videos that validates when the manifest has no such split."""
+"""Fraction of the training videos that validates when the manifest has no such split."""
 
 
 def videos_to_use(manifest: Manifest, recipe: Recipe, *, note: Callable[[str], None]) -> Manifest:
@@ -30,7 +30,7 @@ def videos_to_use(manifest: Manifest, recipe: Recipe, *, note: Callable[[str], N
 
     Args:
         manifest: Everything the user gave.
-        recipe: Its ``train.validate_on`` names the split; where ``val`` is missing a share of the training videos is
+        recipe: Its ``train.validate_on`` names the split; where ``val`` is missing a fraction of the training videos is
             held out, whole groups together.
         note: Called with what the user should know.
 

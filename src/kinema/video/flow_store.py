@@ -150,17 +150,6 @@ class FlowStore(Decoder):
         """When each field is shown, in seconds from the first one; see ``Decoder``."""
         return self._times_of(np.arange(len(self)))
 
-    def fields_at(self, indices: np.ndarray) -> np.ndarray:
-        """Read fields: any order, repeats allowed.
-
-        Args:
-            indices: Positions from 0.
-
-        Returns:
-            Axes ``n h w c`` with c = x, y, uint8, at the size that is set.
-        """
-        return self.frames_at(indices).pixels
-
     @abstractmethod
     def _field(self, position: int) -> np.ndarray:
         """One field as stored, axes ``h w c``, uint8."""
