@@ -192,7 +192,7 @@ def test_table_and_json_of_progressive_training(
         (["finetune", "tsn-resnettiny", "--gpu", "h300"], "did you mean h200"),
         (["finetune", "tsn-resnettiny", "--dataset", "kinetics401"], "did you mean kinetics400"),
         (["finetune", "tsn-resnettiny", "--dataset", "ucf101", "--videos", "3"], "say once"),
-        (["finetune", "tsn-resnettiny", "--gpu", "h200", "--videos", "90", "--efficiency", "2"], "share"),
+        (["finetune", "tsn-resnettiny", "--gpu", "h200", "--videos", "90", "--efficiency", "2"], "fraction"),
         (["finetune", "tsn-resnettiny", "--frames", "8,x"], "8,16,32,64"),
     ],
 )
