@@ -24,12 +24,13 @@ from torch import Tensor, nn
 
 from kinema import build_model
 from kinema.models.action_model import ActionModel
-from kinema.models.conv_forms import ChosenConv, fastest_form, synchronise
+from kinema.models.conv_forms import conv_ways
 from kinema.models.cost import cost
 from kinema.models.layers import ClipConv3d, to_layout
 from kinema.models.names import ModelName
 from kinema.models.optimize import OptimizedModel, optimize_for_inference
 from kinema.models.sites import ConvSpec
+from kinema.models.timing import fastest, synchronise
 from kinema.weights.importing import torchvision_models
 
 TORCHVISION = {
@@ -199,9 +200,10 @@ def forms(options: argparse.Namespace) -> None:
             spec = ConvSpec(
                 in_channels=channels, out_channels=out, kernel=kernel, stride=stride, groups=groups, role="spatial"
             )
-            conv = ChosenConv(ClipConv3d(spec, kernel_time=kernel_time).to(options.device, kind))
+            conv = ClipConv3d(spec, kernel_time=kernel_time).to(options.device, kind)
             clip = to_layout(torch.randn(1, channels, 8, side, side, device=options.device, dtype=kind))
-            times = sorted(fastest_form(conv, clip)[1].items(), key=lambda item: item[1])
+            seconds = fastest({form: make() for form, make in conv_ways(conv).items()}, clip)[1]
+            times = sorted(seconds.items(), key=lambda item: item[1])
             print_row(f"{said}, {kind}", ", ".join(f"{form} {1000 * sec:.2f}" for form, sec in times))
 
 

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pytest
@@ -14,7 +14,7 @@ from kinema.errors import UserError
 from kinema.models import optimize
 from kinema.models.action_model import ActionModel
 from kinema.models.backbones.resnet import RESNETS
-from kinema.models.conv_forms import FORMS, ChosenConv, fastest_form
+from kinema.models.conv_forms import FORMS, ChosenConv, conv_ways
 from kinema.models.cost import cost
 from kinema.models.layers import ClipBatchNorm, ClipConv3d, ClipMaxPool, FrameConv2d
 from kinema.models.optimize import OptimizedModel, optimize_for_inference
@@ -41,16 +41,15 @@ FAMILIES: list[tuple[str, dict[str, object]]] = [
 ]
 
 
-def each_form_in_turn() -> Callable[[ChosenConv, Tensor], tuple[str, dict[str, float]]]:
+def each_form_in_turn() -> Callable[[Mapping[str, nn.Module], Tensor], tuple[str, dict[str, float]]]:
     """A choice that goes through all forms over a network, instead of timing them."""
     turn = 0
 
-    def choose(conv: ChosenConv, clip: Tensor) -> tuple[str, dict[str, float]]:
+    def choose(ways: Mapping[str, nn.Module], clip: Tensor) -> tuple[str, dict[str, float]]:
         nonlocal turn
-        assert clip.shape[1] == conv.in_channels
+        assert all(way.in_channels == clip.shape[1] for way in ways.values() if isinstance(way, ChosenConv))
         turn += 1
-        forms = conv.forms()
-        return forms[turn % len(forms)], {}
+        return list(ways)[turn % len(ways)], {}
 
     return choose
 
@@ -58,7 +57,7 @@ def each_form_in_turn() -> Callable[[ChosenConv, Tensor], tuple[str, dict[str, f
 @pytest.mark.parametrize(("name", "options"), FAMILIES, ids=lambda given: given if isinstance(given, str) else "")
 def test_scores_stay(name: str, options: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
     """In float64 to 1e-9 and in float32 to 1e-5 of the largest score, in whatever form each convolution is."""
-    monkeypatch.setattr(optimize, "fastest_form", each_form_in_turn())
+    monkeypatch.setattr(optimize, "fastest", each_form_in_turn())
     model, clips = noisy_model(name, options=options), random_clips(2)
     kept = copy.deepcopy(model.state_dict())
     optimized = optimize_for_inference(model, clip=clips)
@@ -145,11 +144,33 @@ def test_shifted_pools_give_the_same_numbers(kind: str, kernel_time: int) -> Non
         assert torch.equal(ShiftedMaxPool(TemporalMaxPool())(clip), TemporalMaxPool()(clip))
 
 
-def test_the_fastest_form_is_the_one_that_took_least() -> None:
-    conv = ChosenConv(ClipConv3d(ConvSpec(in_channels=4, out_channels=6, kernel=3, role="spatial"), kernel_time=3))
-    form, times = fastest_form(conv, random_clips(1, size=8, channels=4).float())
-    assert set(times) == {"whole", "contiguous", "taps", "joined"}
-    assert times[form] == min(times.values())
+def test_a_convolution_has_the_forms_that_fit_it() -> None:
+    conv = ClipConv3d(ConvSpec(in_channels=4, out_channels=6, kernel=3, role="spatial"), kernel_time=3)
+    ways = conv_ways(conv)
+    assert set(ways) == {"whole", "contiguous", "taps", "joined"}
+    assert all(make().form == form for form, make in ways.items())
+
+
+def test_forms_of_an_earlier_copy_are_taken_instead_of_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What they do not name, or names in a form that the part cannot take, is timed."""
+    model, clips = noisy_model("i3d-resnettiny-tp"), random_clips(1)
+    earlier = optimize_for_inference(model, clip=clips)
+    given = {name: "contiguous" if form in FORMS else "shifted" for name, form in earlier.forms.items()}
+    monkeypatch.setattr(optimize, "fastest", lambda *_: pytest.fail("timed"))
+    again = optimize_for_inference(model, clip=clips, forms=given)
+    assert again.forms == given
+    assert again.notes[-1] == f"{len(given)} of {len(given)} forms were given, the others timed"
+    assert relative(again(clips), model(clips).detach()) < 1e-9
+
+    monkeypatch.setattr(optimize, "fastest", lambda ways, _: (next(iter(ways)), {}))
+    absent, unfit, *_ = given
+    partly = {name: form for name, form in given.items() if name != absent} | {
+        unfit: "no such form",
+        "nowhere": "whole",
+    }
+    some = optimize_for_inference(model, clip=clips, forms=partly)
+    assert some.forms == given | {absent: "whole", unfit: "kernel"}
+    assert some.notes[-1].startswith(f"{len(given) - 2} of {len(given)} forms")
 
 
 def test_default_sample_and_other_sizes() -> None:
@@ -224,9 +245,12 @@ def test_a_compiler_that_fails_leaves_the_eager_copy(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("faster", [True, False])
 def test_the_compiled_copy_is_kept_where_it_is_faster(faster: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter([1.0, 2.0, *([2.0, 1.0] if faster else [1.0, 2.0])])  # the stem's pool comes first
+    def choose(ways: Mapping[str, object], _: Tensor) -> tuple[str, dict[str, float]]:
+        best = ("compiled" if faster else "eager") if "compiled" in ways else next(iter(ways))
+        return best, dict.fromkeys(ways, 2.0) | {best: 1.0}
+
     monkeypatch.setattr(optimize.shutil, "which", lambda _: "/usr/bin/c++")
-    monkeypatch.setattr(optimize, "least_seconds", lambda *_: next(clock))
+    monkeypatch.setattr(optimize, "fastest", choose)
     monkeypatch.setattr(torch, "compile", lambda scores, **_: lambda clip: scores(clip) + 1)
     model, clips = noisy_model("tsn-resnettiny"), random_clips(1)
     optimized = optimize_for_inference(model, clip=clips, try_compile=True)

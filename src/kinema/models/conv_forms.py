@@ -1,9 +1,9 @@
-"""The ways in which one convolution over clips can be computed, and the choice between them by the clock."""
+"""The ways in which one convolution over clips can be computed."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final, NamedTuple
 
 import torch
@@ -12,10 +12,6 @@ from torch import Tensor, nn
 
 from kinema.models.layers import ClipConv3d, FrameConv2d, fold, to_layout, unfold
 from kinema.models.sites import same_pads
-
-_MIN_ROUNDS, _MAX_ROUNDS = 3, 15
-_ENOUGH_SEC: Final = 0.05
-"""Of timing one part; short ones are repeated until then."""
 
 
 class ChosenConv(nn.Conv3d):
@@ -27,7 +23,7 @@ class ChosenConv(nn.Conv3d):
         same_time: Whether time is.
     """
 
-    def __init__(self, conv: FrameConv2d | ClipConv3d) -> None:
+    def __init__(self, conv: FrameConv2d | ClipConv3d, form: str | None = None) -> None:
         before: tuple[list[int], ...] = ([], [], [])
         if isinstance(conv, FrameConv2d):
             before = ([1], [conv.stride_time], [0])
@@ -44,6 +40,8 @@ class ChosenConv(nn.Conv3d):
         self.same_padding = conv.same_padding
         self.same_time = isinstance(conv, ClipConv3d) and conv.same_time
         self.form = next(iter(FORMS))
+        if form is not None:
+            self.take(form)
 
     def take(self, form: str) -> None:
         """Compute in this form from now on."""
@@ -186,37 +184,6 @@ and back), a flat one over the folded frames, a temporal one over (t, h w), a pr
 and a flat one over neighbouring frames joined."""
 
 
-def fastest_form(conv: ChosenConv, clip: Tensor) -> tuple[str, dict[str, float]]:
-    """Time every form that a convolution can take, in turn.
-
-    Args:
-        conv: The convolution.
-        clip: A clip of the shape, and on the device, on which it will run.
-
-    Returns:
-        The name of the fastest form, and the least seconds of each.
-    """
-    times: dict[str, float] = {}
-    for form in conv.forms():
-        conv.take(form)
-        times[form] = least_seconds(conv, clip)
-    return min(times, key=times.__getitem__), times
-
-
-def least_seconds(part: nn.Module, clip: Tensor) -> float:
-    """The least seconds that a part takes for a clip, of a few trials after one that warms it up."""
-    trials: list[float] = []
-    part(clip)  # kernels are made on their first call
-    while len(trials) < _MIN_ROUNDS or (sum(trials) < _ENOUGH_SEC and len(trials) < _MAX_ROUNDS):
-        synchronise(clip.device)
-        start = time.perf_counter()
-        part(clip)
-        synchronise(clip.device)
-        trials.append(time.perf_counter() - start)
-    return min(trials)
-
-
-def synchronise(device: torch.device) -> None:
-    """Wait for what was handed to a GPU."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+def conv_ways(conv: FrameConv2d | ClipConv3d) -> dict[str, Callable[[], ChosenConv]]:
+    """How to make each form that a convolution can take, by its name."""
+    return {name: partial(ChosenConv, conv, name) for name in ChosenConv(conv).forms()}

@@ -6,7 +6,8 @@ import copy
 import math
 import shutil
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -14,13 +15,16 @@ from torch import Tensor, nn
 
 from kinema.errors import UserError
 from kinema.models.action_model import ActionModel, TrainingScores
-from kinema.models.conv_forms import ChosenConv, fastest_form, least_seconds
+from kinema.models.conv_forms import conv_ways
 from kinema.models.layers import ClipBatchNorm, ClipConv3d, ClipMaxPool, FrameConv2d, to_layout
-from kinema.models.pool_forms import ShiftedMaxPool
+from kinema.models.pool_forms import pool_ways
 from kinema.models.temporal_pooling import TemporalMaxPool
+from kinema.models.timing import fastest
 from kinema.shapes import Clip, Features, Logits
 
 _FRAMES, _SIZE = 8, 112
+_NOT_PRINTED = ("spec", "same_padding", "same_time", "stride_time")
+"""What a convolution or pool does that its ``repr`` does not show."""
 
 
 class OptimizedModel(ActionModel):
@@ -77,7 +81,11 @@ class OptimizedModel(ActionModel):
 
 
 def optimize_for_inference(
-    model: ActionModel, *, clip: Clip | None = None, try_compile: bool = False
+    model: ActionModel,
+    *,
+    clip: Clip | None = None,
+    try_compile: bool = False,
+    forms: Mapping[str, str] | None = None,
 ) -> OptimizedModel:
     """Make a copy of a model that gives the same scores sooner on this device.
 
@@ -93,6 +101,8 @@ def optimize_for_inference(
             112, or as many frames as the model is built for.
         try_compile: Whether to compile the copy too (``torch.compile``, up to minutes), and to keep that if it is
             faster on the sample. Where no compiler is found, ``notes`` say so.
+        forms: The ``forms`` of an earlier copy of the same network, to be taken instead of timing them again. What it
+            does not name, or names in a form that the part cannot take, is timed.
 
     Raises:
         UserError: The model has been optimised already, or folding its norms would change its scores.
@@ -109,7 +119,7 @@ def optimize_for_inference(
         trace = _trace(optimized, clip)
         folded = _fold_norms(optimized, trace)
         optimized.notes.append(f"{folded} of {trace.num_norms} batch norms folded into convolutions")
-        _choose_forms(optimized, trace, clip)
+        _choose_forms(optimized, trace, clip, forms or {})
         _check(optimized, optimized(clip), expected)
         if try_compile:
             _compile_if_faster(optimized, clip)
@@ -193,30 +203,33 @@ def fold_norm(conv: nn.Conv2d | nn.Conv3d, norm: ClipBatchNorm) -> None:
     conv.bias = nn.Parameter(bias.to(kind), requires_grad=False)
 
 
-def _choose_forms(model: OptimizedModel, trace: _Trace, clip: Clip) -> None:
+def _choose_forms(model: OptimizedModel, trace: _Trace, clip: Clip, given: Mapping[str, str]) -> None:
+    """Put each convolution and pool into the form that is given for it, or else into the fastest one."""
     known: dict[object, str] = {}
+    num_given = 0
     for name, shape in trace.shapes.items():
-        conv = model.get_submodule(name)
-        if isinstance(conv, ClipMaxPool | TemporalMaxPool):
-            _choose_pool(model, name, conv, to_layout(torch.randn(shape, device=clip.device, dtype=clip.dtype)))
-        if type(conv) not in (FrameConv2d, ClipConv3d):  # one of the network's own kind keeps its way
+        part = model.get_submodule(name)
+        ways: Mapping[str, Callable[[], nn.Module]]
+        if isinstance(part, ClipMaxPool | TemporalMaxPool):
+            ways = pool_ways(part)
+        elif type(part) in (FrameConv2d, ClipConv3d):  # one of the network's own kind keeps its way
+            assert isinstance(part, FrameConv2d | ClipConv3d)
+            ways = conv_ways(part)
+        else:
             continue
-        assert isinstance(conv, FrameConv2d | ClipConv3d)
-        chosen = ChosenConv(conv)
-        like = (shape, chosen.weight.shape, chosen.stride, chosen.padding, chosen.same_padding, chosen.same_time)
-        if like not in known:
-            sample = to_layout(torch.randn(shape, device=clip.device, dtype=clip.dtype))
-            known[like] = fastest_form(chosen, sample)[0]
-        chosen.take(known[like])
-        model.forms[name] = known[like]
-        _replace(model, name, chosen)
-
-
-def _choose_pool(model: OptimizedModel, name: str, pool: ClipMaxPool | TemporalMaxPool, sample: Tensor) -> None:
-    shifted = ShiftedMaxPool(pool)
-    model.forms[name] = "shifted" if least_seconds(shifted, sample) < least_seconds(pool, sample) else "kernel"
-    if model.forms[name] == "shifted":
-        _replace(model, name, shifted)
+        form = given.get(name)
+        if form in ways:
+            num_given += 1
+        else:
+            like = (shape, repr(part), *(getattr(part, field, None) for field in _NOT_PRINTED))
+            if like not in known:
+                sample = to_layout(torch.randn(shape, device=clip.device, dtype=clip.dtype))
+                known[like] = fastest({way: make() for way, make in ways.items()}, sample)[0]
+            form = known[like]
+        model.forms[name] = form
+        _replace(model, name, ways[form]())
+    if given:
+        model.notes.append(f"{num_given} of {len(model.forms)} forms were given, the others timed")
 
 
 def _replace(model: ActionModel, name: str, part: nn.Module) -> None:
@@ -239,7 +252,6 @@ def _compile_if_faster(model: OptimizedModel, clip: Clip) -> None:
     if clip.device.type == "cpu" and not any(shutil.which(name) for name in ("c++", "g++", "clang++")):
         model.notes.append("not compiled: torch.compile needs a C++ compiler here, and none is installed")
         return
-    eager = least_seconds(model, clip)
     model.compile_scores()
     try:
         model(clip)
@@ -248,8 +260,12 @@ def _compile_if_faster(model: OptimizedModel, clip: Clip) -> None:
         reason = str(error).splitlines() or [type(error).__name__]
         model.notes.append(f"not compiled: torch.compile failed: {reason[0]}")
         return
-    compiled = least_seconds(model, clip)
-    if compiled >= eager:
+    ways = {"compiled": model.__call__, "eager": partial(ActionModel.forward, model)}
+    kept, seconds = fastest(ways, clip)
+    if kept == "eager":
         model.use_eager()
-    kept = "kept" if compiled < eager else "not kept"
-    model.notes.append(f"compiled: {1000 * compiled:.1f} ms against {1000 * eager:.1f} ms on the sample; {kept}")
+    milliseconds = {way: f"{1000 * sec:.1f} ms" for way, sec in seconds.items()}
+    model.notes.append(
+        f"compiled: {milliseconds['compiled']} against {milliseconds['eager']} on the sample; "
+        f"{'kept' if kept == 'compiled' else 'not kept'}"
+    )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
@@ -38,6 +41,11 @@ class ShiftedMaxPool(nn.Module):
             return clip
         kernel, stride = self.pool.kernel_time, spec.stride_time
         return _over_time(clip, kernel=kernel, stride=stride, same_padding=spec.same_padding)
+
+
+def pool_ways(pool: ClipMaxPool | TemporalMaxPool) -> dict[str, Callable[[], nn.Module]]:
+    """How to make each form that a pool can take: the library's kernel, or shifted maxima."""
+    return {"kernel": lambda: pool, "shifted": partial(ShiftedMaxPool, pool)}
 
 
 def _over_time(clip: Tensor, *, kernel: int, stride: int, same_padding: bool) -> Tensor:
