@@ -1,9 +1,9 @@
-"""TV-L1 in torch against OpenCV's on one core, and on a GPU where there is one; how far their flows differ.
+"""TV-L1 in torch against OpenCV's, Farneback and DIS on one core, and on a GPU where there is one; how flows differ.
 
     python benchmarks/flow.py [--data DIR] [--size 340 256] [--pairs 8] [--rounds 3] [--gpu-pairs 64]
 
-Both compute the same pairs with the same parameters, in turn and in one process with one thread. Times are processor
-seconds (wall seconds on the GPU), medians over the rounds. Without ``--data`` the pairs are noise of several
+All compute the same pairs with their default parameters, in turn and in one process with one thread. Times are
+processor seconds (wall seconds on the GPU), medians over the rounds. Without ``--data`` the pairs are noise of several
 scales, shifted and turned; with it, frames 20 and 21 of videos spread over the folder.
 """
 
@@ -50,7 +50,12 @@ def real_pairs(folder: Path, count: int, width: int, height: int) -> torch.Tenso
 
 def turn_about(pairs: torch.Tensor, rounds: int) -> None:
     """Print seconds per pair, their ratio and the differences of the flow."""
-    methods = {"torch": find_method("tvl1"), "opencv": find_method("tvl1", "opencv")}
+    methods = {
+        "torch": find_method("tvl1"),
+        "opencv": find_method("tvl1", "opencv"),
+        "farneback": find_method("farneback"),
+        "dis": find_method("dis"),
+    }
     methods["torch"].compute(pairs[0, :1], pairs[1, :1])
     spent: dict[str, list[list[float]]] = {name: [[] for _ in pairs[0]] for name in methods}
     flows: dict[str, list[torch.Tensor]] = {name: [] for name in methods}
@@ -65,16 +70,23 @@ def turn_about(pairs: torch.Tensor, rounds: int) -> None:
     seconds = {name: [statistics.median(times) for times in rows] for name, rows in spent.items()}
     ratios = [theirs / ours for ours, theirs in zip(seconds["torch"], seconds["opencv"], strict=True)]
     for name, values in seconds.items():
-        print(f"{name:7} {statistics.mean(values):.3f} s/pair and core, {1 / statistics.mean(values):.2f} pairs/s")
+        print(f"{name:9} {statistics.mean(values):.3f} s/pair and core, {1 / statistics.mean(values):.2f} pairs/s")
     total = sum(seconds["opencv"]) / sum(seconds["torch"])
     print(f"OpenCV's time / ours: {total:.2f} over all, by pair {min(ratios):.2f} to {max(ratios):.2f}")
-    ours, theirs = torch.cat(flows["torch"]), torch.cat(flows["opencv"])
-    apart = (ours - theirs).norm(dim=1)
-    below = theirs.norm(dim=1) < 20
+    show_difference("ours from OpenCV's TV-L1", torch.cat(flows["torch"]), torch.cat(flows["opencv"]))
+    for name in ("farneback", "dis"):
+        show_difference(f"{name} from our TV-L1", torch.cat(flows[name]), torch.cat(flows["torch"]))
+
+
+def show_difference(label: str, flow: torch.Tensor, reference: torch.Tensor) -> None:
+    """Print the end-point difference of flows ``n 2 h w`` where the reference is under 20 px."""
+    apart = (flow - reference).norm(dim=1)
+    below = reference.norm(dim=1) < 20
     means = [float(one[keep].mean()) for one, keep in zip(apart, below, strict=True)]
     marks = ", ".join(f"{q} % {np.percentile(apart[below].numpy(), q):.3f}" for q in (50, 90, 95, 99))
     share = float((apart[below] > 1).float().mean())
-    print(f"difference in px, flow under 20 px: mean {float(apart[below].mean()):.4f}, worst pair {max(means):.4f}")
+    mean, worst = float(apart[below].mean()), max(means)
+    print(f"{label}, difference in px, flow under 20 px: mean {mean:.4f}, worst pair {worst:.4f}")
     print(f"  quantiles {marks}; over 1 px {100 * share:.2f} %")
 
 

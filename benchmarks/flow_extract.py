@@ -30,7 +30,7 @@ from kinema.video.decoder import FLOW_SUFFIXES
 from kinema.video.flow_writer import KINDS
 from kinema.video.open import open_video
 
-METHODS = (("tvl1", "torch"), ("tvl1", "opencv"), ("farneback", "opencv"))
+METHODS = (("tvl1", "torch"), ("tvl1", "opencv"), ("farneback", "opencv"), ("dis", "opencv"))
 
 
 class Clocks:

@@ -13,7 +13,7 @@ from kinema.flow import iteration
 from kinema.flow.iteration import Iteration
 from kinema.flow.median import median_by_exchanges, median_filter
 from kinema.flow.methods import find_method, grey
-from kinema.flow.parameters import FarnebackParameters, TvL1Parameters
+from kinema.flow.parameters import DisParameters, FarnebackParameters, TvL1Parameters
 from kinema.flow.tvl1 import resized
 from kinema.video.open import open_video
 
@@ -69,6 +69,7 @@ def test_known_motion(matrix: np.ndarray, shift: tuple[float, float]) -> None:
     assert ours < 0.15
     assert ours < theirs + 0.005
     assert distance(find_method("farneback").compute(first, second), truth)[inside].mean() < 0.5
+    assert distance(find_method("dis").compute(first, second), truth)[inside].mean() < 0.5
 
 
 def test_real_clips_agree_with_opencv(shared_data: Path) -> None:
@@ -84,7 +85,9 @@ def test_real_clips_agree_with_opencv(shared_data: Path) -> None:
         assert distance(ours, theirs[0].permute(1, 2, 0))[below].mean() < 0.15
 
 
-@pytest.mark.parametrize(("name", "backend"), [("tvl1", "torch"), ("tvl1", "opencv"), ("farneback", "opencv")])
+@pytest.mark.parametrize(
+    ("name", "backend"), [("tvl1", "torch"), ("tvl1", "opencv"), ("farneback", "opencv"), ("dis", "opencv")]
+)
 @pytest.mark.parametrize("levels", [(0, 0), (255, 255), (90, 130)])
 def test_constant_frames_have_no_flow(name: str, backend: str, levels: tuple[int, int]) -> None:
     first, second = (torch.full((2, 3, 24, 40), level, dtype=torch.uint8) for level in levels)
@@ -92,6 +95,40 @@ def test_constant_frames_have_no_flow(name: str, backend: str, levels: tuple[int
     assert flow.shape == (2, 2, 24, 40)
     assert flow.dtype == torch.float32
     assert torch.equal(flow, torch.zeros_like(flow))
+
+
+def test_dis_takes_frames_of_any_size() -> None:
+    """Also long and low ones, of which OpenCV's own choice of levels makes maps lower than a patch."""
+    rng = np.random.default_rng(0)
+    for height, width in ((8, 8), (8, 64), (64, 8), (15, 300), (300, 15), (17, 31), (75, 131)):
+        frame = torch.from_numpy(rng.integers(0, 256, (1, 1, height, width), dtype=np.uint8))
+        flow = find_method("dis").compute(frame, frame.roll(1, 3))
+        assert flow.shape == (1, 2, height, width)
+        assert flow.isfinite().all()
+        assert flow[0, 0].median() == pytest.approx(1.0, abs=0.25 if min(height, width) > 12 else 1.5)
+
+
+def test_dis_does_not_depend_on_the_pairs_before() -> None:
+    first, second, _ = moved(np.eye(2), (2.0, 1.0))
+    alone = find_method("dis").compute(first, second)
+    method = find_method("dis")
+    method.compute(first[..., :20, :20], second[..., :20, :20])
+    assert torch.equal(method.compute(first, second), alone)
+    assert torch.equal(method.compute(torch.cat([first, first]), torch.cat([first, second]))[1:], alone)
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"patch_stride": 5}, "patch_stride must be between 1 and 4; given 5"),
+        ({"finest_scale": -1}, "finest_scale must be at least 0; given -1"),
+        ({"gradient_descent_iterations": 0}, "gradient_descent_iterations must be at least 1; given 0"),
+        ({"variational_refinement_alpha": -1.0}, "variational_refinement_alpha must be at least 0; given -1.0"),
+    ],
+)
+def test_bad_parameters_of_dis_are_refused(options: dict[str, float], error: str) -> None:
+    with pytest.raises(UserError, match=error):
+        DisParameters(**options)
 
 
 def test_equal_frames_have_no_flow() -> None:
@@ -199,7 +236,7 @@ def test_bad_frames_are_refused() -> None:
 
 def test_methods_are_found_by_name() -> None:
     assert find_method("tvl1").backend == "torch"
-    assert find_method("farneback").backend == "opencv"
+    assert find_method("farneback").backend == find_method("dis").backend == "opencv"
     with pytest.raises(UserError, match=r"'tvl'; did you mean tvl1"):
         find_method("tvl")
     with pytest.raises(UserError, match="farneback has no torch backend"):
@@ -216,6 +253,8 @@ def test_version_tells_parameters_and_backends_apart() -> None:
         find_method("tvl1", parameters=TvL1Parameters(lambda_=0.2)),
         find_method("tvl1", "opencv"),
         find_method("farneback"),
+        find_method("dis"),
+        find_method("dis", parameters=DisParameters(finest_scale=2)),
     ]
     assert len({method.version for method in methods}) == len(methods)
     assert find_method("tvl1").version == find_method("tvl1", parameters=TvL1Parameters()).version

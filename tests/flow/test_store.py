@@ -102,7 +102,14 @@ def test_other_flow_than_is_wanted_is_refused_with_both_values(fields: np.ndarra
 
 
 def test_names_of_flow_are_read_and_printed() -> None:
-    for name in ("tvl1-20", "tvl1-20x10", "farneback-12.5x5-centred", "tvl1-20x10-centred-computed", "any-20x5"):
+    for name in (
+        "tvl1-20",
+        "tvl1-20x10",
+        "farneback-12.5x5-centred",
+        "tvl1-20x10-centred-computed",
+        "dis-20x10",
+        "any-20x5",
+    ):
         assert str(FlowInput.parse(name)) == name
     assert FlowInput.parse("tvl1-20x10").num_channels == 20
     for name in ("tvl1", "tvl2-20", "tvl1-0", "tvl1-20x0", "any-20-computed"):

@@ -18,7 +18,7 @@ def extract(
     *,
     data: str,
     out: Path,
-    method: Literal["tvl1", "farneback"] = "tvl1",
+    method: Literal["tvl1", "farneback", "dis"] = "tvl1",
     backend: Literal["auto", "torch", "opencv"] = "auto",
     bound: float = 20.0,
     kind: Literal["jpeg", "video"] = "jpeg",
@@ -35,7 +35,7 @@ def extract(
     Args:
         data: Manifest CSV, or a folder with one sub-folder of videos per class.
         out: Folder for the stores, one file for each video, and their manifest.
-        method: tvl1 or farneback.
+        method: tvl1, farneback, or dis, the quickest by far on a CPU.
         backend: torch (our own code, on CPU and GPU), opencv, or auto for torch where the method has it.
         bound: Displacement in pixels at which flow is clipped; stored in 8 bits.
         kind: jpeg (pairs of JPEGs in an archive, small) or video (lossless).

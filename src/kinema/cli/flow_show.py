@@ -15,7 +15,7 @@ def show(
     video: Positional[Path],
     *,
     out: Path | None = None,
-    method: Literal["tvl1", "farneback"] = "tvl1",
+    method: Literal["tvl1", "farneback", "dis"] = "tvl1",
     backend: Literal["auto", "torch", "opencv"] = "auto",
     count: int = 0,
     step: int = 1,
@@ -29,7 +29,7 @@ def show(
         video: A video file or a folder of images.
         out: The .png with some frames from all over the video, or the .mp4 with every frame, to write; when not given,
             NAME-flow.png after the video.
-        method: tvl1 or farneback.
+        method: tvl1, farneback, or dis, the quickest by far on a CPU.
         backend: torch (our own) or opencv; auto takes torch where the method has it.
         count: Fields to draw; 0 draws 6 in a PNG and all in an MP4.
         step: Flow from each frame to the one this many later; an MP4 takes every step-th frame.

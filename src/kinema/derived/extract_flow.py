@@ -102,7 +102,7 @@ def extract_flow(
     Args:
         data: A manifest, its CSV, or a folder of class folders.
         out: Folder for the stores and their manifest.
-        method: ``tvl1`` or ``farneback``.
+        method: ``tvl1``, ``farneback``, or ``dis``, the quickest.
         backend: ``torch``, ``opencv``, or ``auto`` for torch where the method has it.
         bound: Displacement in pixels at which flow is clipped before it is stored in 8 bits.
         kind: ``jpeg`` (pairs of JPEGs, small) or ``video`` (lossless).

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from kinema.errors import UserError, one_of
-from kinema.flow.parameters import FarnebackParameters, FlowParameters, TvL1Parameters, digest
+from kinema.flow.parameters import DisParameters, FarnebackParameters, FlowParameters, TvL1Parameters, digest
 
-METHODS = {"tvl1": TvL1Parameters, "farneback": FarnebackParameters}
+METHODS = {"tvl1": TvL1Parameters, "farneback": FarnebackParameters, "dis": DisParameters}
 """Name to the class of its parameters."""
 
-BACKENDS = {"tvl1": ("torch", "opencv"), "farneback": ("opencv",)}
+BACKENDS = {"tvl1": ("torch", "opencv"), "farneback": ("opencv",), "dis": ("opencv",)}
 """Who computes each method, the default first."""
 
 REVISION = 1
@@ -32,7 +32,7 @@ class FlowMethod:
     """A way to compute flow; made by ``find_method``.
 
     Attributes:
-        name: "tvl1" or "farneback".
+        name: "tvl1", "farneback" or "dis".
         backend: "torch" (our own) or "opencv" (CPU only).
         parameters: Of the method.
     """
@@ -87,9 +87,9 @@ def find_method(name: str, backend: str = "auto", *, parameters: FlowParameters 
     """Find a flow method.
 
     Args:
-        name: "tvl1" or "farneback".
+        name: "tvl1", "farneback" or "dis".
         backend: "torch" or "opencv"; "auto" takes torch where the method has it.
-        parameters: OpenCV's defaults when not given.
+        parameters: Those of its class when not given: OpenCV's defaults for TV-L1 and Farneback.
 
     Raises:
         UserError: The name or the backend is unknown, the method does not have that backend, or the parameters are

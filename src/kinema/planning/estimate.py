@@ -17,7 +17,10 @@ from kinema.training.batches import steps_per_epoch, with_enough_steps
 
 PEAK = 1.5
 """Highest measured peak of activations over what is counted here, see docs/planning.md."""
-FLOW_BYTES_PER_PIXEL = {"tvl1": 7100 / (320 * 240), "farneback": 10600 / (320 * 240), "any": 10600 / (320 * 240)}
+FLOW_BYTES_PER_PIXEL = {
+    method: num_bytes / (320 * 240)
+    for method, num_bytes in {"tvl1": 7100, "farneback": 10600, "dis": 8500, "any": 10600}.items()
+}
 """Of a stored field of x and y in JPEG, by method. Measured at 320 x 240, see docs/flow.md."""
 FLOW_PIXELS = 340 * 256
 """Of a field whose short side is 256, the largest that is stored unless more is asked for."""

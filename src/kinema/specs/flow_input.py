@@ -8,7 +8,7 @@ from typing import Any
 
 from kinema.errors import UserError
 
-METHODS = ("tvl1", "farneback")
+METHODS = ("tvl1", "farneback", "dis")
 """Algorithms by their names."""
 
 FORM = "METHOD-BOUND[xFIELDS][-centred][-computed]"
@@ -28,7 +28,7 @@ class FlowInput:
     """What a flow network sees in one time step: ``num_fields`` consecutive fields, x and y interleaved.
 
     Attributes:
-        method: ``tvl1`` or ``farneback``; ``any`` for weights that do not say.
+        method: ``tvl1``, ``farneback`` or ``dis``; ``any`` for weights that do not say.
         bound: Displacement in pixels at which fields are clipped; 0 for weights that do not say.
         num_fields: Fields of one time step; the network has twice as many input channels.
         centred: Subtract from each field its mean over the crop, which takes out most of the camera's motion. Differs
@@ -64,7 +64,7 @@ class FlowInput:
         if flow.num_fields < 1 or (flow.bound <= 0 and flow.method != "any"):
             raise UserError(f"flow {name!r}: bound and number of fields must be above 0")
         if flow.computed and flow.method == "any":
-            raise UserError(f"flow {name!r}: say which method computes it: {' or '.join(METHODS)}")
+            raise UserError(f"flow {name!r}: say which method computes it: {', '.join(METHODS)}")
         return flow
 
     @staticmethod

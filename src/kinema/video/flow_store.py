@@ -43,7 +43,7 @@ class FlowDescription:
     """How the flow of a store was made.
 
     Attributes:
-        method: ``tvl1`` or ``farneback``.
+        method: ``tvl1``, ``farneback`` or ``dis``.
         backend: Whose code computed it.
         version: Of that code and its parameters.
         bound: Displacement in pixels that the largest value stands for; beyond it fields were clipped.
