@@ -6,6 +6,8 @@ batch, or joining height and width are views, so that work on single frames runs
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -23,14 +25,29 @@ def to_layout(clip: Tensor) -> Tensor:
     return clip.contiguous(memory_format=torch.channels_last_3d)
 
 
+# The four views below join or part axes that lie next to each other in memory, in the order of memory. ``flatten(3)``
+# of ``b c t h w`` gives the same axes, but sees the batch's axis next to the channels', and gives the one clip of a
+# batch, or the one frame of a clip, their stride; kernels then no longer know the order and answer in another one.
+
+
 def fold(clip: Tensor) -> Tensor:
     """Lay the frames of a clip along the batch: ``b c t h w`` to ``(b t) c h w``."""
-    return clip.transpose(1, 2).flatten(0, 1)
+    return clip.permute(0, 2, 3, 4, 1).flatten(0, 1).permute(0, 3, 1, 2)
 
 
 def unfold(frames: Tensor, num_frames: int) -> Tensor:
     """Undo ``fold``: ``(b t) c h w`` to ``b c t h w``."""
-    return frames.unflatten(0, (-1, num_frames)).transpose(1, 2)
+    return frames.permute(0, 2, 3, 1).unflatten(0, (-1, num_frames)).permute(0, 4, 1, 2, 3)
+
+
+def lines(clip: Tensor) -> Tensor:
+    """Lay the rows of every frame end to end: ``b c t h w`` to ``b c t (h w)``."""
+    return clip.permute(0, 2, 3, 4, 1).flatten(2, 3).permute(0, 3, 1, 2)
+
+
+def from_lines(joined: Tensor, size: Sequence[int]) -> Tensor:
+    """Undo ``lines``: ``b c t (h w)`` to ``b c t h w``; ``size`` is height and width."""
+    return joined.permute(0, 2, 3, 1).unflatten(2, size).permute(0, 4, 1, 2, 3)
 
 
 def same_padding(frames: Tensor, kernel: int, stride: int) -> Tensor:
@@ -108,12 +125,12 @@ class ClipConv3d(nn.Conv3d):
         if self.same_time:
             input = F.pad(input, (0, 0, 0, 0, *same_pads(input.shape[2], kernel_time, stride_time)))
         if kernel == stride == 1:
-            lines, padding = input.flatten(3), (0 if self.same_time else kernel_time // 2, 0)
-            out = F.conv2d(lines, self.weight[..., 0], self.bias, (stride_time, 1), padding, groups=self.groups)
-            return out.unflatten(3, input.shape[3:])
+            padding = (0 if self.same_time else kernel_time // 2, 0)
+            out = F.conv2d(lines(input), self.weight[..., 0], self.bias, (stride_time, 1), padding, groups=self.groups)
+            return from_lines(out, input.shape[3:])
         if self.same_padding:
             input = unfold(same_padding(fold(input), kernel, stride), input.shape[2])
-        return super().forward(input)
+        return to_layout(super().forward(input))  # some kernels, for one clip, answer in contiguous order
 
 
 class ClipBatchNorm(nn.BatchNorm2d):
