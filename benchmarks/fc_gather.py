@@ -49,9 +49,8 @@ def measure(engine: Engine, name: str, size: int, batch: int, steps: int) -> Cos
     torch.set_num_threads(1)
     torch.manual_seed(0)
     model = build_model(name, num_classes=CLASSES)
-    network, optimizer = engine.prepare(
-        model, torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9), compile=False
-    )
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
+    network = engine.prepare(model, compile=False)
     own = len(torch.arange(batch).tensor_split(engine.world)[engine.rank])
     clips = torch.randn(own, 3, 1, size, size, device=engine.device)
     labels = torch.randint(CLASSES, (own,), device=engine.device)
@@ -65,7 +64,7 @@ def measure(engine: Engine, name: str, size: int, batch: int, steps: int) -> Cos
         sent, start = bytes_written(), clock()
         loss = functional.cross_entropy(network(clips), labels, reduction="sum")
         engine.backward(loss * engine.world / batch)
-        optimizer.step()
+        engine.step(optimizer)
         optimizer.zero_grad()
         if engine.device.type == "cuda":
             torch.cuda.synchronize()

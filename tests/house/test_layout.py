@@ -14,7 +14,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 # A layer may import itself and whatever stands before it.
 LAYERS = ["specs", "compute", "flow", "models", "weights", "video", "data", "derived", "inference", "evaluation"]
 LAYERS += ["training", "detection", "recipes", "planning", "study", "report", "export", "serve", "demo", "cli"]
-HEAVY = ["torch", "torchvision", "av", "cv2", "matplotlib", "lightning_fabric", "sklearn", "torchmetrics"]
+HEAVY = ["torch", "torchvision", "av", "cv2", "matplotlib", "sklearn", "torchmetrics"]
 BANNED_WORDS = ["utils", "util", "helper", "helpers", "misc", "manager", "cfg"]
 BANNED_WORDS += ["place", "places", "share", "shares", "told", "said", "wish", "wishes"]  # they hide what a name holds
 ALLOWED_NAMES = {"share_memory_", "in_place", "wait_share"}  # torch's own, the usual word, and a column of metrics.csv
@@ -71,11 +71,6 @@ def test_models_need_only_torch(path: Path) -> None:
     for module in imported_modules(ast.Module(body=top_level, type_ignores=[])):
         package = module.split(".")[0]
         assert package in {*sys.stdlib_module_names, "torch", "torchvision", "kinema"}, f"{path.name} imports {module}"
-
-
-def test_fabric_has_one_home() -> None:
-    users = [p for p in FILES if any(m.startswith("lightning") for m in imported_modules(ast.parse(p.read_text())))]
-    assert [str(p.relative_to(SOURCE)) for p in users] == ["compute/engine.py"]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))

@@ -63,7 +63,7 @@ def passes(engine: Engine, *, dropout: float = 0.0, num_steps: int = 1, freeze: 
         model.stage("conv1").requires_grad_(False)
         model.stage("conv2").requires_grad_(False)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-    network, wrapped = engine.prepare(model, optimizer, compile=False)
+    network = engine.prepare(model, compile=False)
     clips, labels = (part.split(NUM_CLIPS)[engine.rank] for part in batch())
     torch.manual_seed(10 + engine.rank)
     answer: dict[str, Any] = {"loss": 0.0}
@@ -77,9 +77,9 @@ def passes(engine: Engine, *, dropout: float = 0.0, num_steps: int = 1, freeze: 
                 answer["loss"] += loss.item()
         if step == 0:
             answer["gradients"] = {name: tensor.clone() for name, tensor in gradients(model).items()}
-        engine.clip_gradients(network, wrapped, 0.05)
-        wrapped.step()
-        wrapped.zero_grad()
+        engine.clip_gradients(optimizer, 0.05)
+        engine.step(optimizer)
+        optimizer.zero_grad()
     answer["weights"] = model.state_dict()
     return answer
 

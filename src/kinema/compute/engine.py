@@ -1,39 +1,43 @@
-"""Processes, devices and precision, through Lightning Fabric, which only this file knows."""
+"""Training on one or several processes: precision, the exchange of gradients, and messages, by torch's own means."""
 
 from __future__ import annotations
 
-import logging
+import atexit
 import warnings
 from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import timedelta
 from typing import Self, TypeVar
 
 import torch
 import torch.distributed
-from lightning_fabric import Fabric
-from lightning_fabric.plugins import MixedPrecision
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from kinema.compute.allocation import freed_memory_kept
 from kinema.compute.devices import find_device
-from kinema.compute.environment import processes_from_outside, require_cores
-from kinema.compute.process import Process
+from kinema.compute.environment import (
+    local_ranks_from_outside,
+    meet_where_slurm_says,
+    processes_from_outside,
+    rank_and_world_from_outside,
+    require_cores,
+)
+from kinema.compute.mixed_precision import MixedPrecision
+from kinema.compute.process import AUTOCAST_TYPES, CPU, Process
 from kinema.errors import UserError, one_of
 from kinema.specs.compute import PRECISIONS, Compute
 
 Value = TypeVar("Value")
 
-# fp64 is a network of another type under Fabric's "no change"; its own "64-true" rounds logits to fp32.
-_FABRIC_PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp64": "32-true"}
-# Fabric announces every process.
-logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+_LONGEST_WAIT = timedelta(minutes=30)  # a process that waits longer in an exchange takes the others for dead
 
 
 class Engine(Process):
     """A process that trains: gradients, and the sums and messages that it shares with the others.
 
     Attributes:
-        scaler: Loss scaler of fp16, else None.
+        scaler: Loss scaler of fp16, which needs one against underflow, else None; a checkpoint keeps its state.
         dtype: Of clips and weights.
         gathers: Whether the inputs of large fully connected layers are gathered instead of exchanging their gradients.
         sum_dtype: For sums over an epoch; the widest that the device has.
@@ -42,10 +46,9 @@ class Engine(Process):
     precisions = PRECISIONS
     gathers = False
 
-    def __init__(self, fabric: Fabric, scaler: torch.amp.GradScaler | None, precision: str) -> None:
-        super().__init__(torch.device(fabric.device), fabric.global_rank, fabric.world_size, precision)
-        self._fabric = fabric
-        self.scaler = scaler
+    def __init__(self, device: torch.device = CPU, rank: int = 0, world: int = 1, precision: str = "fp32") -> None:
+        super().__init__(device, rank, world, precision)
+        self.scaler = torch.amp.GradScaler("cuda") if precision == "fp16" else None
         self.dtype = torch.float64 if precision == "fp64" else torch.float32
         self.sum_dtype = torch.float32 if self.device.type == "mps" else torch.float64
 
@@ -90,62 +93,66 @@ class Engine(Process):
     def joined(cls, compute: Compute) -> Generator[Self]:
         """Take part in the work as the process that the environment says this is."""
         device = _find_device(compute)
-        is_numbered = compute.device.startswith("cuda:")
-        # The loss scaler that fp16 needs against underflow is ours, so that a checkpoint can keep its state.
-        scaler = torch.amp.GradScaler("cuda") if compute.precision == "fp16" else None
+        rank, world = 0, 1
         with warnings.catch_warnings(), freed_memory_kept():
             _silence_notices()
-            fabric = Fabric(
-                accelerator=device.type,
-                devices=[device.index] if is_numbered else compute.devices,
-                num_nodes=compute.nodes,
-                strategy="ddp" if compute.devices * compute.nodes > 1 else "auto",
-                precision=None if scaler else _FABRIC_PRECISIONS[compute.precision],  # type: ignore[arg-type]
-                plugins=[MixedPrecision("16-mixed", device="cuda", scaler=scaler)] if scaler else None,
-            )
-            fabric.launch()
-            yield cls(fabric, scaler, compute.precision)
+            if cls.is_started():
+                rank, world = rank_and_world_from_outside()
+                device = find_device(device.type, local_ranks_from_outside()[0])
+            if device.type == "cuda":
+                torch.cuda.set_device(device)
+            if world > 1 and not torch.distributed.is_initialized():
+                _meet(device, rank, world)
+            yield cls(device, rank, world, compute.precision)
 
-    def prepare(
-        self, model: nn.Module, optimizer: torch.optim.Optimizer, *, compile: bool
-    ) -> tuple[nn.Module, torch.optim.Optimizer]:
-        """Move both to the device and return them wrapped for precision, compilation and gradient exchange."""
-        model.to(self.dtype)
+    def prepare(self, model: nn.Module, *, compile: bool) -> nn.Module:
+        """Move a model to the device and return it wrapped for precision, compilation and gradient exchange.
+
+        The parameters stay the same objects, so that an optimizer that was made before goes on to serve them.
+        """
+        model.to(self.device, self.dtype)
         if compile:
             model.compile()
-        return self._fabric.setup(model, optimizer)
+        return self.exchanging(model)
 
     def exchanging(self, part: nn.Module) -> nn.Module:
-        """Wrap a part of a network, on its device, so that its gradients are averaged over the processes."""
-        return self._fabric.setup_module(part)
-
-    def stepping(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
-        """Wrap an optimizer of parameters that are on their device; for networks that are not wrapped as a whole."""
-        return self._fabric.setup_optimizers(optimizer)  # pyrefly: ignore[bad-return]
+        """Wrap a part of a network, on its device, for precision and so that its gradients are averaged."""
+        if dtype := AUTOCAST_TYPES.get(self.precision):
+            part = MixedPrecision(part, self.device.type, dtype)
+        if self.world == 1:
+            return part
+        return DistributedDataParallel(part, device_ids=None if self.device.type == "cpu" else [self.device.index])
 
     def backward(self, loss: torch.Tensor) -> None:
         """Add the gradient of a loss, scaled where the precision needs it."""
-        self._fabric.backward(loss)
+        (self.scaler.scale(loss) if self.scaler else loss).backward()
 
-    def clip_gradients(self, network: nn.Module, optimizer: torch.optim.Optimizer, max_norm: float) -> None:
-        """Scale the whole gradient down to ``max_norm`` where it is longer."""
-        self._fabric.clip_gradients(network, optimizer, max_norm=max_norm, error_if_nonfinite=False)
+    def clip_gradients(self, optimizer: torch.optim.Optimizer, max_norm: float) -> None:
+        """Scale the whole gradient of an optimizer's parameters down to ``max_norm`` where it is longer."""
+        if self.scaler:
+            self.scaler.unscale_(optimizer)
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        nn.utils.clip_grad_norm_(parameters, max_norm)
+
+    def step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Change the parameters by their gradients; where a scaled one has overflowed, lower the scale instead."""
+        if self.scaler:
+            self.scaler.step(optimizer)
+            self.scaler.update()
+        else:
+            optimizer.step()
 
     def without_exchange(self, network: nn.Module, wanted: bool) -> AbstractContextManager[None]:
         """Keep gradients local inside the block when ``wanted``: all but the last part of an accumulated step."""
-        return self._fabric.no_backward_sync(network, enabled=wanted)  # pyrefly: ignore[bad-argument-type]
-
-    def autocast(self) -> AbstractContextManager[None]:
-        """Compute in the run's precision inside the block."""
-        return self._fabric.autocast()
+        return network.no_sync() if wanted and isinstance(network, DistributedDataParallel) else nullcontext()
 
     def total(self, values: torch.Tensor) -> torch.Tensor:
         """Sum a tensor over all processes."""
         if self.world == 1:
-            return values  # Fabric would move it to the device, and not every device has doubles
-        reduced = self._fabric.all_reduce(values, reduce_op="sum")
-        assert isinstance(reduced, torch.Tensor)
-        return reduced
+            return values  # on the device it is not wanted, and not every device has doubles
+        total = values.to(self.device, copy=True)
+        torch.distributed.all_reduce(total)
+        return total
 
     def broadcast_buffers(self, model: nn.Module) -> None:
         """Give every process the main one's buffers: between two steps each has running statistics of its own."""
@@ -163,7 +170,11 @@ class Engine(Process):
                 if self.world == 1:
                     raise
                 answer = None, error
-        value, error = self._fabric.broadcast(answer) if self.world > 1 else answer
+        if self.world > 1:
+            box = [answer]
+            torch.distributed.broadcast_object_list(box)
+            answer = box[0]
+        value, error = answer
         if error is not None:
             error.by_all = True
             raise error
@@ -187,9 +198,28 @@ def _find_device(compute: Compute) -> torch.device:
     return device
 
 
+def _meet(device: torch.device, rank: int, world: int) -> None:
+    """Form the group of all processes, which lasts as long as they do."""
+    meet_where_slurm_says()
+    is_cuda = device.type == "cuda"
+    torch.distributed.init_process_group(
+        "nccl" if is_cuda else "gloo",
+        timeout=_LONGEST_WAIT,
+        rank=rank,
+        world_size=world,
+        device_id=device if is_cuda else None,
+    )
+    if is_cuda:
+        atexit.register(_part)  # NCCL complains where it is not done
+
+
+def _part() -> None:
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
 def _silence_notices() -> None:
-    """Hide what Fabric and DDP remark about their own insides, which a user can do nothing about."""
-    warnings.filterwarnings("ignore", module="lightning_fabric")
+    """Hide what torch remarks about the insides of its exchange, which a user can do nothing about."""
     warnings.filterwarnings("ignore", module="torch.distributed")
     # The strides of a 1x1 convolution's gradient are ambiguous; the copy that it costs is a few kilobytes.
     warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")

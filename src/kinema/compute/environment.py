@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 from kinema.errors import UserError
 
@@ -37,6 +38,20 @@ def local_ranks_from_outside() -> tuple[int, int]:
     rank = os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", "0"))
     tasks = os.environ.get("SLURM_STEP_TASKS_PER_NODE", os.environ.get("SLURM_TASKS_PER_NODE", "1")).split("(")[0]
     return int(rank), int(os.environ.get("LOCAL_WORLD_SIZE", tasks.split(",")[0]))
+
+
+def meet_where_slurm_says() -> None:
+    """Write into the environment where the processes that srun has started meet, unless it is there already.
+
+    They meet on the first machine of the job (``SLURM_NODELIST``, such as ``gpu[03-05,09],cpu1``), at a port that
+    follows from the number of the job, so that two jobs on one machine do not meet. torchrun writes both itself.
+    """
+    if "SLURM_PROCID" not in os.environ:
+        return
+    names = os.environ.get("SLURM_STEP_NODELIST", os.environ.get("SLURM_NODELIST", "127.0.0.1"))
+    first = re.sub(r"\[([^],-]*)[^]]*\]", r"\1", names)  # of the numbers in a bracket, the first
+    os.environ.setdefault("MASTER_ADDR", re.split("[ ,]", first)[0])
+    os.environ.setdefault("MASTER_PORT", str(15000 + int(os.environ.get("SLURM_JOB_ID", "0")[-4:])))
 
 
 def is_first_process() -> bool:

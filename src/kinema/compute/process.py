@@ -59,7 +59,7 @@ class Process:
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Compute in the wanted precision inside the block."""
-        dtype = AUTOCAST_TYPES[self.precision]
+        dtype = AUTOCAST_TYPES.get(self.precision)
         return nullcontext() if dtype is None else torch.autocast(self.device.type, dtype)
 
     @classmethod

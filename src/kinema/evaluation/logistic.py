@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from kinema.compute.optimizers import LBFGS
 from kinema.errors import UserError
 
 STRENGTHS = tuple(10.0 ** (half / 2) for half in range(4, -13, -1))
@@ -93,7 +94,7 @@ class LogisticPath:
         spread = 1 / num_classes * (1 - 1 / num_classes)  # of a class's chances, where all classes are equally likely
         steepness = (spread * self._inputs.square().mean(0) + strength).sqrt()
         unknowns = torch.cat([self._weight * steepness, self._bias * spread**0.5], 1).requires_grad_(True)
-        solver = torch.optim.LBFGS(
+        solver = LBFGS(
             [unknowns],
             max_iter=500,
             history_size=20,

@@ -75,14 +75,14 @@ def assemble(
     _require_work_for_all(engine, recipe, clips)
     recipe = _with_enough_steps(task.num_samples, recipe, engine.world, display.note)
     optimizer = build_optimizer(model, recipe.optim)
-    network, wrapped = engine.prepare(model, optimizer, compile=recipe.train.compile)
+    network = engine.prepare(model, compile=recipe.train.compile)
     return Run(
         engine=engine,
         recipe=recipe,
         folder=folder,
         model=model,
         network=network,
-        optimizer=wrapped,
+        optimizer=optimizer,
         task=task,
         average=WeightAverage(model, decay=recipe.train.ema_decay) if recipe.train.ema_decay else None,
         position=Position(sums=[0.0] * (2 + len(task.train_scores))),

@@ -130,14 +130,11 @@ class GatheringEngine(Engine):
         if compute.devices * compute.nodes == 1:
             raise UserError("fc gathering is for several processes; leave it out, or give more devices")
 
-    def prepare(
-        self, model: nn.Module, optimizer: torch.optim.Optimizer, *, compile: bool
-    ) -> tuple[nn.Module, torch.optim.Optimizer]:
+    def prepare(self, model: nn.Module, *, compile: bool) -> nn.Module:
         """See ``Engine``; the convolutions alone are wrapped."""
         assert isinstance(model, ActionModel), "no other network has a head that could be gathered"
         model.to(self.device, self.dtype)
-        network = GatheredNetwork(model, exchanged=self.exchanging, autocast=self.autocast, compile=compile)
-        return network, self.stepping(optimizer)
+        return GatheredNetwork(model, exchanged=self.exchanging, autocast=self.autocast, compile=compile)
 
     def without_exchange(self, network: nn.Module, wanted: bool) -> AbstractContextManager[None]:
         """See ``Engine``; frozen convolutions exchange nothing anyway."""

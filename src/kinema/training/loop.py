@@ -119,8 +119,8 @@ def train_step(run: Run, batch: TaskBatch) -> torch.Tensor:
             engine.backward(loss * weight)
         sums += torch.stack([*(value.detach().to(sums) for value in (loss, *scores)), sums.new_tensor(len(rows))])
     if recipe.optim.clip_norm:
-        engine.clip_gradients(run.network, run.optimizer, recipe.optim.clip_norm)
-    run.optimizer.step()
+        engine.clip_gradients(run.optimizer, recipe.optim.clip_norm)
+    engine.step(run.optimizer)
     run.optimizer.zero_grad()
     if run.average:
         run.average.update(run.model)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from kinema.compute.optimizers import SGD, AdamW
 from kinema.errors import UserError
 from kinema.specs.recipe import OptimSpec, Recipe
 from kinema.training.frozen_temporal import learning_parts
@@ -85,8 +86,8 @@ def build_optimizer(model: ActionModel, optim: OptimSpec) -> torch.optim.Optimiz
     """Make the recipe's optimiser over ``parameter_groups``."""
     groups = parameter_groups(model, optim)
     if optim.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=optim.lr, betas=(optim.momentum, 0.999))
-    return torch.optim.SGD(groups, lr=optim.lr, momentum=optim.momentum, nesterov=optim.nesterov)
+        return AdamW(groups, lr=optim.lr, betas=(optim.momentum, 0.999))
+    return SGD(groups, lr=optim.lr, momentum=optim.momentum, nesterov=optim.nesterov)
 
 
 def set_rate(optimizer: torch.optim.Optimizer, scale: float) -> None:

@@ -38,7 +38,7 @@ class Run:
         folder: Run directory.
         model: The bare network.
         network: The same, wrapped for precision, compilation and gradient exchange.
-        optimizer: Its optimiser, wrapped likewise.
+        optimizer: Of its parameters.
         task: What is learnt, with its data and its loss.
         average: Moving average of the weights, or None.
         position: How far the run has come.
