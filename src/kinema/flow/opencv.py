@@ -75,7 +75,7 @@ def _dis(first: np.ndarray, second: np.ndarray, parameters: DisParameters) -> np
     if min(height, width) < least:  # repeat the border: OpenCV wants some patches in each direction
         rest = (0, max(0, least - height), 0, max(0, least - width))
         first, second = (cv2.copyMakeBorder(frame, *rest, cv2.BORDER_REPLICATE) for frame in (first, second))
-    # A new one for each pair: after a small frame it would keep the lower number of levels for all that follow.
+    # A new one for each pair: one that saw a small frame keeps another finest level for all that follow.
     method = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     coarsest = coarsest_scale(*first.shape)
     method.setCoarsestScale(coarsest)
