@@ -1,12 +1,17 @@
 """Fixtures that every test file may use."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
 # One intra-op thread: results do not depend on the machine's core count, and two test processes do not fight.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+# What is known of videos is kept in a file of this test process, away from that of whoever runs the tests.
+_SCRATCH = tempfile.TemporaryDirectory()
+os.environ["KINEMA_VIDEO_INDEX"] = f"{_SCRATCH.name}/videos.sqlite3"
 
 SHARED = Path(__file__).resolve().parents[1] / ".." / "shared"
 

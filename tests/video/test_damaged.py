@@ -66,7 +66,7 @@ def test_a_scan_counts_damaged_frames(clean):
     assert all("frames are damaged" in video.reason for video in found.damaged)
 
 
-def test_frames_with_gaps_between_them_are_read_without_starting_again(clean):
+def test_frames_with_gaps_between_them_are_read_without_starting_again(clean, only_by_walk):
     decoded = []
     with open_video(clean, num_frames=NUM_FRAMES) as video:
         cursor = video._walk.cursor
@@ -77,7 +77,7 @@ def test_frames_with_gaps_between_them_are_read_without_starting_again(clean):
     assert len(decoded) < 1.6 * NUM_FRAMES, "each request decoded its group of pictures again"
 
 
-def test_a_request_decodes_its_own_part_of_a_video(clean):
+def test_a_request_decodes_its_own_part_of_a_video(clean, only_by_walk):
     with open_video(clean, num_frames=NUM_FRAMES) as video:
         decoded = []
         cursor = video._walk.cursor

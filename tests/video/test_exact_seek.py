@@ -40,6 +40,15 @@ def test_the_kinds_show_their_numbers_in_order(kind, video_of_kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_any_order_of_access_gives_the_sequential_frames(kind, video_of_kind):
+    _check_any_order(kind, video_of_kind)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_order_of_seeks_gives_the_sequential_frames(kind, video_of_kind, only_by_walk):
+    _check_any_order(kind, video_of_kind)
+
+
+def _check_any_order(kind, video_of_kind):
     numbers = shown_numbers(kind)
     with open_video(video_of_kind(kind)) as video:
         assert len(video) == len(numbers)
@@ -53,6 +62,15 @@ def test_any_order_of_access_gives_the_sequential_frames(kind, video_of_kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_first_request_anywhere_is_exact_with_and_without_a_known_count(kind, video_of_kind):
+    _check_first_requests(kind, video_of_kind)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_first_seek_anywhere_is_exact_with_and_without_a_known_count(kind, video_of_kind, only_by_walk):
+    _check_first_requests(kind, video_of_kind)
+
+
+def _check_first_requests(kind, video_of_kind):
     numbers = shown_numbers(kind)
     for known, index in itertools.product((None, len(numbers)), (0, 11, 12, 13, 30, len(numbers) - 1)):
         with open_video(video_of_kind(kind), num_frames=known) as video:
@@ -69,7 +87,7 @@ def test_pixels_after_a_seek_are_those_of_the_sequential_decode(kind, video_of_k
 
 
 @pytest.mark.parametrize("kind", SEEKING_KINDS)
-def test_seeking_is_used_where_it_is_exact(kind, video_of_kind):
+def test_seeking_is_used_where_it_is_exact(kind, video_of_kind, only_by_walk):
     decoded = []
     with open_video(video_of_kind(kind)) as video:
         cursor = video._walk.cursor

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -35,6 +35,31 @@ ASSUMED_RATE = Fraction(25)
 """Frames per second to go on with where a frame has no time and the file says no rate."""
 
 
+class TimeScale(NamedTuple):
+    """What turns places on a file's clock into seconds from its beginning.
+
+    Attributes:
+        time_base: Seconds of one unit.
+        zero_sec: Where the first of the file's streams begins; None when the file does not say.
+    """
+
+    time_base: Fraction
+    zero_sec: float | None
+
+    def seconds(self, ticks: np.ndarray, first: int) -> np.ndarray:
+        """Seconds from the file's beginning.
+
+        Args:
+            ticks: Places on the clock, axis ``t``.
+            first: That of the first frame.
+        """
+        first_sec = float(first * self.time_base)
+        # The container's own zero is rounded to a microsecond; without one the first frame is it.
+        at_zero = self.zero_sec is None or abs(first_sec - self.zero_sec) < 2e-6
+        offset_sec = 0.0 if at_zero or self.zero_sec is None else first_sec - self.zero_sec
+        return (ticks - first) * float(self.time_base) + offset_sec
+
+
 class FileClock:
     """Puts the frames of one file on a clock that starts where the file does and never runs backwards.
 
@@ -51,6 +76,7 @@ class FileClock:
         is_timed: False in formats without times.
         by_position: Frames are stored out of order in AVI, which knows no presentation times: those of decoded frames
             are guesses, and the positions of the packets decide.
+        scale: Turns ticks into seconds.
     """
 
     def __init__(self, container: InputContainer, stream: VideoStream) -> None:
@@ -59,11 +85,11 @@ class FileClock:
         self.is_timed = not UNTIMED_FORMATS & formats
         self.by_position = "avi" in formats and bool(stream.codec_context.has_b_frames)
         self.header_fps = float(stream.average_rate or stream.guessed_rate or 0)
-        self._time_base = stream.time_base or Fraction(1)
-        self._zero_sec = container.start_time / 1_000_000 if container.start_time is not None else None
+        zero_sec = container.start_time / 1_000_000 if container.start_time is not None else None
+        self.scale = TimeScale(stream.time_base or Fraction(1), zero_sec)
         rate = stream.average_rate or stream.guessed_rate or ASSUMED_RATE
-        self._step = max(1, round(1 / (rate * self._time_base)))
-        self._max_gap = round(MAX_GAP_SEC / self._time_base) if JOINED_FORMATS & formats else None
+        self._step = max(1, round(1 / (rate * self.scale.time_base)))
+        self._max_gap = round(MAX_GAP_SEC / self.scale.time_base) if JOINED_FORMATS & formats else None
         self._offset = 0
 
     def add(self, tick: int | None) -> None:
@@ -83,19 +109,6 @@ class FileClock:
         """Whether the first ``count`` frames were told, one step from each other but for rounding."""
         pairs = itertools.pairwise(self.ticks[:count])
         return count <= len(self.ticks) and all(abs(after - before - self._step) <= 1 for before, after in pairs)
-
-    def seconds(self, ticks: np.ndarray, first: int) -> np.ndarray:
-        """Seconds from the file's beginning.
-
-        Args:
-            ticks: Places on the clock, axis ``t``.
-            first: That of the first frame.
-        """
-        first_sec = float(first * self._time_base)
-        # The container's own zero is rounded to a microsecond; without one the first frame is it.
-        at_zero = self._zero_sec is None or abs(first_sec - self._zero_sec) < 2e-6
-        offset_sec = 0.0 if at_zero or self._zero_sec is None else first_sec - self._zero_sec
-        return (ticks - first) * float(self._time_base) + offset_sec
 
     def spaced(self, positions: np.ndarray) -> np.ndarray:
         """Seconds of the frames at ``positions`` where only the rate is known; 0 where that is not."""

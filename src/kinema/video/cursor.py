@@ -70,6 +70,13 @@ class FrameCursor:
         self.num_rejected = 0
         self._dropping = False
 
+    @property
+    def header_sec(self) -> float:
+        """How long the file plays, in seconds, as its header says; 0.0 when it does not."""
+        if self.stream.duration:
+            return float(self.stream.duration * (self.stream.time_base or 1))
+        return (self.container.duration or 0) / 1_000_000  # FFmpeg counts a container's length in microseconds
+
     def seek(self, timestamp: int) -> None:
         """Go to the last key frame at or before ``timestamp`` (in units of the stream's time base)."""
         self.fresh = False
@@ -126,11 +133,36 @@ class FrameCursor:
         for packet in self.packets():
             yield from self.decode(packet)
 
+    def frame_from(self, timestamp: int | None) -> VideoFrame | None:
+        """The first frame that comes out from the beginning, else behind a seek to ``timestamp``; None when none does.
+
+        None as the time allows no seek.
+        """
+        try:
+            if not self.fresh:
+                if timestamp is None:
+                    return None
+                self.seek(timestamp)
+        except FFmpegError:
+            return None
+        return next(self.frames(), None)
+
     def close(self) -> None:
         """Close the file."""
         self.container.close()
         if self._file is not None:
             self._file.close()
+
+
+def ends_early(path: Path | StoredVideo, num_frames: int, position: int) -> VideoError:
+    """Build the error of a file that ends after ``num_frames`` frames, before the one at ``position``."""
+    if num_frames == 0:
+        return VideoError(path, "not one frame of it can be decoded; copy or download it again")
+    return VideoError(
+        path,
+        f"has {num_frames} frames that can be decoded (0 to {num_frames - 1}), but frame {position} was asked for; "
+        "if the number came from a manifest, scan the file again",
+    )
 
 
 def _why_not_opened(error: Exception) -> str:

@@ -35,6 +35,8 @@ class Decoder(ABC):
     scaling: Scaling
     holds_flow: bool = False
     """Whether frames are stored flow, with channels x and y in turn, instead of RGB pictures."""
+    _reads_on: bool = False
+    """Whether the next request goes on where the last one ended."""
 
     @property
     @abstractmethod
@@ -138,7 +140,9 @@ class Decoder(ABC):
             raise ValueError(f"start must be >= 0, step and chunk >= 1; given {start}, {step}, {chunk}")
         positions = range(start, len(self) if stop is None else stop, step)
         for first in range(0, len(positions), chunk):
+            self._reads_on = len(positions) > chunk
             yield self.frames_at(positions[first : first + chunk])
+            self._reads_on = False
 
     def __enter__(self) -> Self:
         return self

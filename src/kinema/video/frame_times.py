@@ -30,7 +30,7 @@ class FrameTimes:
             ticks = index.clock if index.runs else np.empty(0, np.int64)
         if not clock.is_timed or len(ticks) == 0:
             return clock.header_fps
-        return frame_rate(clock.seconds(ticks, int(ticks[0])), clock.header_fps)
+        return frame_rate(clock.scale.seconds(ticks, int(ticks[0])), clock.header_fps)
 
     def of_all(self) -> np.ndarray:
         """Seconds of every frame, axis ``t``; decodes the file to its end where its packets do not tell."""
@@ -44,7 +44,7 @@ class FrameTimes:
             return clock.spaced(positions)
         count = int(positions[-1]) + 1
         needs_packets = clock.by_position or walk.damaged or not clock.is_even(count)
-        index = walk.packet_index() if needs_packets else walk.known_index()
+        index = walk.packet_index() if needs_packets else walk.index
         same = index is None or clock.ticks[:count] == index.clock[:count].tolist()
         if index is not None and index.trusted and not (walk.can_seek or same):
             walk.length()  # settles whether the packets have the number of frames that are decoded
@@ -52,8 +52,8 @@ class FrameTimes:
             if positions[-1] >= len(clock.ticks):
                 walk.count()
             ticks = np.array([clock.ticks[position] for position in positions.tolist()], np.int64)
-            return clock.seconds(ticks, clock.ticks[0])
-        return clock.seconds(index.clock[positions], int(index.clock[0]))
+            return clock.scale.seconds(ticks, clock.ticks[0])
+        return clock.scale.seconds(index.clock[positions], int(index.clock[0]))
 
     def _tells(self, index: PacketIndex, last: int) -> bool:
         """Whether frame ``last`` and those before it are shown when the packets say."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
 from av.video.stream import VideoStream
+
+from kinema.video.packet_table import PacketSurvey
 
 TRUSTED_FORMATS = frozenset({"mov", "matroska", "webm"})
 """Containers that give every packet its presentation time, so that the packets alone tell the order of the frames."""
@@ -23,7 +26,7 @@ SETTINGS = ("palette", "new_extradata", "param_change")
 """Side data that sets up the decoder. A container gives it once, with the packet from which it holds."""
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False)
 class PacketIndex:
     """Presentation times of the packets that should give a frame, and where decoding can start.
 
@@ -50,8 +53,6 @@ class PacketIndex:
     clock: np.ndarray
     runs: bool
     has_settings: bool
-    _key_numbers: dict[int, int] = field(repr=False)
-    _positions: dict[int, int] = field(repr=False)
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -66,6 +67,14 @@ class PacketIndex:
         """Whether one may seek once the number of frames is known to be ``len(self)``."""
         return self.orderly and len(self) > 0 and bool(self.formats & SEEKABLE_FORMATS)
 
+    @cached_property
+    def _key_numbers(self) -> dict[int, int]:
+        return {key: number for number, key in enumerate(self.key_pts)}
+
+    @cached_property
+    def _positions(self) -> dict[int, int]:
+        return {time: position for position, time in enumerate(self.pts.tolist())}
+
     def key_before(self, position: int) -> int:
         """Number of the last key frame from which the frame at ``position`` can be decoded; -1 when there is none."""
         return bisect_right(self.key_positions, position) - 1
@@ -79,8 +88,21 @@ class PacketIndex:
         return None if pts is None else self._positions.get(pts)
 
 
-def read_packet_index(container: InputContainer, stream: VideoStream) -> PacketIndex:
-    """Read every packet of ``stream`` once; the container then stands at its end."""
+def positions_of_keys(pts: np.ndarray, key_pts: list[int]) -> list[int]:
+    """For each key frame the position of the first frame shown at or after it; see ``PacketIndex``."""
+    return np.searchsorted(pts, np.asarray(key_pts, dtype=np.int64), side="left").tolist()
+
+
+def read_packet_index(
+    container: InputContainer, stream: VideoStream, survey: PacketSurvey | None = None
+) -> PacketIndex:
+    """Read every packet of ``stream`` once; the container then stands at its end.
+
+    Args:
+        container: The open file.
+        stream: Its video stream.
+        survey: Takes in the packets too.
+    """
     pts: list[int] = []
     dts: list[int | None] = []
     keys: list[tuple[int, int]] = []
@@ -97,6 +119,8 @@ def read_packet_index(container: InputContainer, stream: VideoStream) -> PacketI
             for side in packet.iter_sidedata():
                 if side.data_type in SETTINGS:
                     settings.append(number)
+            if survey is not None:
+                survey.add(packet)
             shown, time, is_discard = gives_frame(packet), packet.pts, packet.is_discard
             if shown is not False and not is_discard:
                 dts.append(packet.dts)
@@ -118,7 +142,7 @@ def read_packet_index(container: InputContainer, stream: VideoStream) -> PacketI
     key_pts = [key[0] for key in keys]
     return PacketIndex(
         pts=times,
-        key_positions=np.searchsorted(times, np.asarray(key_pts, dtype=np.int64), side="left").tolist(),
+        key_positions=positions_of_keys(times, key_pts),
         key_pts=key_pts,
         key_dts=[key[1] for key in keys],
         orderly=orderly,
@@ -126,8 +150,6 @@ def read_packet_index(container: InputContainer, stream: VideoStream) -> PacketI
         clock=known if is_avi else times,
         runs=bool(np.all(np.diff(known) >= 0)) and (len(known) == len(dts) if is_avi else num_untimed == 0),
         has_settings=bool(settings),
-        _key_numbers={key: number for number, key in enumerate(key_pts)},
-        _positions={time: position for position, time in enumerate(times.tolist())},
     )
 
 

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
 from av.video.frame import VideoFrame
-from av.video.reformatter import Interpolation
 
 from kinema.errors import VideoError
-from kinema.video.checked_run import retried
+from kinema.video.checked_run import IndexMismatchError, retried
 from kinema.video.decoder import Decoder
+from kinema.video.file_facts import FileFacts
 from kinema.video.frame_times import FrameTimes
+from kinema.video.known_file import KnownFile
 from kinema.video.location import StoredVideo
-from kinema.video.orientation import Orientations
+from kinema.video.orientation import Orientation, Orientations
+from kinema.video.rgb import RgbConverter
 from kinema.video.scaling import Scaling
 from kinema.video.walk import Walk
 
-SCALER = Interpolation.BILINEAR | Interpolation.FULL_CHR_H_INT
-"""FFmpeg's bilinear filter widens when it shrinks, so nothing aliases; colour is interpolated for every pixel."""
+_log = logging.getLogger("kinema")
 
 
 class PyAVDecoder(Decoder):
     """A video file read through PyAV; see ``Decoder``, ``open_video``, and ``Walk`` for how positions are found.
+
+    What a first reading finds out about a file is kept, see ``KnownFile``. A file that is known is opened as a video
+    only where its frames cannot be decoded from its bytes alone.
 
     Args:
         path: The video file.
@@ -46,38 +51,60 @@ class PyAVDecoder(Decoder):
     ) -> None:
         self.path = path
         self.scaling = scaling
-        self._walk = Walk(path, num_frames=num_frames, damaged=damaged, threads=threads)
-        self._times = FrameTimes(self._walk)
-        self._orientations = Orientations()
-        container, stream = self._walk.cursor.container, self._walk.cursor.stream
-        self._header_sec = float(stream.duration * (stream.time_base or 1)) if stream.duration else 0.0
-        if not self._header_sec and container.duration:
-            self._header_sec = container.duration / 1_000_000  # FFmpeg counts a container's length in microseconds
-        self._coded_size = (stream.codec_context.height, stream.codec_context.width)
-        if num_frames is None:
-            try:
-                self._walk.head()
-            except VideoError:
-                self.close()
-                raise
+        self._num_frames, self._damaged, self._threads = num_frames, damaged, threads
+        self._orientations, self._converter = Orientations(), RgbConverter()
+        self._opened: Walk | None = None
+        self._known = KnownFile(path, num_frames) if isinstance(path, Path) and not damaged else None
+        if self._facts is None:
+            walk = self._walk
+            if num_frames is None:
+                try:
+                    walk.head()
+                except VideoError:
+                    self.close()
+                    raise
+
+    @property
+    def _facts(self) -> FileFacts | None:
+        return self._known.facts if self._known is not None else None
+
+    @property
+    def _walk(self) -> Walk:
+        """The open file; opened when it is first needed."""
+        if self._opened is None:
+            num_frames, index = self._num_frames, None
+            if self._facts is not None:
+                index = self._facts.index
+                num_frames = len(index)
+            self._opened = Walk(
+                self.path, num_frames=num_frames, damaged=self._damaged, threads=self._threads, index=index
+            )
+        return self._opened
+
+    @property
+    def _times(self) -> FrameTimes:
+        return FrameTimes(self._walk)
 
     @property
     def fps(self) -> float:
         """See ``Decoder``."""
-        return self._times.fps
+        return self._facts.fps if self._facts is not None else self._times.fps
 
     @property
     def size(self) -> tuple[int, int]:
         """See ``Decoder``."""
-        return self._orientations.of(self._walk.head()).size(self._coded_size)
+        if self._facts is not None:
+            return self._facts.size
+        return self._orientations.of(self._walk.head()).size(self._walk.codec.size)
 
     @property
     def duration_sec(self) -> float:
         """See ``Decoder``."""
-        return self._header_sec or (len(self) / self.fps if self.fps else 0.0)
+        header_sec = self._facts.duration_sec if self._facts is not None else self._walk.cursor.header_sec
+        return header_sec or (len(self) / self.fps if self.fps else 0.0)
 
     def __len__(self) -> int:
-        return self._walk.length()
+        return len(self._facts.index) if self._facts is not None else self._walk.length()
 
     def count_frames(self) -> int:
         """See ``Decoder``."""
@@ -86,26 +113,64 @@ class PyAVDecoder(Decoder):
     @property
     def num_damaged(self) -> int:
         """See ``Decoder``."""
-        return self._walk.num_damaged
+        return self._opened.num_damaged if self._opened is not None else 0
 
     def frame_times(self) -> np.ndarray:
         """See ``Decoder``."""
+        if self._facts is not None:
+            return self._facts.times_sec(np.arange(len(self)))
         return self._times.of_all()
 
     def close(self) -> None:
         """See ``Decoder``."""
-        self._walk.close()
+        if self._opened is not None:
+            self._learn(self._opened)
+            self._opened.close()
+        if self._known is not None:
+            self._known.close()
 
     def _decode(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         wanted = positions.tolist()
+        if self._threads == 1 and (pixels := self._read_packets(positions)) is not None:
+            assert self._facts is not None
+            return pixels, self._facts.times_sec(positions)
         self._walk.want(wanted)
         return retried(lambda: self._collect(wanted)), self._times.at(positions)
+
+    def _read_packets(self, positions: np.ndarray) -> np.ndarray | None:
+        """Decode frames from the bytes of their packets; None where that is not possible, or gains nothing."""
+        if self._known is None or self._reads_on or (self._opened is not None and self._opened.is_near(positions[0])):
+            return None
+        if self._facts is None and (self._num_frames is not None or self._walk.index is not None):
+            self._walk.seek_index()
+            self._learn(self._walk)
+        if self._facts is None or (reader := self._known.reader()) is None or not reader.suits(positions):
+            return None
+        facts = self._facts
+        pixels = np.empty((len(positions), *self.scaling.target(facts.size), 3), np.uint8)
+
+        def take(row: int, frame: VideoFrame) -> None:
+            pixels[row] = self._to_rgb(frame, facts.orientation)
+
+        try:
+            reader.read(positions, take)
+        except (IndexMismatchError, OSError) as error:
+            _log.debug("%s: its packets cannot be decoded alone (%r); FFmpeg reads it", self.path, error)
+            self._known.distrust()
+            return None
+        return pixels
+
+    def _learn(self, walk: Walk) -> None:
+        """Keep what was found out about the file."""
+        if self._known is not None:
+            self._known.learn(walk, self._orientations)
 
     def _collect(self, positions: list[int]) -> np.ndarray:
         """Decode and convert the frames at ascending ``positions``."""
         pixels: np.ndarray | None = None
         for row, position in enumerate(positions):
-            picture = self._to_rgb(self._walk.frame_at(position))
+            frame = self._walk.frame_at(position)
+            picture = self._to_rgb(frame, self._orientations.of(frame))
             if pixels is None:
                 pixels = np.empty((len(positions), *picture.shape), np.uint8)
             pixels[row] = picture
@@ -113,11 +178,8 @@ class PyAVDecoder(Decoder):
         self._walk.settle()
         return pixels
 
-    def _to_rgb(self, frame: VideoFrame) -> np.ndarray:
+    def _to_rgb(self, frame: VideoFrame, orientation: Orientation) -> np.ndarray:
         """Convert, scale and set upright a decoded frame: ``h w c``, uint8, RGB."""
-        orientation = self._orientations.of(frame)
-        height, width = orientation.size(self.scaling.target(orientation.size(self._coded_size)))
-        # One scaling thread: with more, starting them costs more than they save on pictures of this size.
-        scaler = SCALER | Interpolation.ACCURATE_RND if self.scaling.exact_color else SCALER
-        picture = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation=scaler, threads=1)
-        return orientation.upright(picture)
+        coded = self._facts.codec.size if self._facts is not None else self._walk.codec.size
+        size = self.scaling.target(orientation.size(coded))
+        return self._converter.convert(frame, size, orientation, exact_color=self.scaling.exact_color)

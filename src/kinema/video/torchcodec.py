@@ -102,11 +102,12 @@ class TorchCodecDecoder(PyAVDecoder):
         """
         head = self._walk.head()
         depth = max(component.bits for component in head.format.components)
-        reader = None if depth > 8 or self._orientations.of(head).is_mirror_image else self._new_reader(None)
+        orientation = self._orientations.of(head)
+        reader = None if depth > 8 or orientation.is_mirror_image else self._new_reader(None)
         if reader is None:
             return False
         scaling, self.scaling = self.scaling, Scaling()
-        ours = self._to_rgb(head).astype(np.int16)
+        ours = self._to_rgb(head, orientation).astype(np.int16)
         self.scaling = scaling
         try:
             theirs = reader.get_frame_at(0).data.numpy()

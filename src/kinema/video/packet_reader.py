@@ -1,0 +1,144 @@
+"""Decodes frames of a known file from its bytes: nothing is opened, searched or decoded that they do not need."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from av.error import FFmpegError
+from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import VideoFrame
+
+from kinema.video.checked_run import IndexMismatchError
+from kinema.video.file_facts import FileFacts, Picture
+from kinema.video.file_stamp import FileStamp
+
+MAX_GAP_BYTES = 256 << 10
+"""Bytes of other streams between two packets that are read along rather than jumped over."""
+
+Take = Callable[[int, VideoFrame], None]
+"""Is given a frame and the row of the request that it answers."""
+
+
+class PacketReader:
+    """Reads frames of one file by its ``FileFacts``, which must have a table of packets.
+
+    For each wanted frame decoding starts at the key frame before it and leaves out what no wanted frame is built on;
+    then the decoder is emptied. As in a ``CheckedRun`` the frames must prove to be the announced ones: each packet
+    gives one, whole, in the order of their times, and like the first frame of the file.
+
+    Args:
+        path: The file.
+        stamp: Of the file when the facts were true.
+        facts: What is known of it.
+    """
+
+    def __init__(self, path: Path, stamp: FileStamp, facts: FileFacts) -> None:
+        assert facts.packets is not None
+        self._path, self._stamp, self._facts, self._packets = path, stamp, facts, facts.packets
+        self._file: int | None = None
+        self._decoder: VideoCodecContext | None = None
+        self._last = -1
+
+    def suits(self, positions: np.ndarray) -> bool:
+        """Whether it has the frames at ascending ``positions``, and they do not follow closely on those before."""
+        last, self._last = self._last, int(positions[-1])
+        if self._last >= len(self._facts.index):
+            return False
+        key_before = self._facts.index.key_before
+        return positions[0] <= last or last < 0 or key_before(int(positions[0])) != key_before(last)
+
+    def read(self, positions: np.ndarray, take: Take) -> None:
+        """Decode the frames at ascending ``positions``.
+
+        Raises:
+            IndexMismatchError: The file is another one, or its frames are not the announced ones.
+            OSError: It cannot be read.
+        """
+        keys = np.searchsorted(self._facts.index.key_positions, positions, side="right") - 1
+        firsts = np.flatnonzero(np.diff(keys, prepend=-2)).tolist()
+        for first, stop in zip(firsts, [*firsts[1:], len(positions)], strict=True):
+            self._run(int(keys[first]), first, positions[first:stop], take)
+
+    def close(self) -> None:
+        """Release the file. Closing twice is allowed."""
+        self._decoder = None
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def _run(self, key: int, row: int, positions: np.ndarray, take: Take) -> None:
+        """Decode frames from one key frame on; the first of them answers ``row``."""
+        table = self._packets
+        wanted = self._facts.stored_order[positions]
+        begin = int(self._facts.key_packets[key]) if key >= 0 else -1
+        if begin < 0 or wanted.min() < begin:
+            raise IndexMismatchError
+        is_fed = table.are_needed[begin : wanted.max() + 1].copy()
+        is_fed[wanted - begin] = True
+        fed = begin + np.flatnonzero(is_fed)
+        begin_pts, pts = int(table.pts[begin]), table.pts[fed].tolist()
+        rows = dict(zip(table.pts[wanted].tolist(), range(row, row + len(positions)), strict=True))
+        shown: list[int] = []
+        decoder = self._fresh_decoder()
+        try:
+            for time, data, is_key in zip(pts, self._bytes_of(fed), table.are_keys[fed].tolist(), strict=True):
+                packet = Packet(data)
+                packet.pts, packet.is_keyframe = time, is_key
+                try:
+                    frames = decoder.decode(packet)
+                except FFmpegError as error:
+                    if time >= begin_pts:
+                        raise IndexMismatchError from error
+                    continue  # shown before the key frame but stored after it (open group of pictures)
+                self._take(frames, rows, begin_pts, shown, take)
+            self._take(decoder.decode(None), rows, begin_pts, shown, take)
+        except FFmpegError as error:
+            raise IndexMismatchError from error
+        if shown != sorted(time for time in pts if time >= begin_pts):
+            raise IndexMismatchError
+
+    def _take(
+        self, frames: list[VideoFrame], rows: dict[int, int], begin_pts: int, shown: list[int], take: Take
+    ) -> None:
+        """Check decoded frames, note their times in ``shown``, and hand on those that are wanted."""
+        for frame in frames:
+            time = frame.pts
+            if time is None:
+                raise IndexMismatchError
+            if time < begin_pts:
+                continue
+            if frame.is_corrupt:
+                raise IndexMismatchError
+            shown.append(time)
+            if time in rows:
+                if frame.rotation or Picture.of(frame) != self._facts.picture:
+                    raise IndexMismatchError
+                take(rows[time], frame)
+
+    def _fresh_decoder(self) -> VideoCodecContext:
+        """The decoder, as if nothing had been decoded."""
+        if self._decoder is None:
+            self._decoder = self._facts.codec.decoder()
+        else:
+            self._decoder.flush_buffers()
+        return self._decoder
+
+    def _bytes_of(self, numbers: np.ndarray) -> list[bytes]:
+        """The packets with these numbers, which ascend."""
+        if self._file is None:
+            self._file = os.open(self._path, os.O_RDONLY)
+            if FileStamp.of(os.fstat(self._file)) != self._stamp:
+                raise IndexMismatchError
+        begins, sizes = self._packets.begins[numbers], self._packets.sizes[numbers]
+        first, size = int(begins.min()), int((begins + sizes).max() - begins.min())
+        if size > int(sizes.sum()) + MAX_GAP_BYTES:
+            pairs = zip(begins.tolist(), sizes.tolist(), strict=True)
+            return [os.pread(self._file, size, begin) for begin, size in pairs]
+        data = os.pread(self._file, size, first)
+        return [
+            data[begin : begin + size] for begin, size in zip((begins - first).tolist(), sizes.tolist(), strict=True)
+        ]
