@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -72,33 +72,40 @@ class PacketReader:
 
     def _run(self, key: int, row: int, positions: np.ndarray, take: Take) -> None:
         """Decode frames from one key frame on; the first of them answers ``row``."""
-        table = self._packets
-        wanted = self._facts.stored_order[positions]
-        begin = int(self._facts.key_packets[key]) if key >= 0 else -1
-        if begin < 0 or wanted.min() < begin:
+        wanted = self._facts.stored_order[positions].tolist()
+        begin, stop = int(self._facts.key_packets[key]) if key >= 0 else -1, max(wanted) + 1
+        if begin < 0 or min(wanted) < begin:
             raise IndexMismatchError
-        is_fed = table.are_needed[begin : wanted.max() + 1].copy()
-        is_fed[wanted - begin] = True
-        fed = begin + np.flatnonzero(is_fed)
-        begin_pts, pts = int(table.pts[begin]), table.pts[fed].tolist()
-        rows = dict(zip(table.pts[wanted].tolist(), range(row, row + len(positions)), strict=True))
-        shown: list[int] = []
+        # Lists: most runs are short, and then arrays would take longer to handle than the packets to decode.
+        pts = self._packets.pts[begin:stop].tolist()
+        are_needed, are_keys = (
+            self._packets.are_needed[begin:stop].tolist(),
+            self._packets.are_keys[begin:stop].tolist(),
+        )
+        rows = {pts[number - begin]: row + offset for offset, number in enumerate(wanted)}
+        fed, shown = [], []
         decoder = self._fresh_decoder()
         try:
-            for time, data, is_key in zip(pts, self._bytes_of(fed), table.are_keys[fed].tolist(), strict=True):
+            for number, data in enumerate(self._bytes_of(begin, stop)):
+                time = pts[number]
+                if not are_needed[number] and time not in rows:
+                    continue
                 packet = Packet(data)
-                packet.pts, packet.is_keyframe = time, is_key
+                packet.pts, packet.is_keyframe = time, are_keys[number]
                 try:
                     frames = decoder.decode(packet)
-                except FFmpegError as error:
-                    if time >= begin_pts:
-                        raise IndexMismatchError from error
+                except FFmpegError:
+                    if time >= pts[0]:
+                        raise
                     continue  # shown before the key frame but stored after it (open group of pictures)
-                self._take(frames, rows, begin_pts, shown, take)
-            self._take(decoder.decode(None), rows, begin_pts, shown, take)
+                if time >= pts[0]:
+                    fed.append(time)
+                if frames:
+                    self._take(frames, rows, pts[0], shown, take)
+            self._take(decoder.decode(None), rows, pts[0], shown, take)
         except FFmpegError as error:
             raise IndexMismatchError from error
-        if shown != sorted(time for time in pts if time >= begin_pts):
+        if shown != sorted(fed):
             raise IndexMismatchError
 
     def _take(
@@ -111,12 +118,11 @@ class PacketReader:
                 raise IndexMismatchError
             if time < begin_pts:
                 continue
-            if frame.is_corrupt:
+            # What all frames have alike changes with a key frame only, and that is the first one.
+            if frame.is_corrupt or frame.rotation or (not shown and Picture.of(frame) != self._facts.picture):
                 raise IndexMismatchError
             shown.append(time)
             if time in rows:
-                if frame.rotation or Picture.of(frame) != self._facts.picture:
-                    raise IndexMismatchError
                 take(rows[time], frame)
 
     def _fresh_decoder(self) -> VideoCodecContext:
@@ -127,18 +133,17 @@ class PacketReader:
             self._decoder.flush_buffers()
         return self._decoder
 
-    def _bytes_of(self, numbers: np.ndarray) -> list[bytes]:
-        """The packets with these numbers, which ascend."""
+    def _bytes_of(self, begin: int, stop: int) -> Iterator[bytes]:
+        """The packets with the numbers from ``begin`` to before ``stop``."""
         if self._file is None:
             self._file = os.open(self._path, os.O_RDONLY)
             if FileStamp.of(os.fstat(self._file)) != self._stamp:
                 raise IndexMismatchError
-        begins, sizes = self._packets.begins[numbers], self._packets.sizes[numbers]
-        first, size = int(begins.min()), int((begins + sizes).max() - begins.min())
-        if size > int(sizes.sum()) + MAX_GAP_BYTES:
-            pairs = zip(begins.tolist(), sizes.tolist(), strict=True)
-            return [os.pread(self._file, size, begin) for begin, size in pairs]
-        data = os.pread(self._file, size, first)
-        return [
-            data[begin : begin + size] for begin, size in zip((begins - first).tolist(), sizes.tolist(), strict=True)
-        ]
+        begins, sizes = self._packets.begins[begin:stop].tolist(), self._packets.sizes[begin:stop].tolist()
+        first, length = begins[0], begins[-1] + sizes[-1] - begins[0]
+        if begins == sorted(begins) and length <= sum(sizes) + MAX_GAP_BYTES:
+            data = os.pread(self._file, length, first)
+            yield from (data[place - first : place - first + size] for place, size in zip(begins, sizes, strict=True))
+        else:
+            for place, size in zip(begins, sizes, strict=True):
+                yield os.pread(self._file, size, place)

@@ -146,11 +146,15 @@ class PyAVDecoder(Decoder):
             self._learn(self._walk)
         if self._facts is None or (reader := self._known.reader()) is None or not reader.suits(positions):
             return None
-        facts = self._facts
-        pixels = np.empty((len(positions), *self.scaling.target(facts.size), 3), np.uint8)
+        orientation, size, is_exact = (
+            self._facts.orientation,
+            self.scaling.target(self._facts.size),
+            self.scaling.exact_color,
+        )
+        pixels = np.empty((len(positions), *size, 3), np.uint8)
 
         def take(row: int, frame: VideoFrame) -> None:
-            pixels[row] = self._to_rgb(frame, facts.orientation)
+            pixels[row] = self._converter.convert(frame, size, orientation, exact_color=is_exact)
 
         try:
             reader.read(positions, take)
@@ -180,6 +184,5 @@ class PyAVDecoder(Decoder):
 
     def _to_rgb(self, frame: VideoFrame, orientation: Orientation) -> np.ndarray:
         """Convert, scale and set upright a decoded frame: ``h w c``, uint8, RGB."""
-        coded = self._facts.codec.size if self._facts is not None else self._walk.codec.size
-        size = self.scaling.target(orientation.size(coded))
+        size = self.scaling.target(orientation.size(self._walk.codec.size))
         return self._converter.convert(frame, size, orientation, exact_color=self.scaling.exact_color)

@@ -123,11 +123,10 @@ class Walk:
 
     def any_frame(self) -> VideoFrame | None:
         """Some frame, to see how the pictures of the file lie; None when none can be had cheaply."""
-        if self._head is None:
-            self._frames = None
-            index = self.packet_index()
-            return self.cursor.frame_from(None if index.has_settings else index.key_pts[0])
-        return self._head
+        if self._head is not None:
+            return self._head
+        self._frames, index = None, self.packet_index()
+        return self.cursor.frame_from(None if index.has_settings else index.key_pts[0])
 
     def is_near(self, position: int) -> bool:
         """Whether decoding on leads to ``position`` soonest."""
