@@ -28,9 +28,3 @@ def torchcodec_loads() -> None:
         import torchcodec.decoders  # noqa: F401
     except (ImportError, OSError, RuntimeError) as error:
         pytest.skip(f"torchcodec does not load: {str(error).splitlines()[0]}")
-
-
-@pytest.fixture
-def only_by_walk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let FFmpeg find the frames of every file, known or not."""
-    monkeypatch.setattr("kinema.video.pyav.PyAVDecoder._read_packets", lambda _decoder, _positions: None)

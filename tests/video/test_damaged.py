@@ -5,6 +5,7 @@ import random
 import numpy as np
 import pytest
 from make_videos import numbered_frames, write_video
+from video_kinds import open_by_walk
 
 from kinema.cli.main import run
 from kinema.data.dataset import open_record
@@ -66,9 +67,9 @@ def test_a_scan_counts_damaged_frames(clean):
     assert all("frames are damaged" in video.reason for video in found.damaged)
 
 
-def test_frames_with_gaps_between_them_are_read_without_starting_again(clean, only_by_walk):
+def test_frames_with_gaps_between_them_are_read_without_starting_again(clean):
     decoded = []
-    with open_video(clean, num_frames=NUM_FRAMES) as video:
+    with open_by_walk(clean, num_frames=NUM_FRAMES) as video:
         cursor = video._walk.cursor
         plain = cursor.decode
         cursor.decode = lambda packet, **options: [decoded.append(packet.pts), plain(packet, **options)][1]
@@ -77,8 +78,8 @@ def test_frames_with_gaps_between_them_are_read_without_starting_again(clean, on
     assert len(decoded) < 1.6 * NUM_FRAMES, "each request decoded its group of pictures again"
 
 
-def test_a_request_decodes_its_own_part_of_a_video(clean, only_by_walk):
-    with open_video(clean, num_frames=NUM_FRAMES) as video:
+def test_a_request_decodes_its_own_part_of_a_video(clean):
+    with open_by_walk(clean, num_frames=NUM_FRAMES) as video:
         decoded = []
         cursor = video._walk.cursor
         plain = cursor.decode

@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 from make_videos import numbered_frames, read_number, read_numbers, write_video
-from video_kinds import KINDS, shown_numbers
+from video_kinds import KINDS, open_by_walk, shown_numbers
 
 from kinema.video import recent_frames
 from kinema.video.open import open_video
@@ -40,17 +40,17 @@ def test_the_kinds_show_their_numbers_in_order(kind, video_of_kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_any_order_of_access_gives_the_sequential_frames(kind, video_of_kind):
-    _check_any_order(kind, video_of_kind)
+    _check_any_order(kind, open_video(video_of_kind(kind)))
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_any_order_of_seeks_gives_the_sequential_frames(kind, video_of_kind, only_by_walk):
-    _check_any_order(kind, video_of_kind)
+def test_any_order_of_seeks_gives_the_sequential_frames(kind, video_of_kind):
+    _check_any_order(kind, open_by_walk(video_of_kind(kind)))
 
 
-def _check_any_order(kind, video_of_kind):
+def _check_any_order(kind, opened):
     numbers = shown_numbers(kind)
-    with open_video(video_of_kind(kind)) as video:
+    with opened as video:
         assert len(video) == len(numbers)
         backwards = [read_numbers(video.frames_at([index]).pixels)[0] for index in reversed(range(len(video)))]
         assert backwards[::-1] == numbers
@@ -62,18 +62,18 @@ def _check_any_order(kind, video_of_kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_first_request_anywhere_is_exact_with_and_without_a_known_count(kind, video_of_kind):
-    _check_first_requests(kind, video_of_kind)
+    _check_first_requests(kind, video_of_kind(kind), open_video)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_first_seek_anywhere_is_exact_with_and_without_a_known_count(kind, video_of_kind, only_by_walk):
-    _check_first_requests(kind, video_of_kind)
+def test_a_first_seek_anywhere_is_exact_with_and_without_a_known_count(kind, video_of_kind):
+    _check_first_requests(kind, video_of_kind(kind), open_by_walk)
 
 
-def _check_first_requests(kind, video_of_kind):
+def _check_first_requests(kind, path, open_as):
     numbers = shown_numbers(kind)
     for known, index in itertools.product((None, len(numbers)), (0, 11, 12, 13, 30, len(numbers) - 1)):
-        with open_video(video_of_kind(kind), num_frames=known) as video:
+        with open_as(path, num_frames=known) as video:
             assert read_numbers(video.frames_at([index]).pixels) == [numbers[index]], (known, index)
 
 
@@ -87,9 +87,9 @@ def test_pixels_after_a_seek_are_those_of_the_sequential_decode(kind, video_of_k
 
 
 @pytest.mark.parametrize("kind", SEEKING_KINDS)
-def test_seeking_is_used_where_it_is_exact(kind, video_of_kind, only_by_walk):
+def test_seeking_is_used_where_it_is_exact(kind, video_of_kind):
     decoded = []
-    with open_video(video_of_kind(kind)) as video:
+    with open_by_walk(video_of_kind(kind)) as video:
         cursor = video._walk.cursor
         plain = cursor.decode
         cursor.decode = lambda packet, **options: [decoded.append(packet.pts), plain(packet, **options)][1]

@@ -1,8 +1,10 @@
 """What reading a file has found out is kept, between readings, processes and runs, for as long as the file stays."""
 
 import os
+import shutil
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +14,10 @@ from make_videos import numbered_frames, read_numbers, write_video
 from kinema.data.manifest import Manifest, Record
 from kinema.data.scan import scan
 from kinema.errors import VideoError
-from kinema.video import known_files
 from kinema.video.fact_code import decode, encode
+from kinema.video.fact_store import FactStore
 from kinema.video.file_stamp import FileStamp
+from kinema.video.known_files import KnownFiles, begin_anew, known_files
 from kinema.video.open import open_video
 
 NUM_FRAMES = 50
@@ -35,13 +38,10 @@ def store(tmp_path, monkeypatch):
     """A store of this test's own; gives its path."""
     path = tmp_path / "cache" / "videos.sqlite3"
     monkeypatch.setenv("KINEMA_VIDEO_INDEX", str(path))
-    forget_process(monkeypatch)
-    return path
-
-
-def forget_process(monkeypatch):
-    """Go on as a new process would."""
-    monkeypatch.setattr(known_files, "_known", [])
+    begin_anew()
+    yield path
+    monkeypatch.undo()
+    begin_anew()
 
 
 @pytest.fixture
@@ -63,24 +63,26 @@ def test_a_file_is_opened_once(clip, store):
 
 def test_other_processes_and_later_runs_know_what_one_found_out(clip, store, monkeypatch):
     read(clip)
-    forget_process(monkeypatch)
+    begin_anew()
     assert read(clip) == (INDICES, False)
     monkeypatch.setenv("KINEMA_VIDEO_INDEX", "")
-    forget_process(monkeypatch)
+    begin_anew()
     assert read(clip) == (INDICES, True)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_process_has_a_store_of_its_own(clip, store):
     read(clip)
+    before = known_files()
     child = os.fork()
     if child == 0:
-        os._exit(0 if len(known_files._known) == 2 and read(clip) == (INDICES, False) else 1)
+        os._exit(0 if known_files() is not before and read(clip) == (INDICES, False) else 1)
     assert os.waitpid(child, 0)[1] == 0
+    assert known_files() is before
     assert read(clip) == (INDICES, False)
 
 
-def test_two_processes_may_write_at_once(tmp_path, store, monkeypatch):
+def test_two_processes_may_write_at_once(tmp_path, store):
     paths = [str(write_video(tmp_path / f"{name}.mp4", numbered_frames(NUM_FRAMES), gop=12)) for name in "abcdef"]
     orders = (paths, paths[::-1])
     workers = [subprocess.Popen([sys.executable, "-c", READ_ONCE, *order], env=os.environ) for order in orders]
@@ -108,28 +110,31 @@ def test_a_file_that_is_replaced_while_it_is_open_is_not_mistaken(clip, store, t
 
 
 @pytest.mark.parametrize("damage", ["no store", "bytes", "other version"])
-def test_a_damaged_store_is_as_good_as_none(clip, store, monkeypatch, damage):
+def test_a_damaged_store_is_as_good_as_none(clip, store, damage):
     read(clip)
-    if damage == "other version":
-        monkeypatch.setattr("kinema.video.fact_code.VERSION", [0, "0"])
-    elif damage == "bytes":
-        known = known_files.known_files()._store
-        facts = known.find(str(clip), FileStamp.of_file(clip))
-        known.keep(str(clip), FileStamp.of_file(clip), facts[:-9] + bytes(9))
-    else:
+    keeper, stamp = FactStore(store), FileStamp.of_file(clip)
+    facts = keeper.find(str(clip), stamp)
+    if damage == "no store":
         store.write_bytes(b"no data base at all" * 100)
-    forget_process(monkeypatch)
+    elif damage == "bytes":
+        keeper.keep(str(clip), stamp, facts[:-9] + bytes(9))
+    else:
+        text = zlib.decompress(facts[4:])
+        assert text.startswith(b'{"version": [1,')
+        data = zlib.compress(text.replace(b"[1,", b"[0,", 1))
+        keeper.keep(str(clip), stamp, zlib.crc32(data).to_bytes(4, "big") + data)
+    begin_anew()
     assert read(clip) == (INDICES, True)
-    forget_process(monkeypatch)
+    begin_anew()
     assert read(clip) == (INDICES, False)
 
 
-def test_a_store_that_cannot_be_written_is_done_without(clip, tmp_path, monkeypatch):
+def test_a_store_that_cannot_be_written_is_done_without(clip, store, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("KINEMA_VIDEO_INDEX", str(tmp_path / "file" / "videos.sqlite3"))
-    forget_process(monkeypatch)
+    begin_anew()
     assert [read(clip), read(clip)] == [(INDICES, True), (INDICES, False)]
-    forget_process(monkeypatch)
+    begin_anew()
     assert read(clip) == (INDICES, True)
 
 
@@ -166,7 +171,7 @@ def test_known_and_unknown_files_answer_alike(video_of_kind, store):
 
 def test_facts_survive_being_written(clip, store):
     read(clip)
-    facts = known_files.known_files().find(clip, FileStamp.of_file(clip))
+    facts = known_files().find(clip, FileStamp.of_file(clip))
     again = decode(encode(facts))
     for name in ("begins", "sizes", "pts", "are_keys", "are_needed"):
         assert np.array_equal(getattr(again.packets, name), getattr(facts.packets, name))
@@ -176,11 +181,12 @@ def test_facts_survive_being_written(clip, store):
     assert again.scale == facts.scale
 
 
-def test_a_process_forgets_what_would_take_too_much_memory(tmp_path, store, monkeypatch):
-    monkeypatch.setattr(known_files, "MAX_PACKETS", 120)
-    paths = [write_video(tmp_path / f"{name}.mp4", numbered_frames(NUM_FRAMES), gop=12) for name in "abc"]
+def test_a_process_forgets_what_would_take_too_much_memory(clip, store, tmp_path):
+    read(clip)
+    stamp = FileStamp.of_file(clip)
+    facts = known_files().find(clip, stamp)
+    known = KnownFiles(FactStore(None), max_packets=2 * NUM_FRAMES + 20)
+    paths = [Path(shutil.copy2(clip, tmp_path / f"{name}.mp4")) for name in "xyz"]
     for path in paths:
-        read(path)
-    known = known_files.known_files()
-    assert [Path(name).name for name in known._facts] == ["b.mp4", "c.mp4"]
-    assert read(paths[0]) == (INDICES, False), "the store still has it"
+        known.keep(path, stamp, facts)
+    assert [known.find(path, stamp) is facts for path in paths] == [False, True, True]

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 from make_videos import numbered_frames, write_video
 
+from kinema.video.open import open_video
+
 NUM_FRAMES = 61
 QUIET_X265 = "log-level=none:pools=none:frame-threads=1"
 UNEVEN_MS = [40 * number + 7 * (number % 3) for number in range(NUM_FRAMES)]
@@ -83,3 +85,10 @@ def make_kind(folder: Path, kind: str, num_frames: int = NUM_FRAMES) -> Path:
     height, width = SIZES.get(kind.rsplit("-", 1)[-1], (48, 64))
     frames: np.ndarray = numbered_frames(num_frames, height, width)
     return write_video(folder / f"{kind}.{suffix}", frames, **options)
+
+
+def open_by_walk(path, **options):
+    """Open a video of which nothing is known and nothing is kept, so that FFmpeg finds its frames."""
+    video = open_video(path, **options)
+    video._known = None
+    return video

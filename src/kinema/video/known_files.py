@@ -21,10 +21,12 @@ class KnownFiles:
 
     Args:
         store: Keeps them for other processes.
+        max_packets: How much is remembered, counted in packets.
     """
 
-    def __init__(self, store: FactStore) -> None:
+    def __init__(self, store: FactStore, *, max_packets: int = MAX_PACKETS) -> None:
         self._store = store
+        self._max_packets = max_packets
         self._facts: OrderedDict[str, tuple[FileStamp, FileFacts]] = OrderedDict()
         self._num_packets = 0
         self._lock = threading.Lock()
@@ -56,7 +58,7 @@ class KnownFiles:
                 self._num_packets -= former[1].num_packets
             self._facts[name] = (stamp, facts)
             self._num_packets += facts.num_packets
-            while self._num_packets > MAX_PACKETS and len(self._facts) > 1:
+            while self._num_packets > self._max_packets and len(self._facts) > 1:
                 self._num_packets -= self._facts.popitem(last=False)[1][1].num_packets
 
 
@@ -67,18 +69,14 @@ _known: list[KnownFiles] = []
 def known_files() -> KnownFiles:
     """What this process knows."""
     if not _known:
-        _begin()
+        begin_anew()
     return _known[-1]
 
 
-def _begin() -> None:
+def begin_anew() -> None:
+    """Know nothing but what the store has, as a new process does."""
     _known.append(KnownFiles(FactStore(store_path())))
 
 
-def _begin_again() -> None:
-    if _known:
-        _begin()
-
-
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_again)
+    os.register_at_fork(after_in_child=lambda: begin_anew() if _known else None)

@@ -34,6 +34,9 @@ class PacketReader:
         path: The file.
         stamp: Of the file when the facts were true.
         facts: What is known of it.
+
+    Attributes:
+        num_decoded: Packets that were given to the decoder.
     """
 
     def __init__(self, path: Path, stamp: FileStamp, facts: FileFacts) -> None:
@@ -42,6 +45,7 @@ class PacketReader:
         self._file: int | None = None
         self._decoder: VideoCodecContext | None = None
         self._last = -1
+        self.num_decoded = 0
 
     def suits(self, positions: np.ndarray) -> bool:
         """Whether it has the frames at ascending ``positions``, and they do not follow closely on those before."""
@@ -92,6 +96,7 @@ class PacketReader:
                     continue
                 packet = Packet(data)
                 packet.pts, packet.is_keyframe = time, are_keys[number]
+                self.num_decoded += 1
                 try:
                     frames = decoder.decode(packet)
                 except FFmpegError:
@@ -143,7 +148,7 @@ class PacketReader:
         first, length = begins[0], begins[-1] + sizes[-1] - begins[0]
         if begins == sorted(begins) and length <= sum(sizes) + MAX_GAP_BYTES:
             data = os.pread(self._file, length, first)
-            yield from (data[place - first : place - first + size] for place, size in zip(begins, sizes, strict=True))
+            yield from (data[at - first : at - first + size] for at, size in zip(begins, sizes, strict=True))
         else:
-            for place, size in zip(begins, sizes, strict=True):
-                yield os.pread(self._file, size, place)
+            for at, size in zip(begins, sizes, strict=True):
+                yield os.pread(self._file, size, at)
