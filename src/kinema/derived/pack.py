@@ -18,6 +18,7 @@ from kinema.derived.shards import VIDEO_SUFFIX, ShardTask, archived_videos, plan
 from kinema.errors import UserError, VideoError
 from kinema.files import whole_file
 from kinema.video.location import is_remote
+from kinema.video.open import open_video
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,8 @@ class _FileTask:
                 num_frames = pack_video(
                     record, part, self.packing, advance=lambda count: send(Advance(num_frames=count))
                 )
+            with open_video(target, num_frames=num_frames) as video:
+                video.frames_at([num_frames // 2])  # so that the copy is known before it is first read
         except VideoError as error:
             send(Done(number, reason=error.reason))
             return
