@@ -26,6 +26,8 @@ VERBS: Final = {
     "data pack": "kinema.cli.data_pack:pack",
     "flow extract": "kinema.cli.flow:extract",
     "flow show": "kinema.cli.flow_show:show",
+    "analyze difference": "kinema.cli.analyze_difference:difference",
+    "analyze contributions": "kinema.cli.analyze_contributions:contributions",
     "scores show": "kinema.cli.scores:show_scores",
     "scores average": "kinema.cli.scores:average",
     "scores import": "kinema.cli.scores:import_scores",
@@ -38,6 +40,7 @@ The first word of two names a group, which has its own line in ``GROUPS``.
 GROUPS: Final = {
     "data": "Make, check, look at and split data sets.",
     "flow": "Compute, store and look at optical flow.",
+    "analyze": "Find what sets models apart.",
     "scores": "Look at saved scores, average them over splits, import others'.",
 }
 """Words that other verbs come after, with what the overview says about each."""
