@@ -148,7 +148,7 @@ def test_shifted_pools_give_the_same_numbers(kind: str, kernel_time: int) -> Non
 def test_a_convolution_has_the_forms_that_fit_it() -> None:
     conv = ClipConv3d(ConvSpec(in_channels=4, out_channels=6, kernel=3, role="spatial"), kernel_time=3)
     ways = conv_ways(conv)
-    assert set(ways) == {"whole", "contiguous", "taps", "joined"}
+    assert set(ways) == {"whole", "contiguous", "taps", "joined", "winograd"}
     assert all(make().form == form for form, make in ways.items())
 
 

@@ -10,8 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kinema.models.layers import ClipConv3d, FrameConv2d, fold, to_layout, unfold
+from kinema.models.layers import ClipConv3d, FrameConv2d, fold, from_lines, lines, to_layout, unfold
 from kinema.models.sites import same_pads
+from kinema.models.winograd import transform_kernels, winograd
 
 
 class ChosenConv(nn.Conv3d):
@@ -43,12 +44,16 @@ class ChosenConv(nn.Conv3d):
         if form is not None:
             self.take(form)
 
+    points: Tensor | None
+
     def take(self, form: str) -> None:
         """Compute in this form from now on."""
         self.form = form
         order = FORMS[form].weight_order
         back = [order.index(axis) for axis in range(5)]
         self.weight = nn.Parameter(self.weight.permute(order).contiguous().permute(back), requires_grad=False)
+        points = transform_kernels(self.weight) if form == "winograd" else None
+        self.register_buffer("points", points, persistent=False)
 
     def forward(self, input: Tensor) -> Tensor:
         """Convolve; ``b c t h w`` to ``b d t' h' w'``."""
@@ -94,11 +99,11 @@ def _triple(frames: int, rows: int, columns: int) -> tuple[int, int, int]:
 
 
 def _whole(conv: ChosenConv, clip: Tensor) -> Tensor:
-    return F.conv3d(clip, conv.weight, conv.bias, conv.stride, _numbers(conv.padding), groups=conv.groups)
+    return to_layout(F.conv3d(clip, conv.weight, conv.bias, conv.stride, _numbers(conv.padding), groups=conv.groups))
 
 
 def _contiguous(conv: ChosenConv, clip: Tensor) -> Tensor:
-    return to_layout(_whole(conv, clip.contiguous()))
+    return _whole(conv, clip.contiguous())
 
 
 def _frames(conv: ChosenConv, clip: Tensor) -> Tensor:
@@ -109,8 +114,8 @@ def _frames(conv: ChosenConv, clip: Tensor) -> Tensor:
 
 def _lines(conv: ChosenConv, clip: Tensor) -> Tensor:
     stride, padding = (conv.stride[0], 1), (_numbers(conv.padding)[0], 0)
-    out = F.conv2d(clip.flatten(3), conv.weight[..., 0], conv.bias, stride, padding, groups=conv.groups)
-    return out.unflatten(3, clip.shape[3:])
+    out = F.conv2d(lines(clip), conv.weight[..., 0], conv.bias, stride, padding, groups=conv.groups)
+    return from_lines(out, clip.shape[3:])
 
 
 def _rows(conv: ChosenConv, clip: Tensor) -> Tensor:
@@ -158,6 +163,16 @@ def _joined(conv: ChosenConv, clip: Tensor) -> Tensor:
     return unfold(F.conv2d(fold(joined), weight, conv.bias, conv.stride[1:], _space(conv)), joined.shape[2])
 
 
+def _winograd(conv: ChosenConv, clip: Tensor) -> Tensor:
+    assert conv.points is not None
+    return winograd(clip, conv.points, conv.bias, _numbers(conv.padding))
+
+
+def _fits_winograd(conv: ChosenConv) -> bool:
+    precise = conv.weight.dtype in (torch.float32, torch.float64)  # sums of unlike terms
+    return precise and conv.kernel_size[1:] == (3, 3) and conv.stride == (1, 1, 1) and conv.groups == 1
+
+
 def _space(conv: ChosenConv) -> tuple[int, ...]:
     return _numbers(conv.padding)[1:]
 
@@ -178,10 +193,11 @@ FORMS: Final[dict[str, Form]] = {
     ),
     "taps": Form(lambda conv: conv.kernel_size[0] > 1, _taps, (2, 0, 3, 4, 1)),
     "joined": Form(lambda conv: conv.kernel_size[0] > 1 and conv.groups == 1, _joined, (0, 3, 4, 2, 1)),
+    "winograd": Form(_fits_winograd, _winograd, (0, 2, 3, 4, 1)),
 }
 """The forms by name: one kernel over time and space in channels-last order or in contiguous order (with the way there
 and back), a flat one over the folded frames, a temporal one over (t, h w), a product of matrices, a sum of flat ones,
-and a flat one over neighbouring frames joined."""
+a flat one over neighbouring frames joined, and Winograd's method."""
 
 
 def conv_ways(conv: FrameConv2d | ClipConv3d) -> dict[str, Callable[[], ChosenConv]]:
