@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -13,34 +12,8 @@ from torch import Tensor, nn
 from kinema.errors import UserError
 from kinema.models.action_model import ActionModel
 from kinema.models.build import build_network
+from kinema.models.cost_table import Cost
 from kinema.models.names import ModelName
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cost:
-    """The cost of one clip.
-
-    Attributes:
-        name: The model's name.
-        parameters: Parameters, the classifier's included.
-        macs: Multiply-adds of one clip; see ``cost`` for what is counted.
-        temporal_stride: Frames in for every time step of the last map.
-        order_blind: Whether shuffling the frames leaves the scores unchanged.
-        frames: Frames of the clip.
-        size: Height and width of the clip, in pixels.
-    """
-
-    name: str
-    parameters: int
-    macs: int
-    temporal_stride: int
-    order_blind: bool
-    frames: int
-    size: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as JSON holds them."""
-        return asdict(self)
 
 
 def cost(
