@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
+
+if TYPE_CHECKING:
+    from kinema.models.cost_table import Cost
 
 
 def models(
@@ -45,16 +48,25 @@ def models(
         _print_tags(names, as_json=json)
         return
 
-    from kinema.models.cost_table import listed_cost
-
     if json:
         import json as json_module
 
         for name in names:
-            print(json_module.dumps(listed_cost(name, frames=frames, size=size).to_dict()))
+            print(json_module.dumps(_cost(name, frames=frames, size=size).to_dict()))
         return
 
     _print_counts(names, frames=frames, size=size)
+
+
+def _cost(name: str, *, frames: int, size: int) -> Cost:
+    """The cost of a model, counted only where it is not known: that loads torch."""
+    from kinema.models.cost_table import known_cost
+
+    if known := known_cost(name, frames=frames, size=size):
+        return known
+    from kinema.models.cost import cost
+
+    return cost(name, frames=frames, size=size)
 
 
 def _print_counts(names: list[str], *, frames: int, size: int) -> None:
@@ -63,7 +75,6 @@ def _print_counts(names: list[str], *, frames: int, size: int) -> None:
     from rich.table import Table
 
     from kinema.compute.progress import progress_bar
-    from kinema.models.cost_table import listed_cost
 
     table = Table(title=f"Models: one clip of {frames} x {size} x {size}, 400 classes")
     table.add_column("name", no_wrap=True)
@@ -72,7 +83,7 @@ def _print_counts(names: list[str], *, frames: int, size: int) -> None:
     table.add_column("sees\norder")
     with progress_bar(len(names), "Counting") as bar:
         for name in names:
-            counted = listed_cost(name, frames=frames, size=size)
+            counted = _cost(name, frames=frames, size=size)
             numbers = f"{counted.parameters / 1e6:.2f} M", f"{counted.macs / 1e9:.2f} G", str(counted.temporal_stride)
             table.add_row(name, *numbers, "no" if counted.order_blind else "yes")
             bar()

@@ -43,22 +43,15 @@ class Cost:
         return asdict(self)
 
 
-def listed_cost(name: str, *, frames: int, size: int) -> Cost:
-    """Give the cost of a model of 400 classes: from the table where it is there, else counted from the network.
+def known_cost(name: str, *, frames: int, size: int) -> Cost | None:
+    """Look up the cost of a model of 400 classes; None where the table does not have it.
 
     Args:
         name: As ``list_models`` gives it.
         frames: Frames of the clip.
         size: Height and width of the clip, in pixels.
-
-    Raises:
-        UserError: The name is unknown, or a number is out of range.
     """
-    if (frames, size) == (FRAMES, SIZE) and name in (known := _known_costs()):
-        return known[name]
-    from kinema.models.cost import cost  # here, for it loads torch
-
-    return cost(name, frames=frames, size=size)
+    return _known_costs().get(name) if (frames, size) == (FRAMES, SIZE) else None
 
 
 @cache
