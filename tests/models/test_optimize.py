@@ -90,6 +90,7 @@ GEOMETRIES = {
     "grouped cube": {"kernel": 3, "kernel_time": 3, "groups": 2, "bias": True},
     "stem": {"kernel": 7, "kernel_time": 5, "stride": 2},
     "SAME": {"kernel": 3, "kernel_time": 7, "stride": 2, "stride_time": 2, "same_padding": True, "same_time": True},
+    "SAME flat": {"kernel": 5, "kernel_time": 1, "stride": 2, "groups": 2, "same_padding": True, "bias": True},
     "flat": {"kernel": 3, "kernel_time": 1, "stride": 2, "stride_time": 2, "bias": True},
     "line": {"kernel": 1, "kernel_time": 3, "stride_time": 2, "bias": True},
     "long line": {"kernel": 1, "kernel_time": 7, "groups": 2},
@@ -97,15 +98,15 @@ GEOMETRIES = {
 }
 
 
-@pytest.mark.parametrize("frames", [1, 2, 3, 8])
+@pytest.mark.parametrize(("frames", "size"), [(1, 9), (2, 8), (3, 9), (8, 9), (8, 8)])
 @pytest.mark.parametrize("geometry", GEOMETRIES)
-def test_every_form_of_a_convolution(geometry: str, frames: int) -> None:
+def test_every_form_of_a_convolution(geometry: str, frames: int, size: int) -> None:
     given = dict(GEOMETRIES[geometry])
     kernel_time = given.pop("kernel_time")
     conv = ClipConv3d(
         ConvSpec(in_channels=4, out_channels=6, role="spatial", **given), kernel_time=kernel_time
     ).double()
-    clip = random_clips(2, frames=frames, size=9, channels=4)
+    clip = random_clips(2, frames=frames, size=size, channels=4)
     chosen = ChosenConv(conv)
     expected = conv(clip).detach()
     assert len(chosen.forms()) >= 3

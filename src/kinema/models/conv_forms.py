@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from functools import partial
 from typing import Final, NamedTuple
@@ -13,6 +14,9 @@ from torch import Tensor, nn
 from kinema.models.layers import ClipConv3d, FrameConv2d, fold, from_lines, lines, to_layout, unfold
 from kinema.models.sites import same_pads
 from kinema.models.winograd import transform_kernels, winograd
+
+_LEAST_BATCH: Final = 16
+"""Images from which on the library takes its own kernel for 1 x 1 convolutions on one thread."""
 
 
 class ChosenConv(nn.Conv3d):
@@ -40,6 +44,7 @@ class ChosenConv(nn.Conv3d):
         self.bias = None if conv.bias is None else nn.Parameter(conv.bias.detach(), requires_grad=False)
         self.same_padding = conv.same_padding
         self.same_time = isinstance(conv, ClipConv3d) and conv.same_time
+        self._by_padding: dict[tuple[int, ...], ChosenConv] = {}
         self.form = next(iter(FORMS))
         if form is not None:
             self.take(form)
@@ -49,6 +54,7 @@ class ChosenConv(nn.Conv3d):
     def take(self, form: str) -> None:
         """Compute in this form from now on."""
         self.form = form
+        self._by_padding = {}
         order = FORMS[form].weight_order
         back = [order.index(axis) for axis in range(5)]
         self.weight = nn.Parameter(self.weight.permute(order).contiguous().permute(back), requires_grad=False)
@@ -57,14 +63,31 @@ class ChosenConv(nn.Conv3d):
 
     def forward(self, input: Tensor) -> Tensor:
         """Convolve; ``b c t h w`` to ``b d t' h' w'``."""
-        if self.same_padding or self.same_time:
-            pads = [0, 0, 0, 0, 0, 0]
-            for axis, on in ((2, self.same_padding), (1, self.same_padding), (0, self.same_time)):
-                if on:
-                    sides = same_pads(input.shape[2 + axis], self.kernel_size[axis], self.stride[axis])
-                    pads[4 - 2 * axis : 6 - 2 * axis] = sides
-            input = F.pad(input, pads) if any(pads) else input
-        return FORMS[self.form].run(self, input)
+        conv = self._evened(input.shape[2:]) if self.same_padding or self.same_time else self
+        return FORMS[self.form].run(conv, input)
+
+    def _evened(self, sizes: torch.Size) -> ChosenConv:
+        """The convolution that pads a map of these sizes as SAME does, with as many zeros before it as behind it.
+
+        Where SAME puts fewer before, the kernel begins with zeros: padding the map would copy it, which takes longer
+        than a strided depth-wise convolution.
+        """
+        padding, fewer = list(_numbers(self.padding)), [0, 0, 0]
+        for axis, same in enumerate((self.same_time, self.same_padding, self.same_padding)):
+            if same:
+                before, padding[axis] = same_pads(sizes[axis], self.kernel_size[axis], self.stride[axis])
+                fewer[axis] = padding[axis] - before
+        key = (*padding, *fewer)
+        if key not in self._by_padding:
+            conv = copy.deepcopy(self)
+            conv.padding = _triple(*padding)
+            conv.weight, conv.points = self.weight, self.points
+            if any(fewer):
+                conv.kernel_size = _triple(*(size + more for size, more in zip(self.kernel_size, fewer, strict=True)))
+                conv.weight = nn.Parameter(F.pad(self.weight, (fewer[2], 0, fewer[1], 0, fewer[0], 0)), False)
+                conv.take(self.form)
+            self._by_padding[key] = conv
+        return self._by_padding[key]
 
     def forms(self) -> list[str]:
         """Names of the forms that this convolution can take."""
@@ -80,7 +103,7 @@ class Form(NamedTuple):
 
     Attributes:
         fits: Whether a convolution can be computed so.
-        run: From the convolution and a clip ``b c t h w``, padded already where it pads as SAME does, to its answer.
+        run: From the convolution, which pads evenly, and a clip ``b c t h w`` to its answer.
         weight_order: The five axes of the weights ``d c t h w`` in the order in which they lie in memory.
     """
 
@@ -121,6 +144,19 @@ def _lines(conv: ChosenConv, clip: Tensor) -> Tensor:
 def _rows(conv: ChosenConv, clip: Tensor) -> Tensor:
     rows = clip[:, :, :: conv.stride[0], :: conv.stride[1], :: conv.stride[2]].movedim(1, -1)
     return F.linear(rows, conv.weight.flatten(1), conv.bias).movedim(-1, 1)
+
+
+def _batched(conv: ChosenConv, clip: Tensor) -> Tensor:
+    """All positions as the batch of a flat convolution, with as many in a row as leave at least 16 rows.
+
+    On one thread the library hands smaller batches to a product of matrices, which is slower on many shapes.
+    """
+    seen = clip[:, :, :: conv.stride[0], :: conv.stride[1], :: conv.stride[2]].permute(0, 2, 3, 4, 1)
+    num = seen.shape[:4].numel()
+    rows = next((rows for rows in range(_LEAST_BATCH, num) if num % rows == 0), num)
+    images = seen.reshape(rows, 1, -1, seen.shape[4]).permute(0, 3, 1, 2)
+    out = F.conv2d(images, conv.weight[:, :, 0], conv.bias, groups=conv.groups)
+    return out.permute(0, 2, 3, 1).reshape(*seen.shape[:4], -1).permute(0, 4, 1, 2, 3)
 
 
 def _taps(conv: ChosenConv, clip: Tensor) -> Tensor:
@@ -191,12 +227,16 @@ FORMS: Final[dict[str, Form]] = {
         _rows,
         (0, 2, 3, 4, 1),
     ),
+    "batched": Form(
+        lambda conv: conv.kernel_size == (1, 1, 1) and not any(_numbers(conv.padding)), _batched, (0, 2, 3, 4, 1)
+    ),
     "taps": Form(lambda conv: conv.kernel_size[0] > 1, _taps, (2, 0, 3, 4, 1)),
     "joined": Form(lambda conv: conv.kernel_size[0] > 1 and conv.groups == 1, _joined, (0, 3, 4, 2, 1)),
     "winograd": Form(_fits_winograd, _winograd, (0, 2, 3, 4, 1)),
 }
 """The forms by name: one kernel over time and space in channels-last order or in contiguous order (with the way there
-and back), a flat one over the folded frames, a temporal one over (t, h w), a product of matrices, a sum of flat ones,
+and back), a flat one over the folded frames, a temporal one over (t, h w), a product of matrices, a flat one over
+batches of positions, a sum of flat ones,
 a flat one over neighbouring frames joined, and Winograd's method."""
 
 
