@@ -41,7 +41,7 @@ def boxes(clip: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("batch_views", [1, 4, 100])
 def test_rows_may_have_any_shape(videos: list[VideoViews], batch_views: int) -> None:
-    scorer = scorer_of(WeighedFrames(), batch_views, network=boxes)
+    scorer = scorer_of(WeighedFrames(), batch_views, part=lambda _: boxes)
     found = list(scorer.run(videos))
     assert [result.video for result in found] == videos
     for result in found:

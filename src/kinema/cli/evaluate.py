@@ -36,6 +36,7 @@ def evaluate(
     batch_views: int | None = None,
     num_workers: int = 2,
     skip_bad: bool = False,
+    optimize: bool = True,
 ) -> None:
     """Evaluate a trained model on videos, print its accuracies and save its scores.
 
@@ -57,6 +58,7 @@ def evaluate(
         batch_views: Views in a batch; fitted to the memory when not given.
         num_workers: Processes that decode, for each device.
         skip_bad: Leave out videos that cannot be read, instead of stopping.
+        optimize: On a CPU, run an optimised copy of the network where that pays; the scores are the same to 1e-4.
     """
     check_trained(checkpoint, data, verb="evaluate", option="--data")
     check_confusion(confusion)
@@ -66,10 +68,9 @@ def evaluate(
         from kinema.evaluation.run import evaluate as evaluate_all
 
     how: dict[str, Any] = {"protocol": protocol, "reverse": reverse, "split": split, "skip_bad": skip_bad}
-    where: dict[str, Any] = {"device": device, "devices": devices, "precision": precision, "num_workers": num_workers}
-    tables = evaluate_all(
-        checkpoint, list(data), **how, **where, backend=backend, batch_views=batch_views, progress=True
-    )
+    where: dict[str, Any] = {"device": device, "devices": devices, "precision": precision, "optimize": optimize}
+    where |= {"backend": backend, "batch_views": batch_views, "num_workers": num_workers}
+    tables = evaluate_all(checkpoint, list(data), **how, **where, progress=True)
     if is_first_process():
         names = [f"{Path(table.meta['data']).name} ({table.meta['split']})" for table in tables]
         print_evaluation(tables, names, with_classes=classes, as_json=json)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from tyro.conf import Positional
 
@@ -33,6 +34,7 @@ def predict(
     backend: str = "auto",
     batch_views: int | None = None,
     num_workers: int = 0,
+    optimize: bool = True,
 ) -> None:
     """Name the action in videos. One that cannot be read is reported, and the rest are still predicted.
 
@@ -53,6 +55,7 @@ def predict(
         backend: auto, pyav, torchcodec or frames.
         batch_views: Views in a batch; fitted to the memory when not given.
         num_workers: Processes that decode; worth their start for many videos.
+        optimize: On a CPU, run an optimised copy of the network where that pays; the scores are the same to 1e-4.
     """
     check_trained(checkpoint, videos, verb="predict")
     _check_combination(json and csv, window=window, step=step, strip=strip, plot=plot)
@@ -62,13 +65,11 @@ def predict(
         from kinema.evaluation.predict import find_videos, predictions
         from kinema.evaluation.timeline import SlidingWindow, timelines
 
-    paths = find_videos(videos)
-    compute = Compute(device=device, precision=precision)
+    paths, compute = find_videos(videos), Compute(device=device, precision=precision)
     reading = Loading(num_workers=num_workers, backend=backend, batch_views=batch_views)
-    if window is None:
-        answers = predictions(checkpoint, paths, compute, reading, top=top, protocol=protocol)
-    else:
-        answers = timelines(checkpoint, paths, compute, reading, SlidingWindow(window, step), protocol=protocol)
+    how: dict[str, Any] = {"protocol": protocol, "optimize": optimize}
+    how |= {"top": top} if window is None else {"window": SlidingWindow(window, step)}
+    answers = (predictions if window is None else timelines)(checkpoint, paths, compute, reading, **how)
     output = AnswerOutput(paths, form, answer_file, pictures=strip or plot)
     with progress_bar(len(paths), "Predicting", shown=not form) as advance:
         for answer in answers:

@@ -99,6 +99,7 @@ def features(
     batch_views: int | None = None,
     num_workers: int = NUM_WORKERS,
     skip_bad: bool = False,
+    optimize: bool = True,
     progress: bool = False,
 ) -> FeatureTable:
     """Compute the pooled features of every video of a data set, whatever its classes are, or none.
@@ -116,6 +117,7 @@ def features(
         batch_views: Views of a batch; None fits it to the memory.
         num_workers: Processes that decode.
         skip_bad: Leave out videos that cannot be read.
+        optimize: On a CPU, run the network's optimised copy where that pays; see ``kinema.evaluate``.
         progress: Show a progress bar on standard error, when that is a terminal.
 
     Raises:
@@ -125,8 +127,7 @@ def features(
     with Process.joined(Compute(device=device, precision=precision)) as process:
         trained = load_on(as_trained(checkpoint, preprocessing=preprocessing), process, needs_classes=False)
         manifest, split = select_split(Manifest.open(data), split, log_fallback=process.rank == 0)
-        pooled = pooled_features(trained.model)
-        scorer = Scorer(trained.model, trained.preprocessing, process, loading, network=pooled)
+        scorer = Scorer(trained.model, trained.preprocessing, process, loading, part=pooled_features, optimize=optimize)
         return feature_table(scorer, trained, manifest, protocol=protocol, split=split, progress=progress)
 
 
@@ -149,8 +150,13 @@ def feature_table(
     dataset = ViewDataset(manifest, resolved, backend=scorer.loading.backend)
     title = "Computing features" if progress else ""
     found = gather_videos(scorer, dataset, lambda result: (mean_over_views(result.rows),), title=title)
-    more = {"protocol": protocol, "seen": _seen(resolved, trained.preprocessing), "left_out": found.left_out}
+    more: dict[str, Any] = {
+        "protocol": protocol,
+        "seen": _seen(resolved, trained.preprocessing),
+        "left_out": found.left_out,
+    }
     ids = np.array(manifest.video_ids, dtype=np.str_)[found.indices]
+    more["inference"] = scorer.chosen.to_dict()
     meta = origin(trained, manifest, split) | more | {"seconds": round(time.monotonic() - start, 3)}
     return FeatureTable(ids, found.columns[0], manifest.labels[found.indices], manifest.classes, meta)
 

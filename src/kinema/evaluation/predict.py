@@ -74,6 +74,7 @@ def predict(
     batch_views: int | None = None,
     num_workers: int = 0,
     skip_bad: bool = False,
+    optimize: bool = True,
 ) -> list[Prediction]:
     """Name the action in one video, in several, or in every video of a folder.
 
@@ -90,6 +91,7 @@ def predict(
         batch_views: Views of a batch; None fits it to the memory.
         num_workers: Processes that decode; worth their start for many videos.
         skip_bad: Leave out videos that cannot be read.
+        optimize: On a CPU, run the network's optimised copy where that pays; see ``kinema.evaluate``.
 
     Returns:
         One prediction for each video, in the order given.
@@ -102,7 +104,8 @@ def predict(
     network = as_trained(checkpoint, classes=classes, preprocessing=preprocessing, must_name=True)
     answers: list[Prediction] = []
     bad: list[BadVideo] = []
-    for answer in predictions(network, find_videos(videos), compute, loading, top=top, protocol=protocol):
+    how: dict[str, Any] = {"top": top, "protocol": protocol, "optimize": optimize}
+    for answer in predictions(network, find_videos(videos), compute, loading, **how):
         if isinstance(answer, BadVideo):
             bad.append(answer)
         else:
@@ -122,6 +125,7 @@ def predictions(
     *,
     top: int = 5,
     protocol: str = "clip",
+    optimize: bool = True,
 ) -> Iterator[Prediction | BadVideo]:
     """Predict one video after another: an answer, or why there is none, as soon as it is known; see :func:`predict`.
 
@@ -135,8 +139,9 @@ def predictions(
     records = [Record(path, path) for path in paths]
     manifest = Manifest.from_records(records, classes=(), root=Path())
     dataset = ViewDataset(manifest, resolved, backend=loading.backend)
-    scorer = Scorer(trained.model, trained.preprocessing, process, loading, num_classes=len(trained.classes))
-    for result in scorer.run(dataset.videos(num_workers=loading.num_workers)):
+    num_classes, num_views = len(trained.classes), len(paths) * resolved.num_views
+    scorer = Scorer(trained.model, trained.preprocessing, process, loading, num_classes=num_classes, optimize=optimize)
+    for result in scorer.run(dataset.videos(num_workers=loading.num_workers), num_views=num_views):
         if isinstance(result, BadVideo):
             yield result
             continue

@@ -81,6 +81,7 @@ def probe(
     batch_views: int | None = None,
     num_workers: int = NUM_WORKERS,
     skip_bad: bool = False,
+    optimize: bool = True,
     progress: bool = False,
 ) -> ProbeResult:
     """Fit a linear classifier to the features of a network that is not trained any further: a baseline in minutes.
@@ -105,6 +106,7 @@ def probe(
         batch_views: Views of a batch; None fits it to the memory.
         num_workers: Processes that decode.
         skip_bad: Leave out videos that cannot be read.
+        optimize: On a CPU, run the network's optimised copy where that pays; see ``kinema.evaluate``.
         progress: Show progress bars on standard error, when that is a terminal.
 
     Raises:
@@ -118,9 +120,8 @@ def probe(
     loading = Loading(num_workers=num_workers, backend=backend, skip_bad=skip_bad, batch_views=batch_views)
     with Process.joined(Compute(device=device, precision=precision)) as process:
         manifest = Manifest.open(data)
-        return _fit_and_test(
-            process, model, manifest, folder, split, strength, protocol=protocol, loading=loading, progress=progress
-        )
+        how: dict[str, Any] = {"protocol": protocol, "optimize": optimize, "progress": progress}
+        return _fit_and_test(process, model, manifest, folder, split, strength, loading=loading, **how)
 
 
 def _fit_and_test(
@@ -133,6 +134,7 @@ def _fit_and_test(
     *,
     protocol: str,
     loading: Loading,
+    optimize: bool,
     progress: bool,
 ) -> ProbeResult:
     """Do what ``probe`` says, in one process of it."""
@@ -143,7 +145,7 @@ def _fit_and_test(
     tested, split = _tested_videos(manifest, split, log_fallback=process.rank == 0)
     compute = partial(
         feature_table,
-        Scorer(trained.model, trained.preprocessing, process, loading),
+        Scorer(trained.model, trained.preprocessing, process, loading, optimize=optimize),
         trained,
         protocol=protocol,
         progress=progress,

@@ -73,6 +73,7 @@ def evaluate(
     batch_views: int | None = None,
     num_workers: int = NUM_WORKERS,
     skip_bad: bool = False,
+    optimize: bool = True,
     progress: bool = False,
 ) -> ScoreTable | list[ScoreTable]:
     """Score a trained network on the videos of one or several data sets.
@@ -97,6 +98,7 @@ def evaluate(
         batch_views: Views of a batch; None fits it to the memory.
         num_workers: Processes that decode, for each of ``devices``.
         skip_bad: Leave out videos that cannot be read; otherwise they are an error, after all others were tried.
+        optimize: Run the optimised copy where that pays, see ``Scorer``; ``meta["inference"]`` says what was run.
         progress: Show a progress bar on standard error, when that is a terminal.
 
     Returns:
@@ -107,12 +109,12 @@ def evaluate(
     """
     compute = Compute(device=device, devices=devices, precision=precision)
     loading = Loading(num_workers=num_workers, backend=backend, skip_bad=skip_bad, batch_views=batch_views)
-    is_one = isinstance(data, str | Path | Manifest)
-    listed = [data] if is_one else list(data)
+    listed = [data] if (is_one := isinstance(data, str | Path | Manifest)) else list(data)
     if not listed:
         raise UserError("there is no data to evaluate on; give a manifest or a folder.")
     network = as_trained(checkpoint, classes=classes, preprocessing=preprocessing)
-    work = partial(_evaluate, protocol=protocol, reverse=reverse, split=split, loading=loading, progress=progress)
+    how = {"protocol": protocol, "reverse": reverse, "split": split, "optimize": optimize}
+    work = partial(_evaluate, **how, loading=loading, progress=progress)
     tables = launch(Process, compute, work, network, listed, supervision=_SUPERVISION)
     return tables[0] if is_one else tables
 
@@ -126,6 +128,7 @@ def _evaluate(
     reverse: bool,
     split: str,
     loading: Loading,
+    optimize: bool,
     progress: bool,
 ) -> list[ScoreTable]:
     """Evaluate on one data set after the other; the body of each process."""
@@ -137,8 +140,11 @@ def _evaluate(
         start = time.monotonic()
         dataset = ViewDataset(manifest, resolved, backend=loading.backend, reverse=reverse)
         classes = trained.classes or manifest.classes
-        scorer = Scorer(trained.model, trained.preprocessing, process, loading, num_classes=len(classes))
+        scorer = Scorer(
+            trained.model, trained.preprocessing, process, loading, num_classes=len(classes), optimize=optimize
+        )
         table = score_dataset(scorer, dataset, classes=classes, title="Evaluating" if progress else "")
-        more = origin(trained, manifest, its_split) | {"seconds": round(time.monotonic() - start, 3)}
+        more = origin(trained, manifest, its_split) | {"inference": scorer.chosen.to_dict()}
+        more |= {"seconds": round(time.monotonic() - start, 3)}
         tables.append(replace(table, meta={**table.meta, **more}))
     return tables

@@ -101,6 +101,7 @@ def timeline(
     precision: str = "fp32",
     backend: str = "auto",
     batch_views: int | None = None,
+    optimize: bool = True,
 ) -> Timeline:
     """Slide a window over a video and predict each stretch; only the frames of a few windows are in memory at once.
 
@@ -116,6 +117,7 @@ def timeline(
         precision: ``fp32``, ``bf16`` or ``fp16`` inside the network.
         backend: Decoder, see ``kinema.open_video``.
         batch_views: Views of a batch; None fits it to the memory.
+        optimize: On a CPU, run the network's optimised copy where that pays; see ``kinema.evaluate``.
 
     Raises:
         VideoError: The video cannot be read, or does not know its frame rate.
@@ -124,7 +126,7 @@ def timeline(
     compute, loading = Compute(device=device, precision=precision), Loading(backend=backend, batch_views=batch_views)
     network = as_trained(checkpoint, classes=classes, preprocessing=preprocessing, must_name=True)
     window = SlidingWindow(window_sec, step_sec)
-    return WindowScorer(network, compute, loading, window, protocol=protocol).follow(video)
+    return WindowScorer(network, compute, loading, window, protocol=protocol, optimize=optimize).follow(video)
 
 
 def timelines(
@@ -135,9 +137,10 @@ def timelines(
     window: SlidingWindow,
     *,
     protocol: str = "clip",
+    optimize: bool = True,
 ) -> Iterator[Timeline | BadVideo]:
     """Follow one video after another, see :func:`timeline`; the id of a ``BadVideo`` is what ``paths`` calls it."""
-    scorer = WindowScorer(checkpoint, compute, loading, window, protocol=protocol)
+    scorer = WindowScorer(checkpoint, compute, loading, window, protocol=protocol, optimize=optimize)
     for path in paths:
         try:
             yield scorer.follow(path)
@@ -182,6 +185,7 @@ class WindowScorer:
         loading: Decoder and batches.
         window: The window.
         protocol: Name of the protocol, applied to each window as to a video.
+        optimize: Run the network's optimised copy where that takes less time.
     """
 
     def __init__(
@@ -192,13 +196,17 @@ class WindowScorer:
         window: SlidingWindow,
         *,
         protocol: str = "clip",
+        optimize: bool = True,
     ) -> None:
         process = Process.alone(compute)
         trained = load_on(checkpoint, process)
         self.classes = trained.classes
         self.window = window
         self.protocol = find_protocol(protocol, trained.preprocessing)
-        self.scorer = Scorer(trained.model, trained.preprocessing, process, loading, num_classes=len(self.classes))
+        num_classes = len(self.classes)
+        self.scorer = Scorer(
+            trained.model, trained.preprocessing, process, loading, num_classes=num_classes, optimize=optimize
+        )
 
     def follow(self, video: str | Path) -> Timeline:
         """Follow a video from its first frame to its last.
@@ -213,7 +221,8 @@ class WindowScorer:
             times_sec = np.append(times_sec, times_sec[-1] + 1 / decoder.fps)
             edges = window_edges(times_sec, self.window.window_sec, self.window.stride_sec)
             views = (read_views(decoder, span, self.protocol) for span in edges.spans)
-            results = (result for result in self.scorer.run(views) if isinstance(result, ViewRows))
+            num_views = len(edges.spans) * self.protocol.num_views
+            results = (row for row in self.scorer.run(views, num_views=num_views) if isinstance(row, ViewRows))
             rows = [self.protocol.probabilities(result.rows) for result in results]
         return Timeline(str(video), times_sec[edges.cells], _per_cell(np.stack(rows), edges), self.classes)
 

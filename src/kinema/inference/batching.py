@@ -15,7 +15,7 @@ from kinema.shapes import Clip
 MAX_BATCH_VIEWS = 128
 """More views at once make no network faster."""
 
-_CPU_BUDGET = 1 << 30
+_CPU_BUDGET_PER_THREAD, _CPU_BUDGET_MOST = 1 << 27, 1 << 30
 _GPU_FRACTION = 0.5
 _WORKING_BYTES = 100
 """Memory that a network takes for each byte of a uint8 view, in float32: 47 (ResNet-18) to 141 (ResNet-50 with
@@ -104,9 +104,10 @@ def views_that_fit(view_bytes: int, device: torch.device) -> int:
 
     Args:
         view_bytes: Bytes of a view as uint8.
-        device: On a GPU half of the memory that is free is used, elsewhere 1 GiB: larger batches gain nothing there.
+        device: On a GPU half of the memory that is free is used, elsewhere 128 MiB for each thread, at most 1 GiB:
+            larger batches gain nothing there, since what a layer makes of them no longer fits into the caches.
     """
-    budget = _CPU_BUDGET
+    budget = min(_CPU_BUDGET_PER_THREAD * torch.get_num_threads(), _CPU_BUDGET_MOST)
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         # What torch has reserved and does not use is free too, for torch.

@@ -56,7 +56,8 @@ def gather_videos(scorer: Scorer, dataset: ViewDataset, reduce: Reduce, *, title
     kept: list[tuple[np.ndarray, ...]] = []
     bad: list[BadVideo] = []
     with progress_bar(len(own), title, shown=bool(title) and process.rank == 0) as advance:
-        for result in scorer.run(dataset.videos(own, num_workers=loading.num_workers)):
+        num_views = len(own) * dataset.protocol.num_views
+        for result in scorer.run(dataset.videos(own, num_workers=loading.num_workers), num_views=num_views):
             if isinstance(result, BadVideo):
                 bad.append(result)
             else:

@@ -11,11 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from kinema.compute.allocation import freed_memory_kept
 from kinema.compute.process import Process
 from kinema.data.bad_video import BadVideo
 from kinema.data.network_input import network_input
 from kinema.errors import UserError
 from kinema.inference.batching import MAX_BATCH_VIEWS, ViewQueue, ViewRows, is_out_of_memory, views_that_fit
+from kinema.inference.optimized import Chosen, as_it_is, choose
 from kinema.inference.views import VideoViews
 from kinema.shapes import Clip
 from kinema.specs.loading import Loading
@@ -34,8 +36,13 @@ class Scorer:
         preprocessing: How the model wants its input normalised.
         process: This process, with its device and precision.
         loading: ``batch_views`` is the most views in a batch; None fits it to the device's memory.
-        network: A part of ``model``, from clips ``b c t h w`` to rows ``b ...``; the model itself by default.
+        part: Gives of a network the part that is run, from clips ``b c t h w`` to rows ``b ...``; by default all of it.
         num_classes: Logits that each view must get; None takes any rows.
+        optimize: Run the network's optimised copy, on a CPU and in fp32, where that takes less time; its scores are
+            the same to 1e-4. The weights must stay as they are.
+
+    Attributes:
+        chosen: Which network runs, its note empty before the first batch.
     """
 
     def __init__(
@@ -45,25 +52,31 @@ class Scorer:
         process: Process,
         loading: Loading,
         *,
-        network: Callable[[Clip], Tensor] | None = None,
+        part: Callable[[nn.Module], Callable[[Clip], Tensor]] = lambda model: model,
         num_classes: int | None = None,
+        optimize: bool = False,
     ) -> None:
         self.model = model
         self.preprocessing = preprocessing
         self.process = process
         self.loading = loading
-        self.network = network or model
+        self.part = part
+        self.network = part(model)
         self.num_classes = num_classes
+        self.optimize = optimize
+        self.chosen = Chosen(model, "", "") if optimize else as_it_is(model, "not wanted")
+        self._num_views = self._num_asked = 0
         self._most = loading.batch_views or MAX_BATCH_VIEWS
         self._dtype = next((values.dtype for values in model.parameters() if values.is_floating_point()), torch.float32)
 
-    def run(self, videos: Iterable[VideoViews | BadVideo]) -> Iterator[ViewRows | BadVideo]:
+    def run(self, videos: Iterable[VideoViews | BadVideo], *, num_views: int = 0) -> Iterator[ViewRows | BadVideo]:
         """Compute every view of every video.
 
         When memory runs out the batch is halved, for the rest of the work too.
 
         Args:
             videos: One after the other, of a data set, a long video or a service; a ``BadVideo`` is passed on.
+            num_views: Views that all of them have, about; an optimised copy is made where there are enough.
 
         Yields:
             Each video with its rows as soon as all are computed; in the order given, but for the bad ones.
@@ -72,7 +85,8 @@ class Scorer:
             UserError: Not even a single view fits into the memory; or what the network gives is not wanted.
         """
         queue = ViewQueue()
-        with in_evaluation_mode(self.model):
+        self._num_views += num_views
+        with freed_memory_kept(), in_evaluation_mode(self.model):
             for video in itertools.chain(videos, [None]):
                 if isinstance(video, BadVideo):
                     yield video
@@ -99,6 +113,8 @@ class Scorer:
             try:
                 with torch.inference_mode(), self.process.autocast():
                     clip = network_input(part, self.preprocessing, self.process.device, self._dtype)
+                    if self.optimize and not self.chosen.forms:
+                        self._choose(clip)
                     rows = self.network(clip)
                     if self.num_classes is not None:
                         require_logits(rows, clip, self.model, self.num_classes)
@@ -116,6 +132,14 @@ class Scorer:
             if self.process.device.type == "cuda":
                 torch.cuda.empty_cache()  # fragments of the failed attempt
         return np.concatenate(parts)
+
+    def _choose(self, clip: Clip) -> None:
+        """Say which network runs from here on; one that has had too few views is asked about again with the next."""
+        if self.chosen.note and self._num_views == self._num_asked:
+            return
+        self._num_asked = self._num_views
+        self.chosen = choose(self.model, clip, self.process, self._num_views)
+        self.network = self.part(self.chosen.model)
 
     def _too_large(self, views: Clip) -> UserError:
         frames, height, width = views.shape[2:]

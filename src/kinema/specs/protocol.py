@@ -49,6 +49,11 @@ class EvalProtocol:
     citation: str = ""
     flow: FlowInput | None = None
 
+    @property
+    def num_views(self) -> int:
+        """Views of a video: clips x crops."""
+        return len(self.sampler.sample(1)) * len(self.crops)
+
     def average(self, rows: np.ndarray) -> np.ndarray:
         """Average the scores of a video's views.
 
