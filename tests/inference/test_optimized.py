@@ -18,7 +18,7 @@ from kinema.data.manifest import Manifest, Record
 from kinema.inference.known_forms import KnownForms
 from kinema.inference.optimized import FEW_VIEWS, choose, usual_forms
 from kinema.models.action_model import ActionModel
-from kinema.models.optimize import OptimizedModel
+from kinema.models.optimize import OptimizedModel, optimize_for_inference
 
 CLASSES = tuple(f"class {number}" for number in range(5))
 MANY = FEW_VIEWS
@@ -189,24 +189,25 @@ def test_what_cannot_be_optimised_runs_as_it_is(manifest: Manifest, make, reason
     assert reason in chosen.note
 
 
-def test_half_precision_and_copies_run_as_they_are() -> None:
-    model = network()
-    copied = kinema.models.optimize.optimize_for_inference(model, clip=clip())
+def test_a_copy_runs_as_it_is() -> None:
+    copied = optimize_for_inference(network(), clip=clip())
     assert choose(copied, clip(), Process(), MANY).model is copied
-    half = choose(model, clip(), Process(precision="bf16"), MANY)
-    assert half.model is model
-    assert "fp32" in half.note
 
 
-def test_bf16_is_evaluated_and_says_so(manifest: Manifest) -> None:
-    table = evaluated(manifest, network(), precision="bf16")
-    assert not table.meta["inference"]["optimized"]
-    assert "bf16" in table.meta["inference"]["note"]
+def test_bf16_runs_a_copy_in_the_usual_forms(manifest: Manifest, hub: Path) -> None:
+    model = network()
+    plain, fast = (evaluated(manifest, model, precision="bf16", optimize=on) for on in (False, True))
+    exact = evaluated(manifest, model, optimize=False).scores
+    error = np.abs(plain.scores - exact).max()
+    assert 0 < np.abs(fast.scores - exact).max() < 2 * error
+    assert fast.meta["inference"]["forms"] == "usual"
+    assert choose(model, clip(), Process(precision="bf16"), MANY, worth_timing_sec=0).forms == "usual"
+    assert not hub.exists()
 
 
 def test_usual_forms_name_every_part_that_has_forms() -> None:
     model = network()
-    copied = kinema.models.optimize.optimize_for_inference(model, clip=clip(), forms=usual_forms(model))
+    copied = optimize_for_inference(model, clip=clip(), forms=usual_forms(model))
     assert copied.forms.items() <= usual_forms(model).items()
 
 

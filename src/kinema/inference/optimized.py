@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import Counter
 from typing import Any, NamedTuple
@@ -68,7 +69,7 @@ def choose(
         clip: The first batch, axes ``b c t h w``, as the network is given it.
         process: Where it runs.
         num_views: Views that will be run.
-        worth_timing_sec: See ``WORTH_TIMING_SEC``.
+        worth_timing_sec: See ``WORTH_TIMING_SEC``; forms are timed, and kept, in fp32 only.
     """
     if isinstance(model, OptimizedModel):
         return as_it_is(model, "it is an optimised copy already")
@@ -76,13 +77,11 @@ def choose(
         return as_it_is(model, f"{type(model).__name__} is a network of its own kind")
     if process.device.type != "cpu":
         return as_it_is(model, f"not measured on {process.device.type}")
-    if process.precision != "fp32":
-        return as_it_is(model, f"copies are for fp32, and precision is {process.precision}")
     if num_views < FEW_VIEWS:
         return as_it_is(model, "too few views")
     try:
-        with torch.no_grad():
-            chosen = _optimized(model, clip, num_views, worth_timing_sec)
+        with torch.no_grad(), torch.autocast("cpu", enabled=False):  # folded and checked with all digits
+            chosen = _optimized(model, clip, num_views, worth_timing_sec if process.precision == "fp32" else math.inf)
     except UserError as error:
         chosen = as_it_is(model, str(error))
     except Exception as error:  # parts of someone else's may refuse to be copied in any way; the network itself runs
@@ -94,13 +93,13 @@ def choose(
 
 def _optimized(model: ActionModel, clip: Clip, num_views: int, worth_timing_sec: float) -> Chosen:
     known = KnownForms(model, clip.shape)
-    forms = known.read()
+    forms = None if worth_timing_sec == math.inf else known.read()
     if forms is not None:
         copied = optimize_for_inference(model, clip=clip[:1], forms=forms)
         return Chosen(copied, "known", _note(copied, "layers in the forms that an earlier run found fastest"))
-    if num_views * _seconds(model, clip[:1]) < worth_timing_sec:
+    if worth_timing_sec == math.inf or num_views * _seconds(model, clip[:1]) < worth_timing_sec:
         copied = optimize_for_inference(model, clip=clip[:1], forms=usual_forms(model))
-        return Chosen(copied, "usual", _note(copied, "layers in their usual forms, for so little work"))
+        return Chosen(copied, "usual", _note(copied, "layers in their usual forms"))
     start = time.process_time()
     copied = optimize_for_inference(model, clip=clip)
     seconds = time.process_time() - start
