@@ -16,6 +16,14 @@ def same_pads(size: int, kernel: int, stride: int) -> tuple[int, int]:
     return total // 2, total - total // 2
 
 
+def tap_span(tap: int, size: int, num_out: int, *, stride: int, padding: int) -> tuple[int, int]:
+    """The first and the last of ``num_out`` windows whose position ``tap`` falls on one of ``size`` positions.
+
+    Window w begins at ``w stride - padding``. Where there is none, the last lies before the first.
+    """
+    return max(0, -((tap - padding) // stride)), min(num_out - 1, (size - 1 + padding - tap) // stride)
+
+
 @dataclass(frozen=True, kw_only=True)
 class ConvSpec:
     """One convolution of a backbone, as its two-dimensional form has it, and what time may do there.

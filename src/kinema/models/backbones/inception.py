@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from kinema.errors import one_of
 from kinema.models.backbones.base import Backbone, BackbonePlan
-from kinema.models.layers import ClipBatchNorm
+from kinema.models.layers import ClipBatchNorm, rectified
 from kinema.models.sites import ConvSpec, PoolSpec, Site
 from kinema.models.temporal.base import PlacedModule
 
@@ -185,7 +185,8 @@ class ConvNormRelu(nn.Module):
 
     def forward(self, clip: Tensor) -> Tensor:
         """``b c t h w`` to ``b d t h' w'``."""
-        return self.activated(torch.relu_(self.bn(self.conv(clip))))
+        clip = self.bn(self.conv(clip))
+        return self.activated(rectified(clip) if isinstance(self.bn, nn.Identity) else torch.relu_(clip))
 
 
 class InceptionModule(nn.Module):

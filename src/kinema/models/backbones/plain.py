@@ -12,6 +12,7 @@ from torch import nn
 from kinema.errors import UserError
 from kinema.models.backbones.base import Backbone, BackbonePlan
 from kinema.models.fully_connected import FullyConnectedHead
+from kinema.models.layers import Rectifier
 from kinema.models.response_norm import ClipResponseNorm
 from kinema.models.sites import ConvSpec, PoolSpec, Site
 from kinema.models.temporal.base import PlacedModule
@@ -128,7 +129,7 @@ class PlainNet(Backbone):
     def _add_conv(self, spec: ConvSpec, placed: PlacedModule, unit: int) -> list[str]:
         """Add a convolution, its ReLU and what the module puts behind; the names of the parts in their order."""
         index = str(len(self.features))
-        names = [self._add_layer(placed.conv(spec, unit)), self._add_layer(nn.ReLU(inplace=True))]
+        names = [self._add_layer(placed.conv(spec, unit)), self._add_layer(Rectifier())]
         site = Site(
             name=names[0],
             channels=spec.out_channels,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 
+from kinema.models.layers import rectified
 from kinema.models.sites import ConvSpec, Site
 from kinema.models.temporal.base import TemporalModule
 from kinema.models.temporal.temporal_conv import temporal_conv
@@ -45,4 +45,4 @@ class TemporalConv(nn.Module):
     def forward(self, clip: Tensor) -> Tensor:
         """``b c t h w`` to the same shape."""
         mixed = self.conv(clip)
-        return torch.relu_(mixed) if self.rectify else mixed
+        return rectified(mixed) if self.rectify else mixed

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from kinema.errors import one_of
-from kinema.models.layers import ClipBatchNorm, ClipConv3d
+from kinema.models.layers import ClipBatchNorm, ClipConv3d, rectified
 from kinema.models.sites import ConvSpec
 
 TEMPORAL_INITS = ("identity", "kaiming")
@@ -62,4 +62,5 @@ class TemporalConvNorm(nn.Module):
         """``b c t h w`` to ``b c t' h w``."""
         if self.relu_first:
             return self.norm(self.conv(torch.relu(clip)))
-        return torch.relu_(self.norm(self.conv(clip)))
+        clip = self.norm(self.conv(clip))
+        return rectified(clip) if isinstance(self.norm, nn.Identity) else torch.relu_(clip)
