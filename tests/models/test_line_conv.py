@@ -64,6 +64,29 @@ def test_what_is_frozen_gets_no_gradient(frozen: str) -> None:
     assert (conv.weight.grad is None) == (frozen == "weight")
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("same_padding", [True, False])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(("frames", "side"), [(2, 9), (3, 9), (8, 7), (5, 4)])
+def test_one_small_clip_gets_the_answer_of_the_whole_kernel(
+    stride: int, same_padding: bool, bias: bool, frames: int, side: int
+) -> None:
+    spec = ConvSpec(
+        in_channels=4,
+        out_channels=6,
+        kernel=3,
+        stride=stride,
+        role="spatial",
+        same_padding=same_padding,
+        bias=bias,
+    )
+    conv = ClipConv3d(spec, kernel_time=3).double()
+    clip = to_layout(torch.randn(1, 4, frames, side, side, dtype=torch.float64))
+    learning = conv(clip)  # the whole kernel, as gradients need it
+    with torch.no_grad():
+        torch.testing.assert_close(conv(clip), learning, **CLOSE)
+
+
 def test_autocast_reaches_the_convolution() -> None:
     conv = ClipConv3d(ConvSpec(in_channels=4, out_channels=4, kernel=1, role="spatial"), kernel_time=3)
     with torch.autocast("cpu", torch.bfloat16):
