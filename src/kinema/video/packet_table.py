@@ -18,6 +18,9 @@ MAX_HEAD_BYTES = 32
 COMPARED_BYTES = 64 << 10
 """Packets up to this length are compared with the file whole, longer ones at both ends."""
 
+SMALL_BYTES = 4 << 20
+"""Files up to this length are read whole for that, which saves a call of the system for each packet."""
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class PacketTable:
@@ -54,6 +57,7 @@ class PacketSurvey:
 
     def __init__(self, path: Path, head: SequenceHead) -> None:
         self._file: int | None = os.open(path, os.O_RDONLY)
+        self._contents = os.pread(self._file, SMALL_BYTES, 0) if os.fstat(self._file).st_size <= SMALL_BYTES else b""
         self._order = OrderCheck(head)
         self._rows: list[tuple[int, int, int, bool, bool]] = []
 
@@ -62,8 +66,7 @@ class PacketSurvey:
         if self._file is None:
             return
         data, pts = bytes(packet), packet.pts
-        begin = None if packet.is_discard or pts is None else _find(self._file, data, packet.pos)
-        if begin is None or pts is None:
+        if pts is None or packet.is_discard or (begin := self._find(self._file, data, packet.pos)) is None:
             self.close()
             return
         is_needed = not self._order.add(memoryview(data), pts)
@@ -82,18 +85,18 @@ class PacketSurvey:
             os.close(self._file)
             self._file = None
 
-
-def _find(file: int, data: bytes, position: int | None) -> int | None:
-    """Where in a file a packet begins, given about where; None when it is not there."""
-    if position is None or position < 0:
-        return None
-    if len(data) > COMPARED_BYTES:
-        begin = _find(file, data[:COMPARED_BYTES], position)
-        end = data[-COMPARED_BYTES:]
-        is_there = begin is not None and os.pread(file, len(end), begin + len(data) - len(end)) == end
-        return begin if is_there else None
-    there = os.pread(file, len(data) + MAX_HEAD_BYTES, position)
-    if there.startswith(data):
-        return position
-    offset = there.find(data)
-    return position + offset if offset >= 0 else None
+    def _find(self, file: int, data: bytes, position: int | None) -> int | None:
+        """Where a packet begins, given about where; None when it is not there."""
+        if position is None or position < 0:
+            return None
+        if self._contents:
+            if self._contents.startswith(data, position):
+                return position
+            begin = self._contents.find(data, position, position + len(data) + MAX_HEAD_BYTES)
+            return begin if begin >= 0 else None
+        if len(data) > COMPARED_BYTES:
+            begin, end = self._find(file, data[:COMPARED_BYTES], position), data[-COMPARED_BYTES:]
+            is_there = begin is not None and os.pread(file, len(end), begin + len(data) - len(end)) == end
+            return begin if is_there else None
+        offset = os.pread(file, len(data) + MAX_HEAD_BYTES, position).find(data)
+        return position + offset if offset >= 0 else None
