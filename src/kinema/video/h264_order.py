@@ -192,6 +192,7 @@ class OrderCheck:
         self._period = 1 << head.order_bits
         self._reference = 0
         self._sequence = 0
+        self._num_pictures = 0
         self._seen: list[tuple[int, int, int]] = []
         self._is_readable = True
 
@@ -210,6 +211,9 @@ class OrderCheck:
         # Only low bits are stored: the count is the one nearest to that of the reference picture before.
         half = self._period // 2
         order = self._reference + (picture.low_bits - self._reference + half) % self._period - half
+        if not self._head.order_bits:  # shown in the order of decoding
+            order = self._num_pictures
+        self._num_pictures += 1
         if picture.is_reference:
             self._reference = order
         self._seen.append((pts, self._sequence, order))

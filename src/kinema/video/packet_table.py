@@ -45,20 +45,20 @@ class PacketTable:
 
 
 class PacketSurvey:
-    """Takes in all packets of an H.264 stream while they are read once, and proves that they can be read from the file.
+    """Takes in all packets of a stream while they are read once, and proves that they can be read from the file.
 
-    That takes: each packet lies in the file as the container gives it out, gives a frame with a time of its own, and
-    says by its slices that it is shown in the order of these times.
+    That takes: each packet lies in the file as the container gives it out, gives a frame with a time of its own, and in
+    H.264 says by its slices that it is shown in the order of these times.
 
     Args:
         path: The file.
-        head: Of the stream.
+        head: Sequence parameters of H.264; None for other codecs, whose frames all count as needed.
     """
 
-    def __init__(self, path: Path, head: SequenceHead) -> None:
+    def __init__(self, path: Path, head: SequenceHead | None) -> None:
         self._file: int | None = os.open(path, os.O_RDONLY)
         self._contents = os.pread(self._file, SMALL_BYTES, 0) if os.fstat(self._file).st_size <= SMALL_BYTES else b""
-        self._order = OrderCheck(head)
+        self._order = OrderCheck(head) if head is not None else None
         self._rows: list[tuple[int, int, int, bool, bool]] = []
 
     def add(self, packet: Packet[Any]) -> None:
@@ -69,12 +69,12 @@ class PacketSurvey:
         if pts is None or packet.is_discard or (begin := self._find(self._file, data, packet.pos)) is None:
             self.close()
             return
-        is_needed = not self._order.add(memoryview(data), pts)
+        is_needed = self._order is None or not self._order.add(memoryview(data), pts)
         self._rows.append((begin, len(data), pts, packet.is_keyframe, is_needed))
 
     def table(self) -> PacketTable | None:
         """What was taken in; None when it is not proved."""
-        if self._file is None or not self._rows or not self._order.agrees():
+        if self._file is None or not self._rows or (self._order is not None and not self._order.agrees()):
             return None
         begins, sizes, pts, are_keys, are_needed = (np.array(column) for column in zip(*self._rows, strict=True))
         return PacketTable(begins, sizes, pts, are_keys, are_needed)

@@ -10,6 +10,9 @@ from kinema.video.location import StoredVideo
 from kinema.video.packet_index import PacketIndex, read_packet_index
 from kinema.video.packet_table import PacketSurvey, PacketTable
 
+DECODED_ALONE = frozenset({"hevc", "vp9", "libdav1d"})
+"""Codecs beside H.264 of which a decoder needs the packets and the stream's settings only."""
+
 
 def read_packets(
     path: Path | StoredVideo, unused: FrameCursor | None, h264: SequenceHead | None
@@ -26,7 +29,8 @@ def read_packets(
         The index of the frames, and where the packets lie, which is None where that is not proved.
     """
     cursor = unused or FrameCursor(path, 1)
-    survey = PacketSurvey(path, h264) if h264 is not None and isinstance(path, Path) else None
+    is_alone = h264 is not None or cursor.stream.codec_context.name in DECODED_ALONE
+    survey = PacketSurvey(path, h264) if is_alone and isinstance(path, Path) else None
     try:
         cursor.fresh = False
         index = read_packet_index(cursor.container, cursor.stream, survey)
