@@ -20,6 +20,8 @@ def contributions(
     table: Positional[Path],
     *,
     metric: str = "clip_top1",
+    protocol: str = "",
+    sampling: str = "",
     models: bool = False,
     plot: Path | None = None,
     json: bool = False,
@@ -33,6 +35,8 @@ def contributions(
         table: CSV of a study: a row for each model with the columns dataset, module, backbone, temporal_pooling (0 or
             1), frames, and accuracies in percent.
         metric: Column of the accuracy.
+        protocol: Of a table with several, the test protocol to look at.
+        sampling: Of a table with several, the sampling of frames to look at.
         models: Print every model too.
         plot: Draw the means, as .png, .svg or .pdf.
         json: Print JSON instead of tables.
@@ -43,7 +47,9 @@ def contributions(
     from kinema.study.contributions import mean_contributions
     from kinema.study.table import StudyTable
 
-    found = compute(StudyTable.read(table), metric=metric)
+    chosen = {name: value for name, value in (("protocol", protocol), ("sampling", sampling)) if value}
+    rows = StudyTable.read(table)
+    found = compute(rows.select(**chosen) if chosen else rows, metric=metric)
     means = mean_contributions(found)
     if json:
         _print_json(found, means)

@@ -26,6 +26,9 @@ VERBS: Final = {
     "data pack": "kinema.cli.data_pack:pack",
     "flow extract": "kinema.cli.flow:extract",
     "flow show": "kinema.cli.flow_show:show",
+    "study run": "kinema.cli.study:run",
+    "study status": "kinema.cli.study:status",
+    "study table": "kinema.cli.study:table",
     "analyze difference": "kinema.cli.analyze_difference:difference",
     "analyze contributions": "kinema.cli.analyze_contributions:contributions",
     "scores show": "kinema.cli.scores:show_scores",
@@ -40,6 +43,7 @@ The first word of two names a group, which has its own line in ``GROUPS``.
 GROUPS: Final = {
     "data": "Make, check, look at and split data sets.",
     "flow": "Compute, store and look at optical flow.",
+    "study": "Train and test many models in the same way.",
     "analyze": "Find what sets models apart.",
     "scores": "Look at saved scores, average them over splits, import others'.",
 }

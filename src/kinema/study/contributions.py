@@ -58,7 +58,7 @@ class MeanContribution:
 
 
 def contributions(table: StudyTable, *, metric: str = "clip_top1") -> list[Contribution]:
-    """Compare every model with the frame-wise one of the same backbone, frames, sampling and data (equation 1).
+    """Compare every model with the frame-wise one of the same backbone, frames and data (equation 1).
 
     Several seeds of the baseline are averaged; each seed of the others gets its own row.
 
@@ -70,12 +70,17 @@ def contributions(table: StudyTable, *, metric: str = "clip_top1") -> list[Contr
         A row for each model but the baselines, in the order of the table.
 
     Raises:
-        UserError: A row has no such accuracy, it is none, or its baseline is missing.
+        UserError: A row has no such accuracy, it is none, or its baseline is missing; or the rows were sampled or
+            tested in several ways.
     """
     table.require_metric(metric)
     for row in table:
         if not 0 <= row.results[metric] <= 100:
             raise UserError(f"{table.name}: {metric} of {row} is {row.results[metric]:g}; it must be from 0 to 100 %.")
+    for key in ("protocol", "sampling"):
+        values = sorted({getattr(row, key) for row in table})
+        if len(values) > 1:
+            raise UserError(f"{table.name} has results of several {key}s: {', '.join(values)}; choose one (--{key})")
     baselines: dict[tuple[object, ...], list[float]] = {}
     for row in table:
         if _is_baseline(row):
@@ -88,7 +93,7 @@ def contributions(table: StudyTable, *, metric: str = "clip_top1") -> list[Contr
     lacking = [str(row) for row in compared if _setting(row) not in baselines]
     if lacking:
         raise UserError(
-            f"{table.name} has no {BASELINE} without temporal pooling of the same backbone, frames, sampling and data "
+            f"{table.name} has no {BASELINE} without temporal pooling of the same backbone, frames and data "
             f"as {some_of(lacking, 3)}."
         )
     return [_contribution(row, _mean(baselines[_setting(row)]), row.results[metric]) for row in compared]
@@ -129,7 +134,7 @@ def _is_baseline(row: StudyRow) -> bool:
 
 
 def _setting(row: StudyRow) -> tuple[object, ...]:
-    return row.dataset, row.backbone, row.frames, row.sampling
+    return row.dataset, row.backbone, row.frames
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -12,8 +12,10 @@ from kinema.wording import some_of
 
 KEYS = ("dataset", "module", "backbone", "temporal_pooling", "frames")
 """Columns that a row must have: what was trained."""
-EXTRA_KEYS = ("placement", "sampling", "seed")
-"""Columns that it may have besides; every other column holds a result."""
+EXTRA_KEYS = ("placement", "sampling", "seed", "protocol")
+"""Columns that it may have besides."""
+LABELS = ("cell", "model", "recipe_sha256", "manifest_sha256", "protocol_sha256")
+"""Columns that say again, or more exactly, what the others do; every other column holds a result."""
 
 _BOOLEANS = {"0": False, "1": True, "false": False, "true": True, "no": False, "yes": True}
 
@@ -31,6 +33,7 @@ class StudyRow:
         placement: Where the module sits; empty for everywhere.
         sampling: How frames were sampled; empty where nothing says so.
         seed: Of the training; 0 where nothing says so.
+        protocol: How it was tested; empty where nothing says so.
         results: Numbers by their column, such as ``clip_top1`` (accuracies in percent, as papers print them) or
             ``parameters``; a result that is not known is missing.
     """
@@ -43,6 +46,7 @@ class StudyRow:
     placement: str = ""
     sampling: str = ""
     seed: int = 0
+    protocol: str = ""
     results: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -87,8 +91,8 @@ class StudyTable:
     def read(cls, path: str | Path) -> StudyTable:
         """Read a CSV with a header.
 
-        The columns ``dataset, module, backbone, temporal_pooling, frames`` are needed, ``placement, sampling, seed``
-        may be there, and all others are results: numbers, or empty.
+        The columns ``dataset, module, backbone, temporal_pooling, frames`` are needed, ``EXTRA_KEYS``
+        and ``LABELS`` may be there, and all others are results: numbers, or empty.
 
         Raises:
             UserError: The file is missing, lacks a column, or holds a value that is none.
@@ -140,7 +144,9 @@ def _row(line: dict[str, str], columns: Sequence[str], where: str) -> StudyRow:
     if pooling not in _BOOLEANS:
         raise UserError(f"{where}: temporal_pooling must be 0 or 1; given {texts['temporal_pooling']!r}.")
     results = {
-        name: _number(text, name, where) for name, text in texts.items() if name not in (*KEYS, *EXTRA_KEYS) and text
+        name: _number(text, name, where)
+        for name, text in texts.items()
+        if name not in (*KEYS, *EXTRA_KEYS, *LABELS) and text
     }
     return StudyRow(
         dataset=texts["dataset"],
@@ -151,6 +157,7 @@ def _row(line: dict[str, str], columns: Sequence[str], where: str) -> StudyRow:
         placement=texts.get("placement", ""),
         sampling=texts.get("sampling", ""),
         seed=_whole_number(texts.get("seed") or "0", "seed", where),
+        protocol=texts.get("protocol", ""),
         results=results,
     )
 

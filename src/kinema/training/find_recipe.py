@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+from collections.abc import Callable
 from pathlib import Path
 
 from kinema.errors import UserError, unknown_name
@@ -91,14 +92,12 @@ def load_recipe(recipe: str, frames: int | None = None) -> Recipe:
     location = RECIPES.get(recipe, recipe)
     module_name, _, function_name = location.rpartition(":")
     if module_name.endswith(".py"):
-        module = _run_file(Path(module_name))
+        module = run_file(Path(module_name))
     elif recipe in RECIPES:
         module = importlib.import_module(module_name)
     else:
         raise unknown_name("recipe", recipe, RECIPES, "A file of yours is given as file.py:function.")
-    function = getattr(module, function_name, None)
-    if not callable(function):
-        raise UserError(f"{module_name} has no function {function_name!r}")
+    function = function_of(module, function_name, module_name)
     asked = frames is not None and "frames" in inspect.signature(function).parameters
     result = function(frames=frames) if asked else function()
     if not isinstance(result, Recipe):
@@ -110,10 +109,26 @@ def _with_frames(recipe: Recipe, frames: int | None) -> Recipe:
     return recipe if frames is None else recipe.with_fields({"data.frames": frames})
 
 
-def _run_file(path: Path) -> object:
-    """Import a Python file of the user under a name of its own."""
+def function_of(module: object, name: str, source: str) -> Callable[..., object]:
+    """A function of a module.
+
+    Raises:
+        UserError: The module has none of that name.
+    """
+    function = getattr(module, name, None)
+    if not callable(function):
+        raise UserError(f"{source} has no function {name!r}")
+    return function
+
+
+def run_file(path: Path) -> object:
+    """Import a Python file of the user under a name of its own; it must be one that you trust.
+
+    Raises:
+        UserError: There is no such file.
+    """
     if not path.is_file():
-        raise UserError(f"{path}: no such recipe file")
+        raise UserError(f"{path}: no such file")
     spec = importlib.util.spec_from_file_location(f"kinema_recipe_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None
