@@ -21,6 +21,7 @@ from kinema.models.catalogue import BACKBONES, MODULES
 from kinema.models.names import list_models, listed_on
 from kinema.recipes.overview import HEADINGS, recipe_lines
 from kinema.specs.aliases import ALIASES
+from kinema.study.find_study import STUDIES, find_study
 from kinema.weights.importing.families import FAMILIES, REFUSED_FAMILIES
 from kinema.weights.importing.family import Network
 from kinema.weights.published import PUBLISHED
@@ -28,7 +29,7 @@ from kinema.weights.published import PUBLISHED
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
     "README.md",
-    *(f"docs/{name}.md" for name in ("api", "models", "paper-tables", "importing", "recipes", "data")),
+    *(f"docs/{name}.md" for name in ("api", "models", "paper-tables", "importing", "recipes", "data", "study")),
 ]
 
 SHOWN = (
@@ -82,6 +83,22 @@ def alias_list() -> str:
     """Every alias with the name it stands for."""
     rows = [[f"`{alias}`", f"`{name}`"] for alias, name in ALIASES.items()]
     return markdown_table(["alias", "stands for"], rows, text_columns=(0, 1))
+
+
+def study_list() -> str:
+    """Every study with its number of cells, data sets and source."""
+    found = [find_study(name) for name in STUDIES]
+    rows = [
+        [
+            f"`{study.name}`",
+            str(len(study.cells(study.datasets or ("any",)))),
+            ", ".join(study.datasets) or "any",
+            ", ".join(study.protocols),
+            study.citation,
+        ]
+        for study in found
+    ]
+    return markdown_table(["study", "cells", "data sets", "protocols", "source"], rows, text_columns=(0, 2, 3, 4))
 
 
 @cache
@@ -180,6 +197,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "modules": module_list,
     "backbones": backbone_list,
     "aliases": alias_list,
+    "studies": study_list,
     "paper-tables": paper_tables,
     "families": family_list,
     "refused": refused_list,
