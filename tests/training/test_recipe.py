@@ -96,7 +96,7 @@ def test_recipe_from_a_file_and_from_a_run(tmp_path: Path) -> None:
         load_recipe(f"{tmp_path}/mine.py:wrong")
     with pytest.raises(UserError, match="no function 'fast'"):
         load_recipe(f"{tmp_path}/mine.py:fast")
-    with pytest.raises(UserError, match="no such recipe file"):
+    with pytest.raises(UserError, match="no such file"):
         load_recipe(f"{tmp_path}/yours.py:slow")
     with pytest.raises(UserError, match="did you mean finetune"):
         load_recipe("finetun")

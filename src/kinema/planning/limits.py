@@ -48,7 +48,7 @@ def limited_by(
         UserError: The device does not have the precision.
     """
     moved = moved_bytes(recipe, load, device_batch=device_batch(recipe, world))
-    computing = 2 * PASSES * load.macs / (device.peak_tflops(recipe.train.precision) * 1e12)
+    computing = 2 * PASSES * load.macs / (device.peak_tflops(recipe.train.first_precision) * 1e12)
     moving = moved / (device.bandwidth_gb_per_sec * 1e9)
     return max(computing, moving) / efficiency, "arithmetic" if computing > moving else "memory bandwidth"
 

@@ -143,7 +143,7 @@ def _plan_of(
     return Plan(
         recipe=recipes[0].name,
         gpu=speed.device,
-        precision=recipes[0].train.precision,
+        precision=recipes[0].train.first_precision,
         devices=devices,
         nodes=nodes,
         device_gb=speed.memory_gb,

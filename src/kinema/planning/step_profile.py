@@ -74,7 +74,7 @@ def measure_step(recipe: Recipe, *, num_classes: int, most: int) -> StepTime:
     changed = {"train.batch_size": most, "train.accumulate": 1, "train.sync_bn": False, "weights": ""}
     recipe = recipe.with_fields(changed | {"schedule.epoch_clips": 0, "data.balance": "none"})
     with torch.random.fork_rng():
-        return launch(Engine, Compute(precision=recipe.train.precision), _steps, recipe, num_classes, most)
+        return launch(Engine, Compute(precision=recipe.train.first_precision), _steps, recipe, num_classes, most)
 
 
 def _steps(engine: Engine, recipe: Recipe, num_classes: int, most: int) -> StepTime:

@@ -17,6 +17,8 @@ Spec = TypeVar("Spec")
 
 OPTIMIZERS = ("sgd", "adamw")
 SCHEDULES = ("constant", "step", "exponential", "cosine")
+AUTO = "auto"
+"""As ``train.precision``: what is faster."""
 MONITORS = ("top1", "top5", "mean_class", "loss")
 VALIDATION_SPLITS = ("val", "test", "none")
 MUST_BE_GIVEN = "?"
@@ -107,7 +109,8 @@ class TrainSpec:
     Attributes:
         batch_size: Clips of one optimiser step, over all devices and all accumulated parts.
         accumulate: Gradient accumulation: parts into which each device splits its clips of a step, to save memory.
-        precision: Mixed precision ``bf16`` or ``fp16``, or ``fp32`` or ``fp64``.
+        precision: Mixed precision ``bf16`` or ``fp16``, or ``fp32`` or ``fp64``; ``auto`` times fp32 and bf16 when the
+            run begins and takes the faster.
         sync_bn: Synchronised batch norm: statistics over all devices (CUDA only).
         frozen_bn: Frozen batch norm: running statistics are kept and its weights are not trained.
         compile: Pass the network through ``torch.compile``.
@@ -140,8 +143,13 @@ class TrainSpec:
     validate_every: int = 1
     save_minutes: float = 10.0
 
+    @property
+    def first_precision(self) -> str:
+        """The precision in which a run begins: fp32 where it has not chosen yet."""
+        return "fp32" if self.precision == AUTO else self.precision
+
     def __post_init__(self) -> None:
-        one_of("precision", self.precision, PRECISIONS)
+        one_of("precision", self.precision, (*PRECISIONS, AUTO))
         one_of("monitored score", self.monitor, MONITORS)
         one_of("split to validate on", self.validate_on, VALIDATION_SPLITS)
         for name in ("batch_size", "accumulate", "validate_every"):

@@ -18,6 +18,7 @@ from kinema.training.frozen_temporal import with_choice
 from kinema.training.memory import automatic_batch, clip_shape, fits_in_memory
 from kinema.training.parameters import build_optimizer, freeze
 from kinema.training.position import Position
+from kinema.training.precision import with_faster_precision
 from kinema.training.state import Run
 from kinema.training.stopping import StopRequest
 from kinema.training.task import Task
@@ -72,6 +73,7 @@ def assemble(
     clips = recipe.schedule.epoch_clips or task.num_samples
     if auto_batch:
         recipe = _with_automatic_batch(engine, task, model, recipe, clips, keep_lr, display.note)
+    recipe = with_faster_precision(engine, task, model, recipe, clip_shape(model, recipe), display.note)
     _require_work_for_all(engine, recipe, clips)
     recipe = _with_enough_steps(task.num_samples, recipe, engine.world, display.note)
     optimizer = build_optimizer(model, recipe.optim)

@@ -131,7 +131,7 @@ def train(
 
 def _launched(kind: type[Engine], compute: Compute, job: _Job) -> TrainResult:
     """Do the job in this process or in several."""
-    compute = dataclasses.replace(compute, precision=job.recipe.train.precision)
+    compute = dataclasses.replace(compute, precision=job.recipe.train.first_precision)
     kind.require(compute)
     several = starts_processes(kind, compute)
     with torch.random.fork_rng():  # the caller's random numbers are not ours to disturb
