@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import typing
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from kinema.errors import UserError, one_of, unknown_name
 from kinema.specs.aliases import ALIASES
 from kinema.specs.compute import PRECISIONS
 from kinema.specs.data import DataSpec
-
-Spec = TypeVar("Spec")
+from kinema.specs.from_dict import spec_from_dict
 
 OPTIMIZERS = ("sgd", "adamw")
 SCHEDULES = ("constant", "step", "exponential", "cosine")
@@ -221,7 +219,7 @@ class Recipe:
         Raises:
             UserError: For an unknown field, a value of the wrong type, or one out of range.
         """
-        return _from_dict(cls, values, prefix="")
+        return spec_from_dict(cls, values)
 
     @classmethod
     def from_json(cls, text: str) -> Recipe:
@@ -259,41 +257,6 @@ class Recipe:
             part, _, leaf = name.rpartition(".")
             (values[part] if part else values)[leaf] = value
         return self.from_dict(values)
-
-
-def _from_dict(cls: type[Spec], values: Any, *, prefix: str) -> Spec:
-    """Build one dataclass of a recipe from a dictionary, checking names and types."""
-    if not isinstance(values, dict):
-        raise UserError(f"recipe field {prefix or 'recipe'!r} must hold named values, not {values!r}")
-    hints = typing.get_type_hints(cls)
-    arguments = {}
-    for name, value in values.items():
-        if name not in hints:
-            raise unknown_name("recipe field", prefix + name, [prefix + known for known in hints])
-        kind = hints[name]
-        if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-            arguments[name] = _from_dict(kind, value, prefix=f"{prefix}{name}.")
-        else:
-            arguments[name] = _typed(kind, value, prefix + name)
-    try:
-        return cls(**arguments)
-    except TypeError as error:  # a field without default is missing
-        raise UserError(f"recipe {prefix or 'itself'}: {error}") from None
-
-
-def _typed(kind: Any, value: Any, name: str) -> Any:
-    """Return ``value`` as the field's type: integers pass as floats, lists as tuples, and nothing else is bent."""
-    origin = typing.get_origin(kind) or kind
-    if origin is tuple and isinstance(value, list | tuple):
-        inner = typing.get_args(kind)
-        if inner[-1] is not ... and len(inner) != len(value):
-            raise UserError(f"recipe field {name!r} must hold {len(inner)} values, not {value!r}")
-        return tuple(_typed(inner[0], one, name) for one in value)
-    if origin is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, origin) or (origin is int and isinstance(value, bool)):
-        raise UserError(f"recipe field {name!r} must be {origin.__name__}, not {value!r}")
-    return value
 
 
 def _require(holds: bool, name: str, given: object, allowed: str) -> None:
