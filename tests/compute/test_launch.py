@@ -10,6 +10,7 @@ from multiprocessing import active_children
 
 import pytest
 import torch
+from rank_processes import rank_processes
 
 from kinema.compute.environment import is_first_process
 from kinema.compute.launch import launch
@@ -62,14 +63,14 @@ def test_each_process_knows_who_it_is() -> None:
     assert launch(Process, Compute(device="cpu"), outlook) == [(0, 1, "fp32", True, True)]
 
 
-def interrupt_when_there_are(num_processes: int, *, pause_sec: float, times: int = 1) -> None:
-    """Press Ctrl-C as soon as so many processes have been started; only this process hears it."""
+def interrupt_when_there_are(num_ranks: int, *, pause_sec: float, times: int = 1) -> None:
+    """Press Ctrl-C as soon as so many ranks, or what starts them, are there; only this process hears it."""
 
     def interrupt() -> None:
-        there = 0
-        while there < num_processes:
+        is_there = False
+        while not is_there:
             with suppress(RuntimeError):  # the list has changed while it was read
-                there = len(active_children())
+                is_there = len(rank_processes()) >= num_ranks if num_ranks else bool(active_children())
         for _ in range(times):
             time.sleep(pause_sec)
             os.kill(os.getpid(), signal.SIGINT)
@@ -77,9 +78,11 @@ def interrupt_when_there_are(num_processes: int, *, pause_sec: float, times: int
     threading.Thread(target=interrupt, daemon=True).start()
 
 
-@pytest.mark.parametrize(("num_processes", "pause_sec"), [(1, 0.0), (2, 1.0)], ids=["starting", "started"])
-def test_ctrl_c_ends_the_processes(num_processes: int, pause_sec: float) -> None:
-    interrupt_when_there_are(num_processes, pause_sec=pause_sec)
+@pytest.mark.parametrize(
+    ("num_ranks", "pause_sec"), [(0, 0.0), (2, 0.0), (2, 1.0)], ids=["starting", "forked", "started"]
+)
+def test_ctrl_c_ends_the_processes(num_ranks: int, pause_sec: float) -> None:
+    interrupt_when_there_are(num_ranks, pause_sec=pause_sec)
     with pytest.raises(KeyboardInterrupt):
         launch(Process, TWO, wait_for_ever)
     assert active_children() == []
@@ -88,7 +91,7 @@ def test_ctrl_c_ends_the_processes(num_processes: int, pause_sec: float) -> None
 def test_a_signal_reaches_processes_that_are_not_all_there_yet() -> None:
     """They hold it back until they watch for it, and stop by themselves."""
     asked: list[int] = []
-    interrupt_when_there_are(1, pause_sec=0.0)
+    interrupt_when_there_are(0, pause_sec=0.0)
     supervision = Supervision(stops_itself=True, when_asked=asked.append)
     assert launch(Process, TWO, wait_for_a_signal, supervision=supervision) == [signal.SIGINT] * 2
     assert asked == [signal.SIGINT]
@@ -96,7 +99,7 @@ def test_a_signal_reaches_processes_that_are_not_all_there_yet() -> None:
 
 def test_a_second_signal_ends_processes_that_do_not_stop() -> None:
     ended: list[int] = []
-    interrupt_when_there_are(1, pause_sec=0.2, times=2)
+    interrupt_when_there_are(2, pause_sec=0.2, times=2)
     with pytest.raises(KeyboardInterrupt):
         launch(Process, TWO, wait_for_ever, supervision=Supervision(stops_itself=True, when_ended=ended.append))
     assert ended == [signal.SIGINT]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from rank_processes import rank_processes
 
 from kinema.cli.main import run
 from kinema.compute.engine import Engine
@@ -75,7 +76,7 @@ def when_training(folder: Path, act: Callable[[], None]) -> threading.Thread:
 
 
 def kill_second_child() -> None:
-    os.kill(max(child.pid or 0 for child in multiprocessing.active_children()), signal.SIGKILL)
+    os.kill(rank_processes()[1], signal.SIGKILL)
 
 
 def test_processes_stop_and_end_together(shapes: Manifest, tiny_recipe: Recipe, run_folder: Path) -> None:
@@ -86,7 +87,7 @@ def test_processes_stop_and_end_together(shapes: Manifest, tiny_recipe: Recipe, 
     assert multiprocessing.active_children() == []
     stopped_at = Checkpoint.read(run_folder / "last.ckpt").training.position["num_steps"]
     when_training(run_folder, kill_second_child)
-    with pytest.raises(UserError, match=r"training process \d of 2 was killed by SIGKILL"):
+    with pytest.raises(UserError, match=r"training process 1 of 2 was killed by SIGKILL"):
         train(resume=run_folder, device="cpu", devices=2, quiet=True)
     assert multiprocessing.active_children() == []
     assert Checkpoint.read(run_folder / "last.ckpt").training.position["num_steps"] > stopped_at

@@ -111,7 +111,8 @@ def _read(words: Sequence[str]) -> Callable[[], None]:
 
 def _parsed(words: Sequence[str], command: Command) -> Callable[[], None]:
     app = build_app(is_overview=bool(command.choices))
-    config = (tyro.conf.FlagCreatePairsOff,)
+    # Help comes from docstrings; without the last word the sources are searched for comments at every start.
+    config = (tyro.conf.FlagCreatePairsOff, tyro.conf.HelptextFromCommentsOff)
     return app.cli(prog="kinema", description=DESCRIPTION, args=words, config=config, sort_subcommands=False)
 
 

@@ -83,6 +83,11 @@ class Engine(Process):
                 f"devices is {compute.devices}, but this machine has {most} for {device.type}; give fewer devices"
             )
 
+    @classmethod
+    def load(cls) -> None:
+        """See ``Process``: the exchange of gradients loads torch's compiler."""
+        torch.compiler.disable(lambda: None)
+
     @staticmethod
     def is_started() -> bool:
         """Whether torchrun, SLURM's srun or the launcher has started this process as one of several."""

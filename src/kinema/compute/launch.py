@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import logging
-import os
 import pickle
 import signal
 import socket
 import tempfile
-import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import TypeVar
 
-import torch
 import torch.multiprocessing
 
-from kinema.compute.inherited import Inheritance, inherit, inheritance
+from kinema.compute.inherited import inheritance
 from kinema.compute.process import Process
+from kinema.compute.ranks import Task, start_ranks
 from kinema.compute.sendable import require_sendable
-from kinema.compute.signals import Processes, release_signals, signals_held
+from kinema.compute.signals import signals_held
 from kinema.compute.start_display import show_start
-from kinema.compute.supervision import Started, Supervision, ending_survivors, heeding_signals
+from kinema.compute.supervision import Started, Supervision, heeding_signals
 from kinema.errors import UserError
 from kinema.specs.compute import Compute
 
@@ -64,24 +62,22 @@ def launch(
     with (
         tempfile.TemporaryDirectory(prefix="kinema-") as folder,
         heeding_signals(started, supervision),
-        ending_survivors(started),
     ):
-        answer = Path(folder) / "answer"  # a pipe would make a large one wait for ever
-        task = _Task(kind, compute, _free_port(), known, supervision.stops_itself, work, arguments, answer)
+        path = Path(folder)
+        sent = pickle.dumps((known, arguments))
+        task = Task(kind, compute, _free_port(), supervision.stops_itself, work, sent, path)
         try:
             context = _start(task, started)
             if supervision.is_start_shown:
-                show_start(Path(folder), compute.devices, is_over=lambda: context.join(timeout=0.2))
-            while not context.join():
+                show_start(path, compute.devices, is_over=lambda: _wait(context, started, path))
+            while not _wait(context, started, path):
                 pass
         except torch.multiprocessing.ProcessExitedException as error:
-            for message in sorted(Path(folder).glob("error-*")):
+            for message in sorted(path.glob("error-*")):
                 raise pickle.loads(message.read_bytes()) from None
-            by_signal = f"was killed by {error.signal_name}" if error.signal_name else ""
-            how = by_signal or f"ended with exit code {error.exit_code}"
-            title = f"{supervision.title} {error.error_index} of {compute.devices}"
-            raise UserError(f"{title} {how}; {supervision.outcome}") from None
-        return pickle.loads(answer.read_bytes())
+            what = _failure(path, error, supervision.title, compute.devices)
+            raise UserError(f"{what}; {supervision.outcome}") from None
+        return pickle.loads((path / "answer").read_bytes())
 
 
 def starts_processes(kind: type[Process], compute: Compute) -> bool:
@@ -89,82 +85,34 @@ def starts_processes(kind: type[Process], compute: Compute) -> bool:
     return compute.devices > 1 and not kind.is_started()
 
 
-@dataclass(frozen=True)
-class _Task:
-    """What every started process is given."""
-
-    kind: type[Process]
-    compute: Compute
-    port: int
-    known: Inheritance
-    stops_itself: bool
-    work: Callable[..., Any]
-    arguments: tuple[object, ...]
-    answer: Path
-
-
-def _start(task: _Task, started: Started) -> torch.multiprocessing.ProcessContext:
-    """Start the processes, and let the launch know them."""
+def _start(task: Task, started: Started) -> torch.multiprocessing.ProcessContext:
+    """Start the process that starts the others, and let the launch know it."""
     if hasattr(signal, "pthread_sigmask"):  # Windows has neither
         resource_tracker.ensure_running()  # while it starts it lets all signals through
     with signals_held():  # a process that is still importing would die of one, with a wall of text
-        context = torch.multiprocessing.start_processes(_run_started, (task,), task.compute.devices, join=False)
+        context = torch.multiprocessing.start_processes(start_ranks, (task,), join=False)
         assert context is not None, "it is only for join=True"
-        started.complete(context.processes)
+        started.starter = context.processes[0]
     return context
+
+
+def _wait(context: torch.multiprocessing.ProcessContext, started: Started, folder: Path) -> bool:
+    """Wait a moment for the end, and look whether the ranks are there; say whether all has ended."""
+    if not started.processes and (folder / "processes").exists():
+        started.complete(json.loads((folder / "processes").read_text()))
+    return context.join(timeout=0.1 if not started.processes else 1.0)
+
+
+def _failure(folder: Path, error: torch.multiprocessing.ProcessExitedException, title: str, num: int) -> str:
+    """Say which process has ended the work, and how."""
+    if (folder / "ended").exists():
+        rank, how = json.loads((folder / "ended").read_text())
+        return f"{title} {rank} of {num} {how}"
+    how = f"was killed by {error.signal_name}" if error.signal_name else f"ended with exit code {error.exit_code}"
+    return f"the process that starts the others {how}"
 
 
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
-
-
-def _run_started(rank: int, task: _Task) -> None:
-    """The body of a process that was started here; it finds in its environment what torchrun would write there.
-
-    The main one's answer goes into a file, and so does an error of the user, since torch would make it a long text.
-    """
-    world = task.compute.devices
-    os.environ |= {
-        "TORCHELASTIC_RUN_ID": "kinema",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(task.port),
-        "RANK": str(rank),
-        "LOCAL_RANK": str(rank),
-        "GROUP_RANK": "0",
-        "WORLD_SIZE": str(world),
-        "LOCAL_WORLD_SIZE": str(world),
-    }
-    Processes.has_starter = True
-    if not task.stops_itself:
-        release_signals()
-    folder = task.answer.parent
-    (folder / f"loaded-{rank}").touch()
-    if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(max(1, torch.get_num_threads() // world))
-    try:
-        inherit(task.known)
-        with task.kind.joined(task.compute) as process:
-            (folder / f"joined-{rank}").touch()
-            try:
-                value = task.work(process, *task.arguments)
-            except Exception as error:
-                _end_by(error, folder / f"error-{rank}")
-    except Exception as error:
-        _end_by(error, folder / f"error-{rank}")
-    if rank == 0:
-        task.answer.write_bytes(pickle.dumps(value))
-
-
-def _end_by(error: Exception, message: Path) -> NoReturn:
-    """End this process; a user's error is left to the one that has started it.
-
-    A polite farewell would hang: it waits for the others, which may wait for this process in a collective, and for the
-    loading workers, which the traceback keeps at work.
-    """
-    if isinstance(error, UserError):
-        message.write_bytes(pickle.dumps(error))
-    else:
-        traceback.print_exc()
-    os._exit(1)

@@ -63,6 +63,10 @@ class Process:
         return nullcontext() if dtype is None else torch.autocast(self.device.type, dtype)
 
     @classmethod
+    def load(cls) -> None:
+        """Import what all processes of this kind need and torch leaves until it is used, before they are forked."""
+
+    @classmethod
     def alone(cls, compute: Compute) -> Self:
         """A process that does all of the work."""
         return cls(find_device(compute.device), precision=compute.precision)

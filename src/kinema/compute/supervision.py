@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import active_children
@@ -13,6 +14,7 @@ from typing import Any
 
 from kinema.compute.signals import Impatience, Processes, end_at_once, signals_going_to
 
+_REAP_SEC = 5.0  # what the process that has started killed ones gets to take note of it
 _GRACE_SEC = 10.0  # what the other processes get to end by themselves after one has died
 
 
@@ -44,21 +46,17 @@ class Started:
     """The processes that a launch has started, or is about to.
 
     Attributes:
-        processes: All of them; empty as long as some are still to come.
+        starter: The process that starts the others and waits for them; None before it is there.
+        processes: Numbers of the others; empty as long as some are still to come.
     """
 
     def __init__(self) -> None:
-        self.processes: list[Any] = []
+        self.starter: Any = None
+        self.processes: list[int] = []
         self._others = active_children()
         self._asked = 0
 
-    def alive(self) -> list[Any]:
-        """Those that have not ended; of a launch that is under way, those that are there already."""
-        if self.processes:
-            return [process for process in self.processes if process.is_alive()]
-        return [process for process in active_children() if process not in self._others]
-
-    def complete(self, processes: list[Any]) -> None:
+    def complete(self, processes: list[int]) -> None:
         """Say which processes there are, and hand on a signal that came before they were all there."""
         self.processes = processes
         if self._asked:
@@ -69,14 +67,19 @@ class Started:
         if not self.processes:
             self._asked = number
             return
-        for process in self.alive():
-            with suppress(ProcessLookupError):  # it has just ended
-                os.kill(process.pid, number)
+        if self.starter.is_alive():  # it waits for the others, whose numbers are their own until it has ended
+            for process in self.processes:
+                with suppress(ProcessLookupError):  # it has just ended
+                    os.kill(process, number)
 
     def kill(self) -> None:
-        """End them without asking."""
-        for process in self.alive():
-            process.kill()
+        """End them without asking, and wait for the end."""
+        self.hand_on(signal.SIGKILL)
+        new = [child for child in active_children() if child not in self._others]
+        for starter in [self.starter] if self.starter else new:
+            starter.join(_REAP_SEC if self.processes else 0)
+            starter.kill()
+            starter.join()
 
 
 @contextmanager
@@ -105,21 +108,20 @@ def heeding_signals(started: Started, supervision: Supervision) -> Generator[Non
         else:
             yield
     finally:
-        for process in started.alive():  # none but after an interruption
-            process.kill()
-            process.join()
+        started.kill()  # none is left but after an interruption
 
 
 @contextmanager
-def ending_survivors(started: Started) -> Generator[None]:
-    """Kill the started processes that wait for a dead one: inside a collective they hear no polite signal."""
+def ending_survivors(processes: Sequence[Any]) -> Generator[None]:
+    """Kill those of a process's children that wait for a dead one: inside a collective they hear no polite signal."""
     done = threading.Event()
 
     def watch() -> None:
         while not done.wait(0.5):
-            if any(process.exitcode not in (None, 0) for process in started.processes):
+            if any(process.exitcode not in (None, 0) for process in processes):
                 time.sleep(_GRACE_SEC)
-                started.kill()
+                for process in processes:
+                    process.kill()
                 return
 
     watcher = threading.Thread(target=watch, daemon=True)

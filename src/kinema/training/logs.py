@@ -7,8 +7,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from torch.utils.tensorboard import SummaryWriter
-
 from kinema.errors import UserError
 from kinema.files import whole_file
 from kinema.training.directory import METRICS
@@ -23,6 +21,8 @@ class Logs:
     """
 
     def __init__(self, folder: Path, *, num_epochs: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter  # here, for only the main process of a run needs it
+
         self._csv = folder / METRICS
         self._events = SummaryWriter(str(folder), purge_step=num_epochs + 1 if num_epochs else None)
 
