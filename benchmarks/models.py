@@ -23,6 +23,7 @@ from memory import training_memory
 from torch import Tensor, nn
 
 from kinema import build_model
+from kinema.compute.allocation import keep_freed_memory
 from kinema.models.action_model import ActionModel
 from kinema.models.conv_forms import conv_ways
 from kinema.models.cost import cost
@@ -243,10 +244,15 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", help="networks of the tables torchvision and families")
     parser.add_argument("--batches", nargs="*", type=int, default=[1, 4], help="of the table torchvision")
     parser.add_argument("--compile", action="store_true", help="let the optimised copies be compiled too")
+    parser.add_argument("--kept", action="store_true", help="keep freed memory, as the commands do")
     parser.add_argument("--device", type=torch.device, default=torch.device("cpu"), help="cpu or cuda")
     options = parser.parse_args()
     torch.manual_seed(0)
-    print(f"torch {torch.__version__}, {options.device}, {torch.get_num_threads()} thread(s), {options.rounds} rounds")
+    if options.kept:
+        keep_freed_memory()
+    cpu = torch.backends.cpu.get_cpu_capability()
+    threads = f"{torch.get_num_threads()} thread(s)"
+    print(f"torch {torch.__version__} on {cpu}, {options.device}, {threads}, {options.rounds} rounds")
     with torch.no_grad():
         for name in options.tables or TABLES:
             TABLES[name](options)

@@ -236,8 +236,7 @@ FORMS: Final[dict[str, Form]] = {
 }
 """The forms by name: one kernel over time and space in channels-last order or in contiguous order (with the way there
 and back), a flat one over the folded frames, a temporal one over (t, h w), a product of matrices, a flat one over
-batches of positions, a sum of flat ones,
-a flat one over neighbouring frames joined, and Winograd's method."""
+batches of positions, a sum of flat ones, a flat one over neighbouring frames joined, and Winograd's method."""
 
 
 def conv_ways(conv: FrameConv2d | ClipConv3d) -> dict[str, Callable[[], ChosenConv]]:
