@@ -17,7 +17,7 @@ import torch.multiprocessing
 
 from kinema.compute.inherited import inheritance
 from kinema.compute.process import Process
-from kinema.compute.ranks import Task, start_ranks
+from kinema.compute.ranks import RankTask, start_ranks
 from kinema.compute.sendable import require_sendable
 from kinema.compute.signals import signals_held
 from kinema.compute.start_display import show_start
@@ -65,7 +65,7 @@ def launch(
     ):
         path = Path(folder)
         sent = pickle.dumps((known, arguments))
-        task = Task(kind, compute, _free_port(), supervision.stops_itself, work, sent, path)
+        task = RankTask(kind, compute, _free_port(), supervision.stops_itself, work, sent, path)
         try:
             context = _start(task, started)
             if supervision.is_start_shown:
@@ -85,7 +85,7 @@ def starts_processes(kind: type[Process], compute: Compute) -> bool:
     return compute.devices > 1 and not kind.is_started()
 
 
-def _start(task: Task, started: Started) -> torch.multiprocessing.ProcessContext:
+def _start(task: RankTask, started: Started) -> torch.multiprocessing.ProcessContext:
     """Start the process that starts the others, and let the launch know it."""
     if hasattr(signal, "pthread_sigmask"):  # Windows has neither
         resource_tracker.ensure_running()  # while it starts it lets all signals through

@@ -29,7 +29,7 @@ _POLL_SEC = 0.5
 
 
 @dataclass(frozen=True)
-class Task:
+class RankTask:
     """What every started process is given.
 
     Attributes:
@@ -52,7 +52,7 @@ class Task:
     folder: Path
 
 
-def start_ranks(_: int, task: Task) -> None:
+def start_ranks(_: int, task: RankTask) -> None:
     """The body of the process that starts the ranks and waits for them.
 
     On Linux they are forked from it. That is safe here: nothing has run but imports, so that no threads are at work and
@@ -87,7 +87,7 @@ def start_ranks(_: int, task: Task) -> None:
             os._exit(1)
 
 
-def run_rank(rank: int, task: Task) -> None:
+def run_rank(rank: int, task: RankTask) -> None:
     """The body of a process that was started here; it finds in its environment what torchrun would write there.
 
     The main one's answer goes into a file, and so does an error of the user, since torch would make it a long text.
