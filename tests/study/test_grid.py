@@ -76,6 +76,7 @@ def test_the_deep_analysis_is_progressive() -> None:
         ({"recipes": ()}, "models, but no recipes"),
         ({"recipes": (LONG, SHORT)}, r"longer and longer clips; given \[16, 8\]"),
         ({"recipes": (SHORT, SHORT)}, "longer and longer clips"),
+        ({"own_recipes": (SHORT.with_fields({"model": "tsn-resnettiny"}),) * 2}, "cells twice: a/scratch-s0"),
         ({"datasets": ("x",)}, "is on the data sets x; given: a. Name them with --data x=CSV"),
         ({"recipes_of": {"x": (SHORT,)}}, "recipes for x, which is no data set"),
         ({"recipes": (SHORT.with_fields({"weights": "?"}),)}, "starts from weights that must be given"),

@@ -23,6 +23,7 @@ from kinema.study.grid import Study
 from kinema.study.results import COLUMNS, study_table, tidy_rows, write_tidy
 from kinema.study.run import run_study
 from kinema.study.states import cell_states, minutes_left
+from kinema.study.table import StudyTable
 
 RECIPE = scratch().with_fields(
     {
@@ -104,6 +105,20 @@ def test_tidy_table(done: StudyFolder, tmp_path: Path) -> None:
         study_table(done, protocol="dense")
     with pytest.raises(UserError, match=r"\.csv or \.parquet; given"):
         write_tidy(done, tmp_path / "t.xlsx")
+
+
+def test_recipes_of_one_model_keep_rows_of_their_own(videos: Manifest, tmp_path: Path) -> None:
+    """As in Multi-Fiber's ablation, whose networks share a name and differ in options."""
+    own = tuple(RECIPE.with_fields({"name": name, "model": "tsn-resnettiny"}) for name in ("one", "two"))
+    folder, _ = StudyFolder.prepare(tmp_path, tiny(modules=(), own_recipes=own), {"shapes": videos})
+    for accuracy, cell in enumerate(folder.cells.values(), 50):
+        folder.cell_path(cell).mkdir(parents=True)
+        scores = {"clip": {"video_top1": accuracy}, "uniform-2x1": {"video_top1": accuracy}}
+        (folder.cell_path(cell) / RESULT).write_text(json.dumps({"scores": scores}))
+    rows = study_table(folder).rows
+    assert [(row.variant, row.results["video_top1"]) for row in rows] == [("one", 50.0), ("two", 51.0)]
+    again = StudyTable.read(write_tidy(folder, tmp_path / "t.csv"))
+    assert [row.variant for row in again.select(protocol="clip")] == ["one", "two"]
 
 
 def test_a_study_keeps_what_it_was(done: StudyFolder, videos: Manifest) -> None:

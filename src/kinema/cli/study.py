@@ -97,7 +97,7 @@ def table(folder: Positional[Path], *, out: Path | None = None, protocol: str = 
     found = StudyFolder.read(folder)
     rows = study_table(found, protocol=protocol)
     shown = Table(title=f"{found.name} under {protocol or found.protocols[0]}, %")
-    keys = {"dataset": "data", "model": "model", "frames": "frames", "sampling": "sampling", "seed": "seed"}
+    keys = {"dataset": "data"} | {key: key for key in ("model", "variant", "frames", "sampling", "seed")}
     keys = {key: name for key, name in keys.items() if key == "model" or len({getattr(row, key) for row in rows}) > 1}
     for name in keys.values():
         shown.add_column(name, no_wrap=True)

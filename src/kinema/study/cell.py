@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kinema.errors import UserError, VideoError
 from kinema.files import write_text
@@ -21,6 +21,9 @@ from kinema.specs.preprocessing import Preprocessing
 from kinema.specs.protocol import protocol as find_protocol
 from kinema.study.folder import FAILURE, RESULT, StudyFolder
 from kinema.study.grid import Cell
+
+if TYPE_CHECKING:
+    from kinema.models.action_model import ActionModel
 
 STOPPED = 130
 """Exit status of a cell that was stopped and saved."""
@@ -71,7 +74,7 @@ def do_cell(folder: StudyFolder, cell: Cell, *, compute: Compute, num_workers: i
             "test_minutes": (time.monotonic() - began) / 60,
             "protocol_sha256": _protocol_digest(protocol, trained.preprocessing),
         }
-    write_text(path / RESULT, json.dumps(_result(folder, cell, scores, training_peak), indent=1) + "\n")
+    write_text(path / RESULT, json.dumps(_result(folder, cell, trained.model, scores, training_peak), indent=1) + "\n")
 
 
 def _accuracies(table: Any) -> dict[str, float]:
@@ -86,7 +89,9 @@ def _accuracies(table: Any) -> dict[str, float]:
     }
 
 
-def _result(folder: StudyFolder, cell: Cell, scores: dict[str, dict[str, Any]], peak: int) -> dict[str, Any]:
+def _result(
+    folder: StudyFolder, cell: Cell, model: ActionModel, scores: dict[str, dict[str, Any]], peak: int
+) -> dict[str, Any]:
     from kinema.data.manifest import Manifest
     from kinema.models.cost import cost
     from kinema.training.directory import read_metrics
@@ -94,9 +99,7 @@ def _result(folder: StudyFolder, cell: Cell, scores: dict[str, dict[str, Any]], 
 
     path, recipe = folder.cell_path(cell), cell.recipe
     manifest = Manifest.read(folder.manifest_path(cell.dataset))
-    counted = cost(
-        recipe.model, frames=recipe.data.frames, size=recipe.data.crop_size, num_classes=len(manifest.classes)
-    )
+    counted = cost(model, frames=recipe.data.frames, size=recipe.data.crop_size)  # with the recipe's options
     rows = read_metrics(path)
     speeds = sorted(row["clips_per_sec"] for row in rows if row.get("clips_per_sec"))
     return {

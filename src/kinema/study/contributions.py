@@ -130,7 +130,7 @@ def _contribution(row: StudyRow, baseline: float, accuracy: float) -> Contributi
 
 
 def _is_baseline(row: StudyRow) -> bool:
-    return row.module == BASELINE and not row.temporal_pooling
+    return row.module == BASELINE and not row.temporal_pooling and not row.variant
 
 
 def _setting(row: StudyRow) -> tuple[object, ...]:

@@ -99,6 +99,10 @@ class Study:
             own = recipe.with_fields({"model": str(ModelName.parse(recipe.model)), "seed": seed})
             self._require_weights(own)
             cells.append(Cell(dataset=dataset, recipe=own, is_own=True))
+        names = [cell.name for cell in cells]
+        twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+        if twice:
+            raise UserError(f"study {self.name} has cells twice: {some_of(twice, 3)}; give each own recipe a name")
         if not cells:
             raise UserError(f"study {self.name} has no models; give it modules and backbones, models, or own_recipes")
         return cells

@@ -19,7 +19,8 @@ ACCURACIES = ("clip_top1", "clip_top5", "video_top1", "video_top5", "mean_class_
 """In percent; of few classes there is no top-5."""
 COSTS = ("parameters", "macs", "clips_per_sec", "peak_memory_mb", "minutes")
 COLUMNS = (
-    *("cell", "dataset", "model", "module", "placement", "backbone", "temporal_pooling", "frames", "sampling", "seed"),
+    *("cell", "dataset", "model", "module", "placement", "backbone", "temporal_pooling"),
+    *("frames", "sampling", "seed", "variant"),
     *("protocol", *ACCURACIES, "videos", *COSTS, "test_minutes", "epochs"),
     *("recipe_sha256", "manifest_sha256", "protocol_sha256"),
 )
@@ -53,7 +54,7 @@ def study_table(folder: StudyFolder, *, protocol: str = "") -> StudyTable:
     rows = [
         StudyRow(
             **{name: row[name] for name in ("dataset", "module", "backbone", "temporal_pooling", "frames")},
-            **{name: row[name] for name in ("placement", "sampling", "seed", "protocol")},
+            **{name: row[name] for name in ("placement", "sampling", "seed", "protocol", "variant")},
             results={name: float(row[name]) for name in numbers if row[name] is not None},
         )
         for row in tidy_rows(folder)
@@ -106,6 +107,7 @@ def _row(cell: Cell, result: dict[str, Any], protocol: str) -> dict[str, Any]:
         "frames": recipe.data.frames,
         "sampling": recipe.data.sampling,
         "seed": recipe.seed,
+        "variant": recipe.name if cell.is_own else "",
         "protocol": protocol,
     }
     found = {**result, **result["scores"][protocol], **known}

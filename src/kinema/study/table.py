@@ -12,7 +12,7 @@ from kinema.wording import some_of
 
 KEYS = ("dataset", "module", "backbone", "temporal_pooling", "frames")
 """Columns that a row must have: what was trained."""
-EXTRA_KEYS = ("placement", "sampling", "seed", "protocol")
+EXTRA_KEYS = ("placement", "sampling", "seed", "protocol", "variant")
 """Columns that it may have besides."""
 LABELS = ("cell", "model", "recipe_sha256", "manifest_sha256", "protocol_sha256")
 """Columns that say again, or more exactly, what the others do; every other column holds a result."""
@@ -34,6 +34,7 @@ class StudyRow:
         sampling: How frames were sampled; empty where nothing says so.
         seed: Of the training; 0 where nothing says so.
         protocol: How it was tested; empty where nothing says so.
+        variant: What sets it apart beside all this, such as the name of a recipe of its own; usually empty.
         results: Numbers by their column, such as ``clip_top1`` (accuracies in percent, as papers print them) or
             ``parameters``; a result that is not known is missing.
     """
@@ -47,6 +48,7 @@ class StudyRow:
     sampling: str = ""
     seed: int = 0
     protocol: str = ""
+    variant: str = ""
     results: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -56,7 +58,8 @@ class StudyRow:
         return f"{self.module}{where}-{self.backbone}{'-tp' if self.temporal_pooling else ''}"
 
     def __str__(self) -> str:
-        return f"{self.model} with {self.frames} frames on {self.dataset}"
+        variant = f" ({self.variant})" if self.variant else ""
+        return f"{self.model}{variant} with {self.frames} frames on {self.dataset}"
 
 
 @dataclass(frozen=True)
@@ -158,6 +161,7 @@ def _row(line: dict[str, str], columns: Sequence[str], where: str) -> StudyRow:
         sampling=texts.get("sampling", ""),
         seed=_whole_number(texts.get("seed") or "0", "seed", where),
         protocol=texts.get("protocol", ""),
+        variant=texts.get("variant", ""),
         results=results,
     )
 
